@@ -1,0 +1,1 @@
+"""From residuals to verdicts and episodes."""

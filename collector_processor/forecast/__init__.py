@@ -1,0 +1,1 @@
+"""Forecasts that are linear in their parameters, and the bands around them."""

@@ -1,0 +1,1 @@
+"""The wire: OTLP bytes to columns, and columns back to OTLP bytes."""

@@ -1,0 +1,1 @@
+"""OTLP columns to series: rates, resets, quantiles, RED."""

@@ -1,0 +1,1 @@
+"""Where points, verdicts, models and the outbox live."""

@@ -1,0 +1,161 @@
+"""What every store must promise; `tests/store/store_checks.py` holds each of them to it.
+
+- A `Commit` is one transaction: when `commit` returns, all of it survives `kill -9` and power loss; when it
+  raises, none of it happened.
+- Points are idempotent on (series, time): the last value written wins, reading never shows two.
+- Reads never create anything. Ranges are `[start, end)` in Unix nanoseconds. A reader in another process sees a
+  commit as soon as it returned.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from collector_processor.telemetry.band import BandStates
+from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int32, Int64, PointBatch
+from collector_processor.telemetry.series import SeriesKey
+from collector_processor.telemetry.verdict import VerdictBatch
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """One OTLP export request waiting to be forwarded: raw protobuf bytes of one signal's request message."""
+
+    signal: str
+    items: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOutboxItem:
+    """An outbox item with its place in the queue; `item_id` ascends in order of commit."""
+
+    item_id: int
+    item: OutboxItem
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReceipt:
+    """That a request was taken, so that a resend of the same bytes changes nothing and gets the same answer."""
+
+    digest: bytes
+    received_unix_nano: int
+    stored: int
+    rejected: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything one micro-batch changes, in one transaction.
+
+    `events` are kept until `forget_events_before`: event rows whose newest event is older are deleted.
+    `episodes` replace the row with the same `episode_id`. `models` are appended; `bands` replaces the saved band states
+    and `blobs` named byte strings (detector state).
+    """
+
+    series: Sequence[tuple[int, SeriesKey]] = ()
+    points: PointBatch = field(default_factory=PointBatch.empty)
+    verdicts: VerdictBatch | None = None
+    events: EventBatch = field(default_factory=EventBatch.empty)
+    forget_events_before: int | None = None
+    episodes: Sequence[Episode] = ()
+    outbox: Sequence[OutboxItem] = ()
+    outbox_done: Sequence[int] = ()
+    receipts: Sequence[RequestReceipt] = ()
+    models: Sequence[ModelRecord] = ()
+    bands: BandStates | None = None
+    blobs: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBatch:
+    """Stored points with their verdicts, sorted by (series, time), one row per (series, time)."""
+
+    points: PointBatch
+    verdicts: VerdictBatch
+
+
+class SeriesReader(Protocol):
+    """Read access; cheap to open, safe beside the writer in another thread or process, one thread each."""
+
+    def catalog(self, *, from_series: int = 0) -> list[tuple[int, SeriesKey]]:
+        """Return series with id >= `from_series`, ascending."""
+        ...
+
+    def read_points(self, series: Int32, start: int, end: int) -> PointBatch:
+        """Return points in `[start, end)` sorted by (series, time). Unknown ids have none."""
+        ...
+
+    def read_judged(self, series: Int32, start: int, end: int) -> JudgedBatch:
+        """Return points in `[start, end)` with verdicts (absent ones NaN / 0), sorted by (series, time)."""
+        ...
+
+    def last_points(self) -> PointBatch:
+        """Return the newest point of every series that has one, ascending by series."""
+        ...
+
+    def first_times(self) -> tuple[Int32, Int64]:
+        """Return series ids, ascending, and the time of the oldest point kept of each."""
+        ...
+
+    def existing(self, points: PointBatch) -> tuple[Bool, Float64]:
+        """Tell per row whether a point of that (series, time) is stored, and its value (NaN where not)."""
+        ...
+
+    def events(self) -> EventBatch:
+        """Return all events not forgotten yet, in order of commit."""
+        ...
+
+    def episodes(self, start: int, end: int, series: Int32 | None = None) -> list[Episode]:
+        """Return episodes that overlap `[start, end)` (open ones last until now), ascending by start."""
+        ...
+
+    def open_episodes(self) -> list[Episode]:
+        """Return all open episodes."""
+        ...
+
+    def models(self, *, after_version: int = 0) -> list[ModelRecord]:
+        """Return the newest record of each series among those with version > `after_version`."""
+        ...
+
+    def bands(self) -> BandStates:
+        """Return the band states as last saved, indexed by series id (length: highest saved id + 1)."""
+        ...
+
+    def blob(self, name: str) -> bytes | None:
+        """Return a named byte string as last saved."""
+        ...
+
+    def receipts(self, since_unix_nano: int) -> list[RequestReceipt]:
+        """Return receipts of requests taken since then."""
+        ...
+
+    def outbox(self, *, after: int, limit: int) -> list[StoredOutboxItem]:
+        """Return up to `limit` waiting items with id > `after`, ascending."""
+        ...
+
+    def outbox_size(self) -> tuple[int, int]:
+        """Return the number of waiting outbox items and their total payload bytes."""
+        ...
+
+    def close(self) -> None:
+        """Release the connection."""
+        ...
+
+
+class SeriesWriter(SeriesReader, Protocol):
+    """The one writer of a store; it also reads. Used by one thread only."""
+
+    def commit(self, commit: Commit) -> None:
+        """Make a whole commit durable.
+
+        Raises:
+            StoreError: if nothing of it was written; the same commit may succeed later.
+        """
+        ...
+
+    def maintain(self, now_unix_nano: int, budget_seconds: float) -> bool:
+        """Do a slice of housekeeping (compaction, retention); return whether more is waiting."""
+        ...

@@ -1,0 +1,1 @@
+"""Nouns only: the values that rooms hand to each other."""

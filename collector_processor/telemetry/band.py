@@ -1,0 +1,53 @@
+"""The state that turns forecasts into bands, one record per series, as the store keeps it.
+
+The fast path owns the live arrays; the Grafana side reads the last saved copy to draw bands ahead of now.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+INTERVAL_WIDTHS = (0.80, 0.95, 0.99)
+"""Nominal coverage of the calibrated band's levels."""
+
+FORECASTS = ("prophet", "seasonal")
+"""Forecasts that every series can have, in column order."""
+
+
+class Reason(IntEnum):
+    """Why a series is not (fully) active."""
+
+    NONE = 0
+    NO_HISTORY = 1  # nothing to fit on yet
+    SHORT_HISTORY = 2  # less than a day of calibration: bands are provisional and nothing is flagged
+    FIT_FAILED = 3  # the last fit failed or was stopped; an older model or the seasonal forecast serves
+    STALE_MODEL = 4  # the model is older than it should be
+    FORECASTS_DISAGREE = 5  # the forecasts lie further apart than their tolerances
+    NOT_MODELLED = 6  # kept for rates only
+
+
+REASON_TEXT = {
+    Reason.NONE: "",
+    Reason.NO_HISTORY: "not enough points yet to fit a first forecast",
+    Reason.SHORT_HISTORY: "less than 24 h of history: the band is provisional and nothing is flagged",
+    Reason.FIT_FAILED: "the last fit failed; the seasonal forecast or an older model serves",
+    Reason.STALE_MODEL: "the model is overdue for a refit",
+    Reason.FORECASTS_DISAGREE: "the forecasts lie further apart than their tolerances",
+    Reason.NOT_MODELLED: "kept for rates only, not modelled",
+}
+
+BAND_DTYPE = np.dtype(
+    [
+        ("offset_lower", "<f8", (len(INTERVAL_WIDTHS),)),  # calibrated band: yhat + offset, value units
+        ("offset_upper", "<f8", (len(INTERVAL_WIDTHS),)),
+        ("tolerance", "<f8", (len(FORECASTS),)),  # alert band: T + 0.1 std per forecast; NaN = unknown
+        ("threshold", "<f8"),  # onset threshold of the combined z, cold-start factor included
+        ("inside", "<u4", (len(INTERVAL_WIDTHS),)),  # scored points inside the calibrated band
+        ("scored", "<u4"),  # scored points in all: measured coverage = inside / scored
+        ("state", "u1"),  # 0 warming, 1 active, 2 degraded
+        ("reason", "u1"),  # Reason
+    ]
+)
+BandStates = npt.NDArray[np.void]
+"""Array (series,) of BAND_DTYPE, indexed by dense series id."""

@@ -1,0 +1,30 @@
+"""An episode: the stretch of time in which one series was anomalous; what alerts and annotations are made of."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """Opened at an onset, held, and closed by its own condition.
+
+    `end_unix_nano` is None while it is open. `direction` is +1 above the band, -1 below. `peak_score` is the
+    score furthest from 0 so far, `actual`, `yhat`, `lower` and `upper` are those of that peak point.
+    """
+
+    episode_id: str
+    series: int
+    start_unix_nano: int
+    end_unix_nano: int | None
+    last_unix_nano: int
+    direction: int
+    peak_score: float
+    actual: float
+    yhat: float
+    lower: float
+    upper: float
+    close_reason: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the series is still anomalous."""
+        return self.end_unix_nano is None

@@ -1,0 +1,1 @@
+"""Everything Grafana or a browser asks: reads the store, never writes telemetry."""
