@@ -1,0 +1,94 @@
+"""What arrived, as columns: the decoder fills these, the signals room turns them into series.
+
+Resources, scopes and attribute sets stay raw protobuf bytes here. They are only *aliases* of a canonical identity:
+parsed once when first seen, then looked up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from collector_processor.telemetry.points import Bool, Float64, Int8, Int32, Int64
+from collector_processor.telemetry.series import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What all data points of one metric share; `resource` and `scope` are raw protobuf messages."""
+
+    resource: bytes
+    scope: bytes
+    metric: str
+    unit: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class NumberPoints:
+    """Gauge or sum points of one source. NaN value with `is_gap` = the sender recorded no value."""
+
+    source: Source
+    attributes: Sequence[bytes]
+    start_unix_nano: Int64
+    time_unix_nano: Int64
+    value: Float64
+    is_gap: Bool
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramPoints:
+    """Histogram points of one source with the same bucket bounds: `bucket_counts` is (n, len(bounds) + 1).
+
+    `sum` is NaN where the sender gave none. `bounds` may be empty (then `bucket_counts` has one column).
+    """
+
+    source: Source
+    attributes: Sequence[bytes]
+    start_unix_nano: Int64
+    time_unix_nano: Int64
+    count: Float64
+    sum: Float64
+    bounds: Float64
+    bucket_counts: Float64
+    is_gap: Bool
+
+
+@dataclass(frozen=True, slots=True)
+class MetricArrivals:
+    """One decoded metrics request; `rejected` counts data points (by reason) that are in no column."""
+
+    received: int
+    numbers: Sequence[NumberPoints] = ()
+    histograms: Sequence[HistogramPoints] = ()
+    rejected: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanArrivals:
+    """One decoded trace request, spans in the order of the message; `resource` indexes `resources` (raw bytes).
+
+    `kind` is the OTLP SpanKind number. Times are as sent, unchecked.
+    """
+
+    resources: Sequence[bytes]
+    resource: Int32
+    name: Sequence[str]
+    kind: Int8
+    start_unix_nano: Int64
+    end_unix_nano: Int64
+    is_error: Bool
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class LogArrivals:
+    """One decoded logs request; time is `time_unix_nano`, or the observed time where that is 0."""
+
+    resources: Sequence[bytes]
+    resource: Int32
+    severity_number: Int8
+    time_unix_nano: Int64
+
+    def __len__(self) -> int:
+        return self.time_unix_nano.size
