@@ -1,0 +1,55 @@
+# Everything a person types. Each target makes its own .venv from the pinned, hashed requirements.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+
+.PHONY: demo test test-servers servers demo-check lint types contracts check bench lock clean help
+
+demo: $(VENV)/.installed  ## see it: this machine and a traced demo shop with bands, a fault, a flagged anomaly
+	$(BIN)/foreband demo
+
+test: $(VENV)/.installed  ## all tests; those against server programs run where the programs are installed
+	$(BIN)/python -m pytest
+
+servers:
+	sh tests/servers/install.sh
+
+test-servers: $(VENV)/.installed servers  ## install the server programs (Debian) and run the tests against them; a skip fails
+	FOREBAND_SERVERS=required $(BIN)/python -m pytest -m server
+
+demo-check: $(VENV)/.installed  ## the demo without a person: exits 0 when the injected fault was flagged
+	$(BIN)/foreband demo --check
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+contracts: $(VENV)/.installed  ## who may import whom
+	$(BIN)/lint-imports
+
+check: lint types contracts
+
+bench: $(VENV)/.installed  ## measured figures: a table, and one JSON row per figure in bench-results/
+	$(BIN)/python -m benchmarks
+
+lock:  ## renew the pinned versions from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  --all-extras --group dev pyproject.toml requirements/build.in -o requirements/lock.txt
+
+$(VENV)/.installed: pyproject.toml requirements/lock.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Foreband needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/lock.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
