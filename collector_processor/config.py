@@ -199,7 +199,8 @@ def load_config(
     try:
         config = Config.model_validate(source.values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(source, origins, problem) for problem in error.errors())) from None
+        found = sorted(error.errors(), key=lambda problem: source.line(tuple(problem["loc"])))
+        raise ConfigError("\n".join(_explain(source, origins, problem) for problem in found)) from None
     _refuse_open_doors(config)
     return config
 

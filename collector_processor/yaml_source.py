@@ -83,6 +83,8 @@ class _Reader:
         self.lines: dict[Path_, int] = {}
 
     def read(self, node: yaml.Node, path: Path_) -> Any:
+        if not node.tag.startswith("tag:yaml.org,2002:") or "python" in node.tag:
+            raise ConfigError(f"{self.name}{_at(node.start_mark)}: tag {node.tag} is not allowed")
         if isinstance(node, yaml.MappingNode):
             return self._read_map(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -101,8 +103,6 @@ class _Reader:
 
     def _read_scalar(self, node: yaml.Node) -> Any:
         line = node.start_mark.line + 1
-        if not node.tag.startswith("tag:yaml.org,2002:") or "python" in node.tag:
-            raise ConfigError(f"{self.name}:{line}: tag {node.tag} is not allowed")
         text = str(node.value)
         if "${env:" in text:
             expanded = _ENV.sub(lambda found: self._expand(found, line), text)

@@ -1,0 +1,112 @@
+"""Foreband watched by its own tools: OpenTelemetry SDK instruments, read at `/metrics` and exported over OTLP.
+
+Totals are observed when somebody reads them; durations are recorded once per batch, never per point. OTLP export is on
+when `OTEL_EXPORTER_OTLP_ENDPOINT` (or its metrics variant) is set; the SDK and the exporter read every other `OTEL_*`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+from opentelemetry.sdk.resources import Resource
+from prometheus_client import CollectorRegistry, generate_latest
+
+from collector_processor.ledger import Ledger, Signal
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_Rows = Callable[[], Iterable[tuple[float, dict[str, str]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is observed when somebody reads the metrics; each gives `(number, attributes)` rows."""
+
+    ledger: Ledger
+    series_states: _Rows
+    fit_backlog_age: _Rows
+    fits: _Rows
+    forwarded: _Rows
+    forward_waiting: _Rows
+    anomalies: _Rows
+    coverage: _Rows
+    memory: _Rows
+
+
+class SelfTelemetry:
+    """The instruments, one registry and the readers of one Foreband process."""
+
+    def __init__(self, watched: Watched, *, version: str, instance_id: str, environ: Mapping[str, str]) -> None:
+        self._registry = CollectorRegistry()
+        readers: list[MetricReader] = [PrometheusMetricReader(registry=self._registry, scope_info_enabled=False)]
+        if exports_over_otlp(environ):
+            from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+
+            readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
+        self._provider = MeterProvider(
+            metric_readers=readers,
+            resource=Resource.create(
+                {"service.name": "foreband", "service.version": version, "service.instance.id": instance_id}
+            ),
+            views=[View(instrument_name="*.duration", aggregation=ExplicitBucketHistogramAggregation(_SECONDS))],
+        )
+        meter = self._provider.get_meter("foreband", version)
+        self._score = meter.create_histogram("foreband.score.duration", "s", "time to judge one batch of points")
+        self._commit = meter.create_histogram("foreband.commit.duration", "s", "time to make one batch durable")
+        _observe_ledger(meter.create_observable_counter, watched.ledger)
+        for name, unit, text, rows in (
+            ("foreband.series", "{series}", "series by state", watched.series_states),
+            ("foreband.fit.backlog.age", "s", "how long the most overdue fit has been due", watched.fit_backlog_age),
+            ("foreband.forward.waiting", "{request}", "requests in the outbox", watched.forward_waiting),
+            ("foreband.band.coverage", "1", "measured coverage of the calibrated band", watched.coverage),
+            ("foreband.process.memory", "By", "resident memory of this process", watched.memory),
+            ("foreband.episodes.open", "{episode}", "episodes open now", watched.anomalies),
+        ):
+            meter.create_observable_gauge(name, [_callback(rows)], unit, text)
+        meter.create_observable_counter("foreband.fits", [_callback(watched.fits)], "{fit}", "fits by outcome")
+        meter.create_observable_counter(
+            "foreband.forwarded", [_callback(watched.forwarded)], "{item}", "items forwarded or dropped, by outcome"
+        )
+
+    def record_batch(self, score_seconds: float, commit_seconds: float) -> None:
+        """Record how long one batch took to judge and to commit."""
+        self._score.record(score_seconds)
+        self._commit.record(commit_seconds)
+
+    def prometheus_text(self) -> bytes:
+        """Return all metrics in the Prometheus text format."""
+        return generate_latest(self._registry)
+
+    def stop(self) -> None:
+        """Flush and stop the exporters."""
+        self._provider.shutdown()
+
+
+def exports_over_otlp(environ: Mapping[str, str]) -> bool:
+    """Whether the environment names a place to send Foreband's own metrics to."""
+    names = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return any(environ.get(name) for name in names) and environ.get("OTEL_METRICS_EXPORTER") != "none"
+
+
+def _callback(rows: _Rows) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    return lambda _options: [Observation(number, attributes) for number, attributes in rows()]
+
+
+def _observe_ledger(create: Callable[..., object], ledger: Ledger) -> None:
+    def whole(column: str) -> _Rows:
+        return lambda: [(getattr(ledger.row(s), column), {"signal": s.value}) for s in Signal]
+
+    def by_reason(column: str) -> _Rows:
+        return lambda: [
+            (count, {"signal": s.value, "reason": reason})
+            for s in Signal
+            for reason, count in getattr(ledger.row(s), column).items()
+        ]
+
+    create("foreband.received", [_callback(whole("received"))], "{item}", "items received")
+    create("foreband.stored", [_callback(whole("stored"))], "{item}", "items durable before they were acknowledged")
+    create("foreband.rejected", [_callback(by_reason("rejected"))], "{item}", "items never taken, by reason")
+    create("foreband.refused", [_callback(by_reason("refused"))], "{item}", "items the sender keeps and retries")
