@@ -1,0 +1,1 @@
+"""Example loads that send real OpenTelemetry data to any OTLP endpoint."""
