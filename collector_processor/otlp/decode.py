@@ -1,0 +1,226 @@
+"""OTLP export requests to columns.
+
+Everything that identifies a series stays raw bytes here; it is checked when it is first seen, then only looked up. What
+nobody reads is not decoded: exemplars, span attributes, log bodies.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from collector_processor.otlp import schema, wire
+from collector_processor.otlp.attributes import (
+    TOO_LONG,
+    AttributeSizes,
+    parse,
+    parse_attributes,
+    parse_resource,
+    parse_scope,
+)
+from collector_processor.otlp.elements import (
+    MAX_ATTRIBUTES,
+    MAX_ELEMENTS,
+    MAX_POINTS,
+    METRICS_SHAPE,
+    RECORDS_SHAPE,
+    Budget,
+    check_elements,
+)
+from collector_processor.otlp.histogram_points import histogram_points
+from collector_processor.otlp.number_points import RawPoints, number_points
+from collector_processor.telemetry.arrival import LogArrivals, MetricArrivals, Source, SpanArrivals
+from collector_processor.telemetry.points import Int8
+from collector_processor.telemetry.series import Kind
+
+__all__ = [
+    "ParsedTraces",
+    "decode_logs",
+    "decode_metrics",
+    "decode_traces",
+    "parse_attributes",
+    "parse_resource",
+    "parse_scope",
+]
+
+MAX_NAME_LENGTH = 1024
+
+_DELTA, _CUMULATIVE = 1, 2
+_STATUS_ERROR = 2
+_SUM_KINDS = {
+    (True, _CUMULATIVE): Kind.COUNTER_CUMULATIVE,
+    (True, _DELTA): Kind.COUNTER_DELTA,
+    (False, _CUMULATIVE): Kind.UPDOWN_CUMULATIVE,
+    (False, _DELTA): Kind.UPDOWN_DELTA,
+}
+_HISTOGRAM_KINDS = {_CUMULATIVE: Kind.HISTOGRAM_CUMULATIVE, _DELTA: Kind.HISTOGRAM_DELTA}
+
+_RESOURCES = AttributeSizes(parse_resource, max_bytes=4 << 20)
+_SCOPES = AttributeSizes(lambda raw, budget: parse_scope(raw, budget).attributes, max_bytes=4 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedTraces:
+    """A trace request as it came, known to be valid; `spans` of them in `patch`'s order."""
+
+    body: bytes
+    spans: int
+
+
+def decode_metrics(body: bytes) -> MetricArrivals:
+    """Decode an ExportMetricsServiceRequest; the attributes of points are framed as `parse_attributes` reads them.
+
+    Times of 2^63 and more are negative in the columns.
+
+    Raises:
+        MalformedRequestError: if the bytes are not such a request.
+        TooLargeError: if it has too many elements.
+    """
+    check_elements(body, METRICS_SHAPE)
+    walk = _MetricsWalk()
+    walk.take_request(parse(schema.MetricsRequest, body, "metrics request"))
+    numbers = number_points(walk.numbers, walk.rejected, walk.attributes)
+    histograms = histogram_points(walk.histograms, walk.rejected, walk.attributes)
+    return MetricArrivals(walk.received, numbers, histograms, dict(walk.rejected))
+
+
+def decode_traces(body: bytes) -> tuple[SpanArrivals, ParsedTraces]:
+    """Decode an ExportTraceServiceRequest; the attributes of spans are not looked into.
+
+    Raises:
+        MalformedRequestError: if the bytes are not such a request.
+        TooLargeError: if it has too many elements.
+    """
+    check_elements(body, RECORDS_SHAPE)
+    request = parse(schema.TraceRequest, body, "trace request")
+    resources, index, spans = _records(request.resource_spans, "scope_spans", "spans")
+    arrivals = SpanArrivals(
+        resources,
+        index,
+        [span.name for span in spans],
+        _small([span.kind for span in spans], 5),
+        wire.signed_times([span.start_time_unix_nano for span in spans]),
+        wire.signed_times([span.end_time_unix_nano for span in spans]),
+        np.array([span.status.code == _STATUS_ERROR for span in spans], np.bool_),
+    )
+    return arrivals, ParsedTraces(body, len(spans))
+
+
+def decode_logs(body: bytes) -> LogArrivals:
+    """Decode an ExportLogsServiceRequest; bodies and attributes of log records are not looked into.
+
+    Raises:
+        MalformedRequestError: if the bytes are not such a request.
+        TooLargeError: if it has too many elements.
+    """
+    check_elements(body, RECORDS_SHAPE)
+    request = parse(schema.LogsRequest, body, "logs request")
+    resources, index, records = _records(request.resource_logs, "scope_logs", "log_records")
+    return LogArrivals(
+        resources,
+        index,
+        _small([record.severity_number for record in records], 24),
+        wire.signed_times([record.time_unix_nano or record.observed_time_unix_nano for record in records]),
+    )
+
+
+@dataclass(slots=True)
+class _MetricsWalk:
+    """What one walk over the coarse messages of a request collects."""
+
+    numbers: list[RawPoints] = field(default_factory=list)
+    histograms: list[RawPoints] = field(default_factory=list)
+    rejected: Counter[str] = field(default_factory=Counter)
+    received: int = 0
+    elements: Budget = field(default_factory=lambda: Budget(MAX_ELEMENTS))
+    points: Budget = field(default_factory=lambda: Budget(MAX_POINTS))
+    attributes: Budget = field(default_factory=lambda: Budget(MAX_ATTRIBUTES))
+
+    def take_request(self, request: Any) -> None:
+        self.elements.spend(len(request.resource_metrics))
+        for resource_metrics in request.resource_metrics:
+            resource = b"".join(resource_metrics.resource)
+            size = _RESOURCES.measure(resource, self.attributes)
+            self.elements.spend(len(resource_metrics.scope_metrics))
+            for scope_metrics in resource_metrics.scope_metrics:
+                scope = b"".join(scope_metrics.scope)
+                shared = _sum_sizes(size, _SCOPES.measure(scope, self.attributes))
+                self.elements.spend(len(scope_metrics.metrics))
+                for metric in scope_metrics.metrics:
+                    self._take_metric(resource, scope, shared, metric)
+
+    def _take_metric(self, resource: bytes, scope: bytes, shared: int, metric: Any) -> None:
+        choice = metric.WhichOneof("choice")
+        if choice is None:
+            self._reject("no_data", 1)
+            return
+        data = getattr(metric, choice)
+        count = len(data.data_points)
+        self.elements.spend(count)
+        self.points.spend(count)
+        kind = _kind(choice, data)
+        reason = _name_objection(metric.name) or ("attribute_too_long" if shared == TOO_LONG else None)
+        if reason or not isinstance(kind, Kind):
+            self._reject(reason or kind, count)
+        elif count:
+            self.received += count
+            source = Source(resource, scope, metric.name, metric.unit, kind)
+            target = self.histograms if choice == "histogram" else self.numbers
+            target.append(RawPoints(source, list(data.data_points), shared))
+
+    def _reject(self, reason: str, count: int) -> None:
+        if count:
+            self.received += count
+            self.rejected[reason] += count
+
+
+def _kind(choice: str, data: Any) -> Kind | str:
+    """Return the kind of a metric, or the reason why it has none."""
+    match choice:
+        case "gauge":
+            return Kind.GAUGE
+        case "sum":
+            return _SUM_KINDS.get((data.is_monotonic, data.aggregation_temporality), "temporality_unspecified")
+        case "histogram":
+            return _HISTOGRAM_KINDS.get(data.aggregation_temporality, "temporality_unspecified")
+        case _:
+            return "unsupported_kind"
+
+
+def _name_objection(name: str) -> str | None:
+    if not name:
+        return "name_missing"
+    return "name_too_long" if len(name) > MAX_NAME_LENGTH else None
+
+
+def _sum_sizes(first: int, second: int) -> int:
+    return TOO_LONG if TOO_LONG in {first, second} else first + second
+
+
+def _records(groups: Any, inner: str, leaf: str) -> tuple[list[bytes], Any, list[Any]]:
+    """Flatten spans or log records; return the distinct resources, each record's index into them, the records."""
+    elements, attributes, records_left = Budget(MAX_ELEMENTS), Budget(MAX_ATTRIBUTES), Budget(MAX_POINTS)
+    resources: dict[bytes, int] = {}
+    index: list[int] = []
+    records: list[Any] = []
+    elements.spend(len(groups))
+    for group in groups:
+        resource = b"".join(group.resource)
+        _RESOURCES.measure(resource, attributes)
+        place = resources.setdefault(resource, len(resources))
+        scopes = getattr(group, inner)
+        elements.spend(len(scopes))
+        for scope in scopes:
+            found = getattr(scope, leaf)
+            records_left.spend(len(found))
+            records.extend(found)
+            index.extend([place] * len(found))
+    return list(resources), np.array(index, np.int32), records
+
+
+def _small(numbers: list[int], highest: int) -> Int8:
+    """Return enumeration numbers as int8, unknown ones as 0."""
+    values = np.array(numbers, np.int64)
+    values[(values < 0) | (values > highest)] = 0
+    return values.astype(np.int8)

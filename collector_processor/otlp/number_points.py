@@ -1,0 +1,176 @@
+"""Gauge and sum points to columns, without a Python object per point.
+
+Nearly every exporter writes a point in the same shape: start time (or none), time, value, attributes. Such points are
+cut at fixed offsets and read as one structured array. A point of any other shape (flags, exemplars, unknown fields,
+another order) is parsed on its own; both ways give the same columns.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from collector_processor.otlp import schema
+from collector_processor.otlp.attributes import TOO_LONG, AttributeSizes, framed, is_framed, parse, parse_attributes
+from collector_processor.otlp.elements import Budget
+from collector_processor.telemetry.arrival import NumberPoints, Source
+from collector_processor.telemetry.points import Bool
+
+NO_RECORDED_VALUE = 1
+MAX_ATTRIBUTES_PER_SERIES = 64
+
+POINT_ATTRIBUTES = AttributeSizes(parse_attributes, max_bytes=32 << 20)
+"""Attribute sets of data points seen by this process."""
+
+_START, _TIME, _DOUBLE, _INT = 0x11, 0x19, 0x21, 0x31
+_HEAD = np.dtype(
+    [("start_tag", "u1"), ("start", "<u8"), ("time_tag", "u1"), ("time", "<u8"), ("value_tag", "u1"), ("value", "<u8")]
+)
+_HEAD_BYTES = _HEAD.itemsize
+_NO_START = bytes([_START]) + bytes(8)
+_ODD = bytes(_HEAD_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class RawPoints:
+    """Undecoded data points of one source, and how many attributes its resource and scope have."""
+
+    source: Source
+    points: list[bytes]
+    shared_attributes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """All points of a request; times as sent, `size` the number of attributes or TOO_LONG."""
+
+    attributes: list[bytes]
+    size: npt.NDArray[np.int64]
+    start: npt.NDArray[np.uint64]
+    time: npt.NDArray[np.uint64]
+    value: npt.NDArray[np.float64]
+    is_gap: Bool
+    has_value: Bool
+
+
+def number_points(groups: Sequence[RawPoints], rejected: Counter[str], budget: Budget) -> list[NumberPoints]:
+    """Decode the points of every group; add those that can't be taken to `rejected`, by reason.
+
+    Raises:
+        MalformedRequestError, TooLargeError: if a point is no valid message, or the attributes are too many.
+    """
+    columns = _columns([point for group in groups for point in group.points], budget)
+    shared = np.repeat([g.shared_attributes for g in groups], [len(g.points) for g in groups])
+    taken = _taken(columns, shared, rejected)
+    arrivals, begin = [], 0
+    for group in groups:
+        end = begin + len(group.points)
+        if (rows := _rows(taken, begin, end)) is not None:
+            arrivals.append(_select(columns, group.source, rows))
+        begin = end
+    return arrivals
+
+
+def reject(rejected: Counter[str], objections: Sequence[tuple[str, Bool]]) -> Bool:
+    """Count every row under the first objection that applies to it; return the rows without any."""
+    free = np.ones(objections[0][1].size, np.bool_)
+    for reason, objection in objections:
+        hit = objection & free
+        if hit.any():
+            rejected[reason] += int(np.count_nonzero(hit))
+            free &= ~hit
+    return free
+
+
+def _taken(columns: _Columns, shared: npt.NDArray[np.int64], rejected: Counter[str]) -> Bool:
+    return reject(
+        rejected,
+        [
+            ("no_value", ~(columns.has_value | columns.is_gap)),
+            ("start_after_time", columns.start > columns.time),
+            ("attribute_too_long", columns.size == TOO_LONG),
+            ("too_many_attributes", columns.size + shared > MAX_ATTRIBUTES_PER_SERIES),
+        ],
+    )
+
+
+def _rows(taken: Bool, begin: int, end: int) -> slice | npt.NDArray[np.intp] | None:
+    mask = taken[begin:end]
+    if mask.all():
+        return slice(begin, end) if end > begin else None
+    rows = np.flatnonzero(mask) + begin
+    return rows if rows.size else None
+
+
+def _select(columns: _Columns, source: Source, rows: slice | npt.NDArray[np.intp]) -> NumberPoints:
+    attributes = (
+        columns.attributes[rows] if isinstance(rows, slice) else [columns.attributes[row] for row in rows.tolist()]
+    )
+    return NumberPoints(
+        source,
+        attributes,
+        columns.start[rows].view(np.int64),
+        columns.time[rows].view(np.int64),
+        columns.value[rows],
+        columns.is_gap[rows],
+    )
+
+
+def _columns(points: list[bytes], budget: Budget) -> _Columns:
+    heads, attributes = _cut(points)
+    shaped = (heads["start_tag"] == _START) & (heads["time_tag"] == _TIME)
+    shaped &= (heads["value_tag"] == _DOUBLE) | (heads["value_tag"] == _INT)
+    sizes = POINT_ATTRIBUTES.known(attributes)
+    columns = _Columns(
+        attributes,
+        np.zeros(len(points), np.int64),
+        heads["start"].copy(),
+        heads["time"].copy(),
+        _values(heads),
+        np.zeros(len(points), np.bool_),
+        np.ones(len(points), np.bool_),
+    )
+    columns.size[:] = [
+        known if known is not None and fits else _measure(columns, row, points[row], budget, shaped=fits)
+        for row, (known, fits) in enumerate(zip(sizes, shaped.tolist(), strict=True))
+    ]
+    return columns
+
+
+def _cut(points: list[bytes]) -> tuple[npt.NDArray[np.void], list[bytes]]:
+    """Cut points into heads of a fixed layout and attributes; a point too short for that gets a head of zeros."""
+    present = points if all(points) else [point or _ODD for point in points]
+    heads = [p[:_HEAD_BYTES] if p[0] != _TIME else _NO_START + p[: _HEAD_BYTES - 9] for p in present]
+    attributes = [p[_HEAD_BYTES:] if p[0] != _TIME else p[_HEAD_BYTES - 9 :] for p in present]
+    joined = b"".join(heads)
+    if len(joined) != _HEAD_BYTES * len(points):
+        joined = b"".join([head if len(head) == _HEAD_BYTES else _ODD for head in heads])
+    return np.frombuffer(joined, _HEAD), attributes
+
+
+def _values(heads: npt.NDArray[np.void]) -> npt.NDArray[np.float64]:
+    bits = np.ascontiguousarray(heads["value"])
+    is_int = heads["value_tag"] == _INT
+    if not is_int.any():
+        return bits.view(np.float64)
+    return np.where(is_int, bits.view(np.int64).astype(np.float64), bits.view(np.float64))
+
+
+def _measure(columns: _Columns, row: int, point: bytes, budget: Budget, *, shaped: bool) -> int:
+    """Return the size of a point's attributes; a point not of the common shape is parsed into its row first."""
+    if not (shaped and is_framed(columns.attributes[row])):
+        _parse_into(columns, row, point)
+    return POINT_ATTRIBUTES.measure(columns.attributes[row], budget)
+
+
+def _parse_into(columns: _Columns, row: int, point: bytes) -> None:
+    parsed = parse(schema.NumberPoint, point, "data point")
+    choice = parsed.WhichOneof("choice")
+    columns.attributes[row] = framed(parsed.attributes)
+    columns.start[row] = parsed.start_time_unix_nano
+    columns.time[row] = parsed.time_unix_nano
+    columns.is_gap[row] = bool(parsed.flags & NO_RECORDED_VALUE)
+    columns.has_value[row] = choice is not None
+    columns.value[row] = np.nan if choice is None or columns.is_gap[row] else float(getattr(parsed, choice))
