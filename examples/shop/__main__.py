@@ -60,7 +60,7 @@ def _backfill(arguments: argparse.Namespace) -> None:
         progress=_show_progress,
     )
     _log.info(
-        "sent %d days: %d metric points, %d spans of %d requests in %.0f s (%.0f s CPU)",
+        "sent %g days: %d metric points, %d spans of %d requests in %.0f s (%.0f s CPU)",
         arguments.backfill_days,
         report.points,
         report.spans,
