@@ -1,0 +1,101 @@
+"""Points at rest, written: one writer per slice of housekeeping, inside its transaction."""
+
+import sqlite3
+from collections import defaultdict
+
+import numpy as np
+
+from collector_processor.store import chunks, layout, rows
+from collector_processor.store.chunks import ENDS_DTYPE
+from collector_processor.store.codec import encode_column, seal
+from collector_processor.store.rows import Columns
+from collector_processor.store.verdict_codec import encode_verdicts
+from collector_processor.telemetry.points import Int64
+
+_End = tuple[int, int, int, float]
+
+
+class ChunkWriter:
+    """Writes chunks at once and what describes them on `finish`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._ends: defaultdict[int, dict[int, _End | None]] = defaultdict(dict)
+        self._growth: defaultdict[int, int] = defaultdict(int)
+        self._shared: dict[tuple[int, bytes], int] = {}
+
+    def merge(self, part: int, newer: Columns) -> None:
+        """Put rows of one series, sorted by time, over what its chunk holds."""
+        older = self._read(part, int(newer[0][0]))
+        self._write(part, [*older, newer], replaced=sum(rows[1].size for rows in older))
+
+    def merge_day(self, day: int, series: int, blocks: list[int]) -> None:
+        """Move one series' blocks into its day, under what the day holds: that came later."""
+        moved = {block: self._read(block, series) for block in blocks}
+        held = self._read(day, series)
+        pieces = [piece for found in moved.values() for piece in found]
+        self._write(day, [*pieces, *held], replaced=sum(rows[1].size for rows in held))
+        for block, found in moved.items():
+            self._remove(block, series, points=sum(rows[1].size for rows in found))
+
+    def finish(self) -> None:
+        """Bring summaries and parts up to date."""
+        for row_id, changed in self._ends.items():
+            self._update_summary(row_id, changed)
+        self._connection.executemany(
+            "INSERT INTO part (id, points) VALUES (?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET points = points + excluded.points",
+            self._growth.items(),
+        )
+
+    def _read(self, part: int, series: int) -> list[Columns]:
+        wanted = np.array([series], np.int32)
+        return list(chunks.read(self._connection, part, wanted, *layout.span(part), judged=True))
+
+    def _write(self, part: int, pieces: list[Columns], *, replaced: int) -> None:
+        held = rows.last_wins(rows.concat(pieces, judged=True))
+        if not held[0].size:
+            return
+        series, time, value = int(held[0][0]), held[1], held[2]
+        row_id = layout.chunk_id(part, series)
+        verdicts = encode_verdicts(value, rows.verdicts_of(held))
+        self._connection.execute(
+            "INSERT OR REPLACE INTO chunk (id, times, value, verdicts) VALUES (?, ?, ?, ?)",
+            (
+                row_id,
+                self._times_id(part, time),
+                seal(encode_column(value), row_id),
+                None if verdicts is None else seal(verdicts, row_id),
+            ),
+        )
+        self._growth[part] += time.size - replaced
+        self._ends[layout.summary_id(part, series)][series] = (series, int(time[0]), int(time[-1]), float(value[-1]))
+
+    def _remove(self, part: int, series: int, *, points: int) -> None:
+        self._connection.execute("DELETE FROM chunk WHERE id = ?", (layout.chunk_id(part, series),))
+        self._growth[part] -= points
+        self._ends[layout.summary_id(part, series)][series] = None
+
+    def _update_summary(self, row_id: int, changed: dict[int, _End | None]) -> None:
+        found = self._connection.execute("SELECT body FROM summary WHERE id = ?", (row_id,)).fetchone()
+        ends: dict[int, _End | None] = {}
+        if found is not None:
+            ends = {end[0]: end for end in chunks.decode_ends(row_id, found[0]).tolist()}
+        kept = sorted((end for end in (ends | changed).values() if end is not None), key=lambda end: end[0])
+        body = seal(np.array(kept, ENDS_DTYPE).tobytes(), row_id)
+        self._connection.execute("INSERT OR REPLACE INTO summary (id, body) VALUES (?, ?)", (row_id, body))
+
+    def _times_id(self, part: int, time: Int64) -> int:
+        """Return the row of these times in this part, written by this writer if need be."""
+        key = part, time.tobytes()
+        if key not in self._shared:
+            first, last = layout.ids_of(part)
+            (highest,) = self._connection.execute(
+                "SELECT max(id) FROM times WHERE id BETWEEN ? AND ?", (first, last)
+            ).fetchone()
+            times_id = first if highest is None else highest + 1
+            self._connection.execute(
+                "INSERT INTO times (id, body) VALUES (?, ?)", (times_id, seal(encode_column(time), times_id))
+            )
+            self._shared[key] = times_id
+        return self._shared[key]

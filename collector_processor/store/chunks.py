@@ -1,0 +1,109 @@
+"""Points at rest, read: chunks, the times they share, and the ends of each chunk."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from collector_processor.store import layout, rows
+from collector_processor.store.codec import decode_column, unseal
+from collector_processor.store.faults import DamagedStoreError
+from collector_processor.store.rows import Columns
+from collector_processor.store.verdict_codec import decode_verdicts
+from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
+
+ENDS_DTYPE = np.dtype([("series", "<i4"), ("first", "<i8"), ("last", "<i8"), ("last_value", "<f8")])
+Ends = npt.NDArray[np.void]
+"""One row of ENDS_DTYPE per chunk, ascending by series."""
+
+_Row = tuple[int, int, bytes, bytes | None]
+
+
+def parts(connection: sqlite3.Connection) -> list[int]:
+    """Return all parts in order of time, blocks before their day."""
+    return sorted((part for (part,) in connection.execute("SELECT id FROM part")), key=layout.by_time)
+
+
+def read(
+    connection: sqlite3.Connection, part: int, wanted: Int32, start: int, end: int, *, judged: bool
+) -> Iterator[Columns]:
+    """Yield the rows in `[start, end)` of each wanted series (ascending) that a part holds."""
+    found = _fetch(connection, part, wanted, judged=judged)
+    times = read_times(connection, {row[1] for row in found})
+    for row in found:
+        time = times[row[1]]
+        first, stop = np.searchsorted(time, [start, end])
+        if first < stop:
+            yield rows.take(_columns(row, time, judged=judged), slice(first, stop))
+
+
+def lookup(connection: sqlite3.Connection, part: int, points: PointBatch) -> tuple[Bool, Float64]:
+    """Tell per row whether a part holds a point of that (series, time), and its value."""
+    found, stored = np.zeros(len(points), np.bool_), np.full(len(points), np.nan)
+    order = np.argsort(points.series, kind="stable")
+    wanted, first = np.unique(points.series[order], return_index=True)
+    asked = dict(zip(wanted.tolist(), np.split(order, first[1:]), strict=True))
+    chunks = _fetch(connection, part, wanted, judged=False)
+    times = read_times(connection, {row[1] for row in chunks})
+    for row in chunks:
+        where = asked[layout.series_of(row[0])]
+        hit, at = _match(times[row[1]], points.time_unix_nano[where])
+        if hit.any():
+            found[where[hit]], stored[where[hit]] = True, _value(row)[at[hit]]
+    return found, stored
+
+
+def read_times(connection: sqlite3.Connection, times_ids: Iterable[int]) -> dict[int, Int64]:
+    """Return shared time columns by id."""
+    found = connection.execute(
+        "SELECT id, body FROM times WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(times_ids)),)
+    )
+    return {row_id: decode_column(unseal(body, row_id, "times"), np.int64) for row_id, body in found}
+
+
+def ends(connection: sqlite3.Connection) -> Iterator[Ends]:
+    """Yield the ends of all chunks in order of time."""
+    for part in parts(connection):
+        found = connection.execute("SELECT id, body FROM summary WHERE id BETWEEN ? AND ?", layout.ids_of(part))
+        for row_id, body in found:
+            yield decode_ends(row_id, body)
+
+
+def decode_ends(row_id: int, body: bytes) -> Ends:
+    """Return the rows of one summary."""
+    return np.frombuffer(unseal(body, row_id, "summary"), ENDS_DTYPE)
+
+
+def _fetch(connection: sqlite3.Connection, part: int, wanted: Int32, *, judged: bool) -> list[_Row]:
+    """Return the chunk rows of wanted series, ascending."""
+    base = layout.chunk_id(part, 0)
+    verdicts = "verdicts" if judged else "NULL"
+    return connection.execute(
+        f"SELECT id, times, value, {verdicts} FROM chunk"  # noqa: S608 - one of two constants
+        " WHERE id IN (SELECT ? + value FROM json_each(?)) ORDER BY id",
+        (base, json.dumps(wanted.tolist())),
+    ).fetchall()
+
+
+def _columns(row: _Row, time: Int64, *, judged: bool) -> Columns:
+    row_id, _, _, sealed = row
+    value = _value(row)
+    if value.size != time.size:
+        raise DamagedStoreError(f"chunk {row_id} has {value.size} values for {time.size} times")
+    points = PointBatch(np.full(time.size, layout.series_of(row_id), np.int32), time, value)
+    if not judged:
+        return (points.series, points.time_unix_nano, points.value)
+    body = None if sealed is None else unseal(sealed, row_id, "chunk")
+    return rows.judged_rows(points, decode_verdicts(body, value))
+
+
+def _value(row: _Row) -> Float64:
+    return decode_column(unseal(row[2], row[0], "chunk"), np.float64)
+
+
+def _match(held: Int64, asked: Int64) -> tuple[Bool, Int64]:
+    """Tell which asked times are held (ascending), and where."""
+    at = np.minimum(np.searchsorted(held, asked), held.size - 1)
+    return held[at] == asked, at

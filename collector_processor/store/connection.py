@@ -1,0 +1,148 @@
+"""Opening the database: its settings, schema version and the checks at the door."""
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib import resources
+from pathlib import Path
+
+from collector_processor.errors import StoreError
+from collector_processor.store.faults import DamagedStoreError, translated
+from collector_processor.store.files import DATABASE, has_database
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x46624E64
+_BUSY_SECONDS = 5.0
+_PAGE_BYTES = 8192
+_CACHE_KIB = 16 * 1024
+_LOG_BYTES_KEPT = 32 << 20
+_PAGES_BEFORE_CHECKPOINT = 4000
+_MAX_BYTES_CHECKED_AT_OPEN = 128 << 20
+
+
+def connect_reader(directory: Path) -> sqlite3.Connection:
+    """Open a store for reading only.
+
+    Raises:
+        StoreError: if there is none, or it is not readable by this version.
+    """
+    path = directory / DATABASE
+    if not path.exists():
+        raise StoreError(f"there is no store in {directory} yet")
+    with translated():
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            _require_our_schema(connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def connect_writer(directory: Path) -> sqlite3.Connection:
+    """Open the store for writing, made first where there is none; the caller holds the directory's lock.
+
+    Raises:
+        StoreError: if it is not a store of this version; nothing was written.
+    """
+    path = directory / DATABASE
+    if has_database(directory):
+        with closing(connect_reader(directory)):
+            pass
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # its log files take over these permissions
+    with translated():
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            _configure(connection)
+            _create_schema(connection)
+            _check_after_crash(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write all of the block, durably, or none of it.
+
+    Raises:
+        StoreError: if none of it was written.
+    """
+    with translated():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # a full disk makes SQLite roll back by itself
+                connection.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read the block from one state of the store; keep it short, an open one holds up the log."""
+    with translated():
+        connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            connection.execute("COMMIT")
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_KEPT}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_BEFORE_CHECKPOINT}")
+
+
+def _create_schema(connection: sqlite3.Connection) -> None:
+    """Fill an empty database; one transaction, so a crash leaves it empty."""
+    if _has_tables(connection):
+        return
+    schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+    with transaction(connection):
+        for statement in schema.split(";\n"):
+            connection.execute(statement)
+        connection.execute("INSERT INTO store VALUES (1, ?, 0, 0, 1)", (str(uuid.uuid4()),))
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _require_our_schema(connection: sqlite3.Connection) -> None:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application_id == _APPLICATION_ID and version > SCHEMA_VERSION:
+        raise StoreError(
+            f"the store has schema version {version}, this Foreband reads {SCHEMA_VERSION}:"
+            " start the newer Foreband that wrote it"
+        )
+    if (application_id, version) != (_APPLICATION_ID, SCHEMA_VERSION) and _has_tables(connection):
+        raise DamagedStoreError("its file is not a Foreband store")
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return bool(count)
+
+
+def _check_after_crash(connection: sqlite3.Connection, path: Path) -> None:
+    """Check the structure of a small database that was not closed; a large one shows damage when read."""
+    (is_clean,) = connection.execute("SELECT is_clean FROM store").fetchone()
+    if is_clean or path.stat().st_size > _MAX_BYTES_CHECKED_AT_OPEN:
+        return
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise DamagedStoreError(verdict)

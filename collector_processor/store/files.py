@@ -1,0 +1,90 @@
+"""The files beside the database: the lock of its one writer, and the mark of what was acknowledged."""
+
+import fcntl
+import os
+import zlib
+from pathlib import Path
+
+from collector_processor.errors import StoreError
+
+DATABASE = "foreband.db"
+_LOCK = "lock"
+_MARK = "acknowledged"
+_PRIVATE_FILE, _PRIVATE_DIRECTORY = 0o600, 0o700
+
+
+def prepare(directory: Path) -> None:
+    """Create the directory if need be, for this user only.
+
+    Raises:
+        StoreError: if it cannot be used.
+    """
+    try:
+        directory.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        mode = directory.stat().st_mode
+    except OSError as error:
+        raise StoreError(f"the store's directory {directory} cannot be used: {error.strerror}") from error
+    if mode & 0o002:
+        raise StoreError(f"the store's directory {directory} is writable by everybody: chmod 700 it")
+
+
+def has_database(directory: Path) -> bool:
+    """Tell whether there is anything in the database file."""
+    path = directory / DATABASE
+    return path.exists() and path.stat().st_size > 0
+
+
+def free_bytes(directory: Path) -> int:
+    """Return the disk space this user can still fill."""
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize
+
+
+class DirectoryLock:
+    """Held by the one writer until it closes or dies."""
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            self._file = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)
+        except OSError as error:
+            raise StoreError(f"the store's directory {directory} cannot be used: {error.strerror}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._file)
+            raise StoreError(f"another Foreband is writing to {directory}; each needs its own directory") from error
+
+    def release(self) -> None:
+        """Let another writer in."""
+        os.close(self._file)
+
+
+class AcknowledgedMark:
+    """How many commits were acknowledged, kept outside the database.
+
+    SQLite silently ends its log at the first frame it cannot read, so the database alone cannot know that it lost
+    commits. The mark is written after each commit without waiting for the disk: it may lag behind after
+    a power failure, and never runs ahead.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            self._file = os.open(directory / _MARK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)
+        except OSError as error:
+            raise StoreError(f"the store's directory {directory} cannot be used: {error.strerror}") from error
+
+    def read(self) -> int:
+        """Return the number of acknowledged commits, 0 where none is on record."""
+        body = os.pread(self._file, 12, 0)
+        number, checksum = body[:8], body[8:]
+        is_whole = zlib.crc32(number).to_bytes(4, "little") == checksum
+        return int.from_bytes(number, "little") if is_whole else 0
+
+    def write(self, sequence: int) -> None:
+        """Put the number on record."""
+        number = sequence.to_bytes(8, "little")
+        os.pwrite(self._file, number + zlib.crc32(number).to_bytes(4, "little"), 0)
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._file)

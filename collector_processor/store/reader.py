@@ -1,0 +1,162 @@
+"""Reading the embedded store; the writer reads with the same code on its own connection."""
+
+import sqlite3
+
+import numpy as np
+
+from collector_processor.store import chunks, layout, outbox, records, rows
+from collector_processor.store.base import JudgedBatch, RequestReceipt, StoredOutboxItem
+from collector_processor.store.connection import snapshot
+from collector_processor.store.faults import translated
+from collector_processor.store.head import Head
+from collector_processor.store.rows import Columns
+from collector_processor.telemetry.band import BandStates
+from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int32, Int64, PointBatch
+from collector_processor.telemetry.series import SeriesKey
+
+_NEVER = -1
+
+
+class SqliteReader:
+    """A SeriesReader on one connection; every method reads one committed state."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._head = Head()
+        with translated():
+            ((instance_id,),) = connection.execute("SELECT instance_id FROM store")
+        self._instance_id = str(instance_id)
+
+    @property
+    def instance_id(self) -> str:
+        """Return the UUID this store got when it was made."""
+        return self._instance_id
+
+    def catalog(self, *, from_series: int = 0) -> list[tuple[int, SeriesKey]]:
+        """See `SeriesReader.catalog`."""
+        with snapshot(self._connection):
+            return records.catalog(self._connection, from_series)
+
+    def read_points(self, series: Int32, start: int, end: int) -> PointBatch:
+        """See `SeriesReader.read_points`."""
+        return rows.points_of(self._read(series, start, end, judged=False))
+
+    def read_judged(self, series: Int32, start: int, end: int) -> JudgedBatch:
+        """See `SeriesReader.read_judged`."""
+        found = self._read(series, start, end, judged=True)
+        return JudgedBatch(rows.points_of(found), rows.verdicts_of(found))
+
+    def last_points(self) -> PointBatch:
+        """See `SeriesReader.last_points`."""
+        with snapshot(self._connection):
+            ends = list(chunks.ends(self._connection))
+            self._head.refresh(self._connection)
+        series = np.concatenate([*(end["series"] for end in ends), self._head.columns()[0]])
+        time = np.concatenate([*(end["last"] for end in ends), self._head.columns()[1]])
+        value = np.concatenate([*(end["last_value"] for end in ends), self._head.columns()[2]])
+        newest = np.full(_size(series), _NEVER, np.int64)
+        np.maximum.at(newest, series, time)
+        is_newest = time == newest[series]
+        last = np.empty(newest.size, np.float64)
+        last[series[is_newest]] = value[is_newest]  # of equal ones the last, which was written last
+        (held,) = np.nonzero(newest != _NEVER)
+        return PointBatch(held.astype(np.int32), newest[held], last[held])
+
+    def first_times(self) -> tuple[Int32, Int64]:
+        """See `SeriesReader.first_times`."""
+        with snapshot(self._connection):
+            ends = list(chunks.ends(self._connection))
+            self._head.refresh(self._connection)
+        series = np.concatenate([*(end["series"] for end in ends), self._head.columns()[0]])
+        time = np.concatenate([*(end["first"] for end in ends), self._head.columns()[1]])
+        never = np.iinfo(np.int64).max
+        oldest = np.full(_size(series), never, np.int64)
+        np.minimum.at(oldest, series, time)
+        (held,) = np.nonzero(oldest != never)
+        return held.astype(np.int32), oldest[held]
+
+    def existing(self, points: PointBatch) -> tuple[Bool, Float64]:
+        """See `SeriesReader.existing`."""
+        if not len(points):
+            return np.empty(0, np.bool_), np.empty(0, np.float64)
+        with snapshot(self._connection):
+            self._head.refresh(self._connection)
+            found, value = self._head.lookup(points)
+            for part in reversed(chunks.parts(self._connection)):
+                start, end = layout.span(part)
+                time = points.time_unix_nano
+                (asked,) = np.nonzero(~found & (time >= start) & (time < end))
+                if asked.size:
+                    found[asked], value[asked] = chunks.lookup(self._connection, part, points.take(asked))
+        return found, value
+
+    def events(self) -> EventBatch:
+        """See `SeriesReader.events`."""
+        with snapshot(self._connection):
+            return records.events(self._connection)
+
+    def episodes(self, start: int, end: int, series: Int32 | None = None) -> list[Episode]:
+        """See `SeriesReader.episodes`."""
+        with snapshot(self._connection):
+            return records.episodes(self._connection, start, end, series)
+
+    def open_episodes(self) -> list[Episode]:
+        """See `SeriesReader.open_episodes`."""
+        with snapshot(self._connection):
+            return records.open_episodes(self._connection)
+
+    def models(self, *, after_version: int = 0) -> list[ModelRecord]:
+        """See `SeriesReader.models`."""
+        with snapshot(self._connection):
+            return records.models(self._connection, after_version)
+
+    def bands(self) -> BandStates:
+        """See `SeriesReader.bands`."""
+        with snapshot(self._connection):
+            return records.bands(self._connection)
+
+    def blob(self, name: str) -> bytes | None:
+        """See `SeriesReader.blob`."""
+        with snapshot(self._connection):
+            return records.blob(self._connection, name)
+
+    def receipts(self, since_unix_nano: int) -> list[RequestReceipt]:
+        """See `SeriesReader.receipts`."""
+        with snapshot(self._connection):
+            return records.receipts(self._connection, since_unix_nano)
+
+    def outbox(self, *, after: int, limit: int) -> list[StoredOutboxItem]:
+        """See `SeriesReader.outbox`."""
+        with snapshot(self._connection):
+            return outbox.waiting(self._connection, after, limit)
+
+    def outbox_size(self) -> tuple[int, int]:
+        """See `SeriesReader.outbox_size`."""
+        with snapshot(self._connection):
+            return outbox.size(self._connection)
+
+    def close(self) -> None:
+        """Release the connection."""
+        with translated():
+            self._connection.close()
+
+    def _read(self, series: Int32, start: int, end: int, *, judged: bool) -> Columns:
+        """Lay blocks, days and head over each other."""
+        wanted = np.unique(series)
+        found: list[Columns] = []
+        with snapshot(self._connection):
+            self._head.refresh(self._connection)
+            for part in chunks.parts(self._connection):
+                first, last = layout.span(part)
+                if first < end and start < last:
+                    found.extend(chunks.read(self._connection, part, wanted, start, end, judged=judged))
+        recent = self._head.select(wanted, start, end)
+        found.extend(rows.by_series(recent if judged else recent[:3]))
+        found.sort(key=lambda piece: int(piece[0][0]))
+        return rows.last_wins(rows.concat(found, judged=judged))
+
+
+def _size(series: Int32) -> int:
+    return int(series.max()) + 1 if series.size else 0

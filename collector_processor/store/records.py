@@ -1,0 +1,216 @@
+"""Everything beside points: events, episodes, models, receipts and named byte strings, as rows of their own tables."""
+
+import io
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from collector_processor.clock import HOUR
+from collector_processor.errors import StoreError
+from collector_processor.store.base import RequestReceipt
+from collector_processor.store.codec import seal, text_key, unseal
+from collector_processor.store.faults import DamagedStoreError
+from collector_processor.telemetry.band import BAND_DTYPE, BandStates
+from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.points import EventBatch, Int32
+from collector_processor.telemetry.series import SeriesKey
+
+MODEL_VERSIONS_KEPT = 3
+RECEIPT_LIFETIME = HOUR
+MAX_RECEIPTS = 200_000
+
+_BANDS = "\0bands"  # a name no caller of `put_blob` can use
+_BYTES_PER_EVENT = 4 + 8 + 8 + 1
+
+
+def put_series(connection: sqlite3.Connection, series: Sequence[tuple[int, SeriesKey]]) -> None:
+    """Add series; a series that is there already must be the same one.
+
+    Raises:
+        StoreError: if an id already names another series.
+    """
+    for series_id, key in series:
+        body = seal(key.to_json().encode(), series_id)
+        added = connection.execute(
+            "INSERT INTO series (id, body) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (series_id, body)
+        ).rowcount
+        if not added:
+            ((held,),) = connection.execute("SELECT body FROM series WHERE id = ?", (series_id,))
+            if held != body:
+                raise StoreError(f"series {series_id} is already another series in the store")
+
+
+def catalog(connection: sqlite3.Connection, from_series: int) -> list[tuple[int, SeriesKey]]:
+    """Return series with id >= `from_series`, ascending."""
+    found = connection.execute("SELECT id, body FROM series WHERE id >= ? ORDER BY id", (from_series,)).fetchall()
+    return [(series_id, SeriesKey.from_json(unseal(body, series_id, "series").decode())) for series_id, body in found]
+
+
+def put_events(connection: sqlite3.Connection, events: EventBatch, sequence: int) -> None:
+    """Keep one commit's events as row `sequence`."""
+    body = events.stream.tobytes() + events.time_unix_nano.tobytes()
+    body += events.duration_seconds.tobytes() + events.is_error.tobytes()
+    connection.execute(
+        "INSERT INTO event (id, newest, body) VALUES (?, ?, ?)",
+        (sequence, int(events.time_unix_nano.max()), seal(body, sequence)),
+    )
+
+
+def forget_events(connection: sqlite3.Connection, before: int) -> None:
+    """Delete rows whose newest event is older than `before`."""
+    connection.execute("DELETE FROM event WHERE newest < ?", (before,))
+
+
+def events(connection: sqlite3.Connection) -> EventBatch:
+    """Return all events in order of commit."""
+    found = connection.execute("SELECT id, body FROM event ORDER BY id").fetchall()
+    return EventBatch.concat([_decode_events(unseal(body, row_id, "event row")) for row_id, body in found])
+
+
+def put_episodes(connection: sqlite3.Connection, episodes: Iterable[Episode]) -> None:
+    """Write episodes over those with the same id."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO episode (id, series, start_time, end_time, body) VALUES (?, ?, ?, ?, ?)",
+        (
+            (
+                e.episode_id,
+                e.series,
+                e.start_unix_nano,
+                e.end_unix_nano,
+                seal(json.dumps(asdict(e)).encode(), text_key(e.episode_id)),
+            )
+            for e in episodes
+        ),
+    )
+
+
+def episodes(connection: sqlite3.Connection, start: int, end: int, series: Int32 | None) -> list[Episode]:
+    """Return episodes that overlap `[start, end)`, ascending by start."""
+    found = connection.execute(
+        "SELECT id, series, body FROM episode WHERE start_time < ?2"
+        " AND (start_time >= ?1 OR end_time > ?1 OR end_time IS NULL) ORDER BY start_time, id",
+        (start, end),
+    ).fetchall()
+    wanted = None if series is None else set(series.tolist())
+    return [_decode_episode(name, body) for name, of, body in found if wanted is None or of in wanted]
+
+
+def open_episodes(connection: sqlite3.Connection) -> list[Episode]:
+    """Return open episodes, ascending by start."""
+    found = connection.execute("SELECT id, body FROM episode WHERE end_time IS NULL ORDER BY start_time, id").fetchall()
+    return [_decode_episode(*row) for row in found]
+
+
+def forget_episodes(connection: sqlite3.Connection, before: int) -> None:
+    """Delete episodes that ended before then."""
+    connection.execute("DELETE FROM episode WHERE end_time < ?", (before,))
+
+
+def put_models(connection: sqlite3.Connection, models: Sequence[ModelRecord]) -> None:
+    """Add models and keep the newest few versions of their series."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO model (series, version, body) VALUES (?, ?, ?)",
+        ((m.series, m.version, seal(zlib.compress(json.dumps(asdict(m)).encode(), 1), m.series)) for m in models),
+    )
+    connection.executemany(
+        "DELETE FROM model WHERE series = ?1 AND version <="
+        " (SELECT version FROM model WHERE series = ?1 ORDER BY version DESC LIMIT 1 OFFSET ?2)",
+        ((series, MODEL_VERSIONS_KEPT) for series in {m.series for m in models}),
+    )
+
+
+def models(connection: sqlite3.Connection, after_version: int) -> list[ModelRecord]:
+    """Return the newest record of each series among those with version > `after_version`."""
+    found = connection.execute(
+        "SELECT series, body FROM model JOIN"
+        " (SELECT series, max(version) AS version FROM model WHERE version > ? GROUP BY series)"
+        " USING (series, version) ORDER BY series",
+        (after_version,),
+    ).fetchall()
+    return [ModelRecord(**json.loads(zlib.decompress(unseal(body, series, "model")))) for series, body in found]
+
+
+def put_blob(connection: sqlite3.Connection, name: str, data: bytes) -> None:
+    """Write a named byte string over the last one."""
+    connection.execute(
+        "INSERT OR REPLACE INTO blob (name, body) VALUES (?, ?)", (name, seal(bytes(data), text_key(name)))
+    )
+
+
+def blob(connection: sqlite3.Connection, name: str) -> bytes | None:
+    """Return a named byte string."""
+    found = connection.execute("SELECT body FROM blob WHERE name = ?", (name,)).fetchone()
+    return None if found is None else unseal(found[0], text_key(name), "blob")
+
+
+def put_bands(connection: sqlite3.Connection, bands: BandStates) -> None:
+    """Write band states over the last ones; the bytes say their own layout."""
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.ascontiguousarray(bands), allow_pickle=False)
+    put_blob(connection, _BANDS, file.getvalue())
+
+
+def bands(connection: sqlite3.Connection) -> BandStates:
+    """Return band states as last saved.
+
+    Raises:
+        DamagedStoreError: if they have another layout than this version's.
+    """
+    body = blob(connection, _BANDS)
+    if body is None:
+        return np.empty(0, BAND_DTYPE)
+    saved: BandStates = np.lib.format.read_array(io.BytesIO(body), allow_pickle=False)
+    if saved.dtype != BAND_DTYPE:
+        raise DamagedStoreError("band states were saved by another version of Foreband")
+    return saved
+
+
+def put_receipts(connection: sqlite3.Connection, receipts: Sequence[RequestReceipt]) -> None:
+    """Keep receipts, and of older ones those of the last hour."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO receipt (digest, received, body) VALUES (?, ?, ?)",
+        (
+            (r.digest, r.received_unix_nano, seal(json.dumps([r.stored, r.rejected]).encode(), text_key(r.digest)))
+            for r in receipts
+        ),
+    )
+    newest = max(r.received_unix_nano for r in receipts)
+    connection.execute("DELETE FROM receipt WHERE received < ?", (newest - RECEIPT_LIFETIME,))
+
+
+def receipts(connection: sqlite3.Connection, since: int) -> list[RequestReceipt]:
+    """Return receipts of requests taken since then, ascending."""
+    found = connection.execute(
+        "SELECT digest, received, body FROM receipt WHERE received >= ? ORDER BY received", (since,)
+    ).fetchall()
+    return [
+        RequestReceipt(digest, received, *json.loads(unseal(body, text_key(digest), "receipt")))
+        for digest, received, body in found
+    ]
+
+
+def bound_receipts(connection: sqlite3.Connection) -> None:
+    """Delete the oldest receipts past the limit."""
+    connection.execute(
+        "DELETE FROM receipt WHERE received <= (SELECT received FROM receipt ORDER BY received DESC LIMIT 1 OFFSET ?)",
+        (MAX_RECEIPTS,),
+    )
+
+
+def _decode_episode(name: str, body: bytes) -> Episode:
+    return Episode(**json.loads(unseal(body, text_key(name), "episode")))
+
+
+def _decode_events(body: bytes) -> EventBatch:
+    n = len(body) // _BYTES_PER_EVENT
+    return EventBatch(
+        np.frombuffer(body, np.int32, n),
+        np.frombuffer(body, np.int64, n, offset=4 * n),
+        np.frombuffer(body, np.float64, n, offset=12 * n),
+        np.frombuffer(body, np.bool_, n, offset=20 * n),
+    )

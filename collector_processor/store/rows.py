@@ -1,0 +1,98 @@
+"""Rows as tuples of columns: series, time, value, and in judged rows yhat, lower, upper, score, anomaly."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from collector_processor.telemetry.points import Bool, Int32, Int64, PointBatch
+from collector_processor.telemetry.verdict import VerdictBatch
+
+Columns = tuple[npt.NDArray[Any], ...]
+
+_POINT_TYPES = (np.int32, np.int64, np.float64)
+_JUDGED_TYPES = (*_POINT_TYPES, np.float64, np.float64, np.float64, np.float64, np.int8)
+
+
+def empty(*, judged: bool) -> Columns:
+    """Return no rows."""
+    return tuple(np.empty(0, dtype) for dtype in (_JUDGED_TYPES if judged else _POINT_TYPES))
+
+
+def judged_rows(points: PointBatch, verdicts: VerdictBatch) -> Columns:
+    """Return points and their verdicts as eight columns."""
+    return (
+        points.series,
+        points.time_unix_nano,
+        points.value,
+        verdicts.yhat,
+        verdicts.lower,
+        verdicts.upper,
+        verdicts.score,
+        verdicts.anomaly,
+    )
+
+
+def points_of(rows: Columns) -> PointBatch:
+    """Return the point columns."""
+    return PointBatch(rows[0], rows[1], rows[2])
+
+
+def verdicts_of(rows: Columns) -> VerdictBatch:
+    """Return the verdict columns of judged rows."""
+    return VerdictBatch(rows[3], rows[4], rows[5], rows[6], rows[7])
+
+
+def concat(pieces: Sequence[Columns], *, judged: bool) -> Columns:
+    """Join rows in order."""
+    if not pieces:
+        return empty(judged=judged)
+    return tuple(np.concatenate(columns) for columns in zip(*pieces, strict=True))
+
+
+def take(rows: Columns, index: Int64 | Bool | slice) -> Columns:
+    """Select rows."""
+    return tuple(column[index] for column in rows)
+
+
+def by_series(rows: Columns) -> Iterator[Columns]:
+    """Yield the rows of each series; rows are sorted by series."""
+    return (take(rows, slice(*run)) for run in runs(rows[0]))
+
+
+def runs(column: npt.NDArray[Any]) -> Iterator[tuple[int, int]]:
+    """Yield `[start, stop)` of each run of equal values."""
+    if not column.size:
+        return iter(())
+    edges = (np.flatnonzero(np.diff(column)) + 1).tolist()
+    return zip([0, *edges], [*edges, column.size], strict=True)
+
+
+def last_wins(rows: Columns) -> Columns:
+    """Return rows sorted by (series, time), of equal ones only the last."""
+    series, time = rows[0], rows[1]
+    if bool(np.all(_ascends(series, time))):
+        return rows
+    order = np.lexsort((time, series))
+    newest = np.append(_ascends(series[order], time[order]), [True])
+    return take(rows, order[newest])
+
+
+def locate(stored_series: Int32, stored_time: Int64, series: Int32, time: Int64) -> Int64:
+    """Return for each (series, time) its last place among the stored ones, -1 where there is none."""
+    times, rank = np.unique(np.concatenate([stored_time, time]), return_inverse=True)
+    key = np.concatenate([stored_series, series]).astype(np.int64) * times.size + rank
+    stored, asked = key[: stored_time.size], key[stored_time.size :]
+    order = np.argsort(stored, kind="stable")
+    at = np.searchsorted(stored, asked, side="right", sorter=order) - 1
+    place = order[np.maximum(at, 0)] if stored.size else np.full(asked.size, -1)
+    found = stored[place] == asked if stored.size else np.zeros(asked.size, np.bool_)
+    return np.where((at >= 0) & found, place, -1)
+
+
+def _ascends(series: Int32, time: Int64) -> Bool:
+    """Tell per neighbouring pair whether the right one is a later row."""
+    same = series[1:] == series[:-1]
+    later: Bool = (series[1:] > series[:-1]) | (same & (time[1:] > time[:-1]))
+    return later

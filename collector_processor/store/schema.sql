@@ -1,0 +1,56 @@
+-- One row of facts about the whole store. `sequence` counts commits; `newest` is the newest time ever stored.
+CREATE TABLE store (
+    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    instance_id TEXT    NOT NULL,
+    sequence    INTEGER NOT NULL,
+    newest      INTEGER NOT NULL,
+    is_clean    INTEGER NOT NULL
+);
+
+CREATE TABLE series (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
+-- Points as they came: one row per commit, id = its sequence. Every body ends in a checksum.
+CREATE TABLE head (id INTEGER PRIMARY KEY, points BLOB NOT NULL, verdicts BLOB);
+
+-- Points at rest: one row per (part, series), id = part << 24 | series; a part is 2 hours or a day.
+CREATE TABLE part (id INTEGER PRIMARY KEY, points INTEGER NOT NULL);
+CREATE TABLE chunk (id INTEGER PRIMARY KEY, times INTEGER NOT NULL, value BLOB NOT NULL, verdicts BLOB);
+-- Times that chunks share, id = part << 24 | ordinal, and the ends of chunks, id = part << 24 | series >> 10.
+CREATE TABLE times (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE summary (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
+CREATE TABLE event (id INTEGER PRIMARY KEY, newest INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX event_newest ON event (newest);
+
+CREATE TABLE episode (
+    id         TEXT    PRIMARY KEY,
+    series     INTEGER NOT NULL,
+    start_time INTEGER NOT NULL,
+    end_time   INTEGER,
+    body       BLOB    NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX episode_start ON episode (start_time);
+CREATE INDEX episode_open ON episode (start_time) WHERE end_time IS NULL;
+
+CREATE TABLE model (
+    series  INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    body    BLOB    NOT NULL,
+    PRIMARY KEY (series, version)
+);
+CREATE INDEX model_version ON model (version, series);
+
+CREATE TABLE blob (name TEXT PRIMARY KEY, body BLOB NOT NULL);
+
+CREATE TABLE receipt (digest BLOB PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX receipt_received ON receipt (received);
+
+-- Ids are never used twice, or a forwarder that asks for what came after the last id would miss rows.
+CREATE TABLE outbox (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    signal  TEXT    NOT NULL,
+    items   INTEGER NOT NULL,
+    size    INTEGER NOT NULL,
+    payload BLOB    NOT NULL
+);
+CREATE INDEX outbox_size ON outbox (size, items);

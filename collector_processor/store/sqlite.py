@@ -1,0 +1,188 @@
+"""The embedded store: one SQLite file, one writer, any number of readers beside it.
+
+    commit ──► head      one row per commit: raw columns, searched in memory
+                 │       (compacted at 2 h of data, or sooner when large)
+                 ▼
+               block     one chunk per (2 h, series): compressed values and verdicts;
+                 │       times once for all series that share them
+                 ▼       (a day later)
+               day       one chunk per (day, series) ──► dropped whole when past retention
+
+    part     what blocks and days exist          event    spans and logs of open windows
+    summary  first and last point per chunk      outbox   requests to forward, bounded
+    series, episode, model, receipt, blob        store    identity, number of commits, clean shutdown
+
+    acknowledged (file)  number of commits, written after each: a database that knows fewer has lost some
+    lock (file)          held by the writer
+
+Reading lays block, day and head over each other in this order, so the last write of a (series, time) wins from the
+moment it is committed. Rows are written in order of time: pages fill up, and retention is a range delete.
+"""
+
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from collector_processor.errors import StoreError
+from collector_processor.store import head, layout, outbox, records
+from collector_processor.store.base import Commit
+from collector_processor.store.connection import connect_reader, connect_writer, transaction
+from collector_processor.store.faults import DamagedStoreError, translated
+from collector_processor.store.files import AcknowledgedMark, DirectoryLock, free_bytes, has_database, prepare
+from collector_processor.store.housekeeping import Housekeeping
+from collector_processor.store.reader import SqliteReader
+from collector_processor.store.settings import StoreSettings
+
+_OUTBOX_ROOM = 16
+"""A full outbox is emptied by one part in so many, so that not every commit has to count it."""
+
+
+def open_reader(directory: Path) -> SqliteReader:
+    """Open a store for reading, in any process, whether its writer runs or not.
+
+    Raises:
+        StoreError: if there is no store, or it cannot be read.
+    """
+    return SqliteReader(connect_reader(directory))
+
+
+def open_writer(directory: Path, settings: StoreSettings) -> "SqliteWriter":
+    """Open or create a store as its one writer.
+
+    Raises:
+        StoreError: if another writer has it, or it is damaged, newer, or has lost commits. Nothing was changed then.
+    """
+    prepare(directory)
+    with ExitStack() as opened:
+        lock = DirectoryLock(directory)
+        opened.callback(lock.release)
+        mark = AcknowledgedMark(directory)
+        opened.callback(mark.close)
+        if mark.read() and not has_database(directory) and not settings.accept_loss:
+            raise _lost(mark.read())
+        writer = SqliteWriter(directory, settings, lock, mark)
+        opened.pop_all()
+    return writer
+
+
+class SqliteWriter(SqliteReader):
+    """The SeriesWriter of a directory; made by `open_writer`."""
+
+    def __init__(self, directory: Path, settings: StoreSettings, lock: DirectoryLock, mark: AcknowledgedMark) -> None:
+        connection = connect_writer(directory)
+        try:
+            super().__init__(connection)
+            self._directory, self._settings, self._lock, self._mark = directory, settings, lock, mark
+            self._sequence, self._newest = self._resume()
+            self._outbox_bytes = self.outbox_size()[1]
+            self._outbox_dropped_items = 0
+            self._housekeeping = Housekeeping(connection, self._head, settings)
+        except BaseException:
+            connection.close()
+            raise
+
+    @property
+    def outbox_dropped_items(self) -> int:
+        """Return how many telemetry items a full outbox has dropped since opening."""
+        return self._outbox_dropped_items
+
+    def commit(self, commit: Commit) -> None:
+        """See `SeriesWriter.commit`."""
+        _require_storable(commit)
+        self._require_space()
+        sequence = self._sequence + 1
+        newest = max(self._newest, int(commit.points.time_unix_nano.max(initial=0)))
+        with transaction(self._connection):
+            self._write_points(commit, sequence)
+            self._write_records(commit, sequence)
+            outbox_bytes, dropped = self._write_outbox(commit)
+            self._connection.execute("UPDATE store SET sequence = ?, newest = ?", (sequence, newest))
+        self._sequence, self._newest, self._outbox_bytes = sequence, newest, outbox_bytes
+        self._outbox_dropped_items += dropped
+        with suppress(OSError):  # the commit is durable; without its mark only the check at the next start is weaker
+            self._mark.write(sequence)
+        self._housekeeping.relieve(len(commit.points))
+
+    def maintain(self, now_unix_nano: int, budget_seconds: float) -> bool:
+        """See `SeriesWriter.maintain`."""
+        return self._housekeeping.run(now_unix_nano, self._newest, budget_seconds)
+
+    def close(self) -> None:
+        """Close cleanly and let another writer in."""
+        try:
+            with suppress(StoreError), transaction(self._connection):  # a full disk must not keep it open
+                self._connection.execute("UPDATE store SET is_clean = 1")
+            super().close()
+        finally:
+            self._mark.close()
+            self._lock.release()
+
+    def _resume(self) -> tuple[int, int]:
+        """Return number of commits and newest time, after making sure that none is lost."""
+        with translated():
+            ((sequence, newest),) = self._connection.execute("SELECT sequence, newest FROM store")
+            ((last_id,),) = self._connection.execute("SELECT coalesce(max(id), 0) FROM head")
+        if last_id > sequence:
+            raise DamagedStoreError(f"it counts {sequence} commits and holds number {last_id}")
+        acknowledged = self._mark.read()
+        if acknowledged > sequence and not self._settings.accept_loss:
+            raise _lost(acknowledged - sequence)
+        sequence = max(sequence, acknowledged)  # numbers of lost commits are not used again: readers may hold them
+        with transaction(self._connection):
+            self._connection.execute("UPDATE store SET sequence = ?, is_clean = 0", (sequence,))
+        self._mark.write(sequence)
+        return sequence, newest
+
+    def _require_space(self) -> None:
+        free, reserve = free_bytes(self._directory), self._settings.reserve_bytes
+        if free < reserve:
+            text = f"the disk is nearly full: {free >> 20} MiB are left, {reserve >> 20} MiB are reserved"
+            raise StoreError(text, retry_after_seconds=10.0)
+
+    def _write_points(self, commit: Commit, sequence: int) -> None:
+        records.put_series(self._connection, commit.series)
+        if len(commit.points):
+            head.append(self._connection, sequence, commit.points, commit.verdicts)
+
+    def _write_records(self, commit: Commit, sequence: int) -> None:
+        if len(commit.events):
+            records.put_events(self._connection, commit.events, sequence)
+        if commit.forget_events_before is not None:
+            records.forget_events(self._connection, commit.forget_events_before)
+        if commit.receipts:
+            records.put_receipts(self._connection, commit.receipts)
+        if commit.bands is not None:
+            records.put_bands(self._connection, commit.bands)
+        records.put_episodes(self._connection, commit.episodes)
+        records.put_models(self._connection, commit.models)
+        for name, data in commit.blobs.items():
+            records.put_blob(self._connection, name, data)
+
+    def _write_outbox(self, commit: Commit) -> tuple[int, int]:
+        """Return the most bytes the outbox can hold now, and how many items were dropped."""
+        outbox.remove(self._connection, commit.outbox_done)
+        outbox.put(self._connection, commit.outbox)
+        most = self._outbox_bytes + sum(len(item.payload) for item in commit.outbox)
+        limit = self._settings.outbox_max_bytes
+        if most <= limit:
+            return most, 0
+        _, held = outbox.size(self._connection)
+        if held <= limit:
+            return held, 0
+        dropped = outbox.drop_oldest(self._connection, held - limit + limit // _OUTBOX_ROOM)
+        return outbox.size(self._connection)[1], dropped
+
+
+def _require_storable(commit: Commit) -> None:
+    points = commit.points
+    if commit.verdicts is not None and len(commit.verdicts) != len(points):
+        raise ValueError(f"{len(commit.verdicts)} verdicts for {len(points)} points")
+    if len(points) and (points.time_unix_nano.min() < 0 or points.series.min() < 0):
+        raise ValueError("times and series ids are not negative")
+    if len(points) and points.series.max() >= layout.MAX_SERIES:
+        raise ValueError(f"series ids are below {layout.MAX_SERIES}")
+
+
+def _lost(commits: int) -> DamagedStoreError:
+    return DamagedStoreError(
+        f"{commits} acknowledged commits are missing; `accept_loss` in the store's settings starts with what is left"
+    )
