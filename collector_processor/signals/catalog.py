@@ -1,0 +1,202 @@
+"""Which series there are: canonical key <-> dense id, and the raw bytes that are only aliases of a key.
+
+A known data point costs one dict look-up of its raw attribute bytes. Bytes never seen are parsed once; another
+attribute order or encoding of the same attributes is a further alias of the same key, not another series.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from collector_processor.errors import MalformedRequestError
+from collector_processor.telemetry.arrival import Source
+from collector_processor.telemetry.points import Int32, Int64
+from collector_processor.telemetry.series import Attributes, Scope, SeriesKey, Statistic
+
+REFUSED = -1
+"""Id of a series past the limit."""
+MALFORMED = -2
+"""Id of a series whose attributes, resource or scope can't be parsed."""
+
+_REFUSED_ROW, _MALFORMED_ROW = 0, 1
+_ALIAS_OVERHEAD = 200  # bytes of a dict entry and its objects beside the raw bytes
+
+Aliases = dict[tuple[Source, tuple[Statistic, ...]], dict[bytes, int]]
+
+
+class Catalog:
+    """All series; ids are dense, given in order of appearance and never reused.
+
+    `alias_bytes` bounds a generation of aliases; when it is full, aliases unused for a whole generation are forgotten.
+    """
+
+    def __init__(
+        self,
+        parse_resource: Callable[[bytes], Attributes],
+        parse_scope: Callable[[bytes], Scope],
+        parse_attributes: Callable[[bytes], Attributes],
+        series_limit: int = 100_000,
+        alias_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
+        self._parse_resource = parse_resource
+        self._parse_scope = parse_scope
+        self._parse_attributes = parse_attributes
+        self._series_limit = series_limit
+        self._alias_bytes = alias_bytes
+        self._keys: list[SeriesKey] = []
+        self._ids: dict[bytes, int] = {}
+        self._last_alias: list[tuple[Source, bytes] | None] = []
+        self._new_from = 0
+        self._families: dict[tuple[Statistic, ...], _Families] = {}
+        self._aliases: Aliases = {}
+        self._older_aliases: Aliases = {}
+        self._bytes_used = 0
+        self._resources: dict[bytes, Attributes] = {}
+        self._scopes: dict[bytes, Scope] = {}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @property
+    def keys(self) -> Sequence[SeriesKey]:
+        """All keys, indexed by series id."""
+        return self._keys
+
+    @property
+    def series_limit(self) -> int:
+        """How many series there may be."""
+        return self._series_limit
+
+    @property
+    def room(self) -> int:
+        """How many more series the limit allows."""
+        return max(0, self._series_limit - len(self._keys))
+
+    def resolve(self, source: Source, attributes: Sequence[bytes], statistics: tuple[Statistic, ...]) -> Int32:
+        """Return series ids `(n, k)` of `n` points with `k` statistics each, making new series as needed.
+
+        A row is `REFUSED` where the series limit is reached and `MALFORMED` where bytes can't be parsed.
+        """
+        families = self._families.setdefault(statistics, _Families(len(statistics)))
+        known = self._aliases.get((source, statistics), {})
+        get = known.get
+        rows = np.array([get(raw, -1) for raw in attributes], np.int64)
+        for i in np.flatnonzero(rows < 0).tolist():
+            rows[i] = self._learn(source, attributes[i], statistics, families)
+        return families.take(rows)
+
+    def intern(self, keys: Sequence[SeriesKey], *, beyond_limit: bool = False) -> Int32:
+        """Return ids `(k,)` of keys that belong together, new ones as needed: all of them, or `REFUSED` for the new."""
+        ids = [self._ids.get(key.identity, REFUSED) for key in keys]
+        if beyond_limit or ids.count(REFUSED) <= self.room:
+            ids = [self._append(key) if i == REFUSED else i for i, key in zip(ids, keys, strict=True)]
+        return np.array(ids, np.int32)
+
+    def alias_of(self, series: int) -> tuple[Source, bytes] | None:
+        """Return source and raw attributes of the newest alias; None until a point of the series came."""
+        return self._last_alias[series]
+
+    def take_new(self) -> list[tuple[int, SeriesKey]]:
+        """Return the series made since the last call, ascending: they belong into the next commit."""
+        new = list(enumerate(self._keys[self._new_from :], self._new_from))
+        self._new_from = len(self._keys)
+        return new
+
+    def restore(self, entries: Iterable[tuple[int, SeriesKey]]) -> None:
+        """Load what the store holds into an empty catalog; the limit does not apply.
+
+        Raises:
+            ValueError: if ids aren't 0, 1, 2, ... in this order.
+        """
+        for series, key in entries:
+            if series != len(self._keys):
+                raise ValueError(f"series id {series} where {len(self._keys)} was expected")
+            self._append(key)
+        self._new_from = len(self._keys)
+
+    def _append(self, key: SeriesKey) -> int:
+        series = len(self._keys)
+        self._keys.append(key)
+        self._ids[key.identity] = series
+        self._last_alias.append(None)
+        return series
+
+    def _learn(self, source: Source, raw: bytes, statistics: tuple[Statistic, ...], families: "_Families") -> int:
+        """Return the row of raw bytes that the present generation doesn't know, and remember it."""
+        table = (source, statistics)
+        row = self._aliases.get(table, {}).get(raw)  # an earlier row of this very batch may have brought it
+        if row is not None:
+            return row
+        row = self._older_aliases.get(table, {}).get(raw)
+        if row is None:
+            row = self._find_family(source, raw, statistics, families)
+        self._remember(source, raw, statistics, row)
+        return row
+
+    def _find_family(self, source: Source, raw: bytes, statistics: tuple[Statistic, ...], families: "_Families") -> int:
+        try:
+            primary = self._key(source, raw, statistics[0])
+        except MalformedRequestError:
+            return _MALFORMED_ROW
+        row = families.row_of.get(self._ids.get(primary.identity, REFUSED))
+        if row is None:
+            ids = self.intern([primary, *(_sibling(primary, s) for s in statistics[1:])])
+            if ids[0] == REFUSED:
+                return _REFUSED_ROW
+            row = families.append(ids)
+        alias = (source, raw)
+        for series in families.members[row].tolist():
+            if series >= 0:
+                self._last_alias[series] = alias
+        return row
+
+    def _key(self, source: Source, raw: bytes, statistic: Statistic) -> SeriesKey:
+        if source.resource not in self._resources:
+            self._resources[source.resource] = self._parse_resource(source.resource)
+        if source.scope not in self._scopes:
+            self._scopes[source.scope] = self._parse_scope(source.scope)
+        return SeriesKey(
+            resource=self._resources[source.resource],
+            scope=self._scopes[source.scope],
+            metric=source.metric,
+            unit=source.unit,
+            kind=source.kind,
+            statistic=statistic,
+            attributes=self._parse_attributes(raw),
+        )
+
+    def _remember(self, source: Source, raw: bytes, statistics: tuple[Statistic, ...], row: int) -> None:
+        table = self._aliases.get((source, statistics))
+        if table is None:
+            table = self._aliases[source, statistics] = {}
+            self._bytes_used += len(source.resource) + len(source.scope) + len(source.metric) + 2 * _ALIAS_OVERHEAD
+        table[raw] = row
+        self._bytes_used += len(raw) + _ALIAS_OVERHEAD
+        if self._bytes_used > self._alias_bytes:
+            self._older_aliases, self._aliases, self._bytes_used = self._aliases, {}, 0
+            self._resources, self._scopes = {}, {}
+
+
+class _Families:
+    """Ids of series that come from the same data points, one row each; the first two rows stand for failures."""
+
+    def __init__(self, statistics: int) -> None:
+        self.members = np.full((64, statistics), REFUSED, np.int32)
+        self.members[_MALFORMED_ROW] = MALFORMED
+        self.row_of: dict[int, int] = {}
+        self._size = 2
+
+    def append(self, ids: Int32) -> int:
+        if self._size == len(self.members):
+            self.members = np.concatenate([self.members, np.full_like(self.members, REFUSED)])
+        row, self._size = self._size, self._size + 1
+        self.members[row] = ids
+        self.row_of[int(ids[0])] = row
+        return row
+
+    def take(self, rows: Int64) -> Int32:
+        return self.members[rows]
+
+
+def _sibling(key: SeriesKey, statistic: Statistic) -> SeriesKey:
+    return SeriesKey(key.resource, key.scope, key.metric, key.unit, key.kind, statistic, key.attributes)

@@ -1,0 +1,137 @@
+"""A micro-batch's data points of one kind as rows: blocks of many metrics and requests joined, ids beside them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from collector_processor.signals.admit import check_starts
+from collector_processor.signals.catalog import REFUSED, Catalog
+from collector_processor.signals.histogram import BucketBlock, is_consistent
+from collector_processor.signals.outcome import Outcome, first_of, where
+from collector_processor.telemetry.arrival import HistogramPoints, MetricArrivals, NumberPoints
+from collector_processor.telemetry.points import Bool, Float64, Int8, Int32, Int64
+from collector_processor.telemetry.series import Kind, Statistic
+
+OWN_PREFIX = "foreband."
+"""Metrics of this name pass through and count as stored, but make no series: no bands of bands."""
+
+Block = NumberPoints | HistogramPoints
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRows:
+    """Points of one kind; `kind` is None for Foreband's own metrics. `value` is the count of a histogram.
+
+    `value` and `sum` are NaN in gaps; `sum` is NaN for all but histograms, and where the sender gave none.
+    """
+
+    kind: Kind | None
+    request: Int32
+    start: Int64
+    time: Int64
+    value: Float64
+    is_gap: Bool
+    sum: Float64
+    sources: Sequence[tuple[int, Block]]
+    """Which block begins at which row."""
+    buckets: Sequence[BucketBlock]
+
+    def __len__(self) -> int:
+        return self.time.size
+
+    def buckets_at(self, at: Int64) -> list[BucketBlock]:
+        """Return the buckets of the rows `at` `(m,)`, renumbered to places in `at`."""
+        place = np.full(len(self), -1, np.int64)
+        place[at] = np.arange(at.size)
+        blocks = []
+        for block in self.buckets:
+            chosen = place[block.rows] >= 0
+            if chosen.any():
+                blocks.append(BucketBlock(block.bounds, place[block.rows[chosen]], block.counts[chosen]))
+        return blocks
+
+
+def gather(arrivals: Sequence[MetricArrivals]) -> list[MetricRows]:
+    """Join the blocks of all arrivals by kind."""
+    by_kind: dict[Kind | None, list[tuple[int, Block]]] = {}
+    for request, a in enumerate(arrivals):
+        blocks: list[Block] = [*a.numbers, *a.histograms]
+        for block in blocks:
+            own = block.source.metric.startswith(OWN_PREFIX)
+            by_kind.setdefault(None if own else block.source.kind, []).append((request, block))
+    return [_join(kind, blocks) for kind, blocks in by_kind.items()]
+
+
+def resolve(catalog: Catalog, rows: MetricRows, statistics: tuple[Statistic, ...], wanted: Bool) -> Int32:
+    """Return series ids `(n, k)` of the `wanted` rows, `REFUSED` for the others, which make no series."""
+    ids = np.full((len(rows), len(statistics)), REFUSED, np.int32)
+    for first, block in rows.sources:
+        part = slice(first, first + len(block.attributes))
+        if wanted[part].all():
+            ids[part] = catalog.resolve(block.source, block.attributes, statistics)
+        else:
+            chosen = np.flatnonzero(wanted[part])
+            attributes = [block.attributes[i] for i in chosen.tolist()]
+            ids[first + chosen] = catalog.resolve(block.source, attributes, statistics)
+    return ids
+
+
+def check_values(rows: MetricRows) -> Int8:
+    """Return the outcome of start times and values; a gauge may have any."""
+    if rows.kind is Kind.GAUGE:
+        return np.zeros(len(rows), np.int8)
+    recorded = ~rows.is_gap
+    not_finite = ~np.isfinite(rows.value) | np.isinf(rows.sum)
+    outcome = first_of(check_starts(rows.start, rows.time), where(recorded & not_finite, Outcome.NOT_FINITE))
+    if rows.kind in {Kind.UPDOWN_CUMULATIVE, Kind.UPDOWN_DELTA}:
+        return outcome
+    is_delta = rows.kind in {Kind.COUNTER_DELTA, Kind.HISTOGRAM_DELTA}
+    negative = Outcome.NEGATIVE_DELTA if is_delta else Outcome.NEGATIVE_TOTAL
+    outcome = first_of(outcome, where(recorded & (rows.value < 0), negative))
+    for block in rows.buckets:
+        bad = recorded[block.rows] & ~is_consistent(block, rows.value[block.rows])
+        outcome[block.rows] = first_of(outcome[block.rows], where(bad, Outcome.BAD_HISTOGRAM))
+    return outcome
+
+
+def _join(kind: Kind | None, blocks: Sequence[tuple[int, Block]]) -> MetricRows:
+    sizes = [len(b.attributes) for _, b in blocks]
+    first = [0, *np.cumsum(sizes).tolist()]
+    is_gap = _column(blocks, lambda b: b.is_gap)
+    value = _column(blocks, lambda b: b.value if isinstance(b, NumberPoints) else b.count)
+    sources = [(row, block) for row, (_, block) in zip(first, blocks, strict=False)]
+    return MetricRows(
+        kind=kind,
+        request=np.repeat(np.array([r for r, _ in blocks], np.int32), sizes),
+        start=_column(blocks, lambda b: b.start_unix_nano),
+        time=_column(blocks, lambda b: b.time_unix_nano),
+        value=np.where(is_gap, np.nan, value),
+        is_gap=is_gap,
+        sum=_column(blocks, lambda b: np.full(len(b.attributes), np.nan) if isinstance(b, NumberPoints) else b.sum),
+        sources=sources,
+        buckets=_join_buckets(sources),
+    )
+
+
+def _column(blocks: Sequence[tuple[int, Block]], of: Callable[[Block], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return np.concatenate([of(b) for _, b in blocks])
+
+
+def _join_buckets(sources: Sequence[tuple[int, Block]]) -> list[BucketBlock]:
+    """Join bucket counts of blocks with the same bounds, whatever metric they belong to."""
+    same: dict[tuple[bytes, int], list[tuple[int, HistogramPoints]]] = {}
+    for first, block in sources:
+        if isinstance(block, HistogramPoints):
+            key = (block.bounds.tobytes(), block.bucket_counts.shape[1])
+            same.setdefault(key, []).append((first, block))
+    return [
+        BucketBlock(
+            bounds=group[0][1].bounds,
+            rows=np.concatenate([np.arange(first, first + len(b.attributes)) for first, b in group]),
+            counts=np.concatenate([b.bucket_counts for _, b in group]),
+        )
+        for group in same.values()
+    ]

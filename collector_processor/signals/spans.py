@@ -1,0 +1,170 @@
+"""Spans to rate, error ratio and duration per operation (service, span kind, span name)."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from collector_processor.clock import NANOS_PER_SECOND
+from collector_processor.signals.admit import TimeLimits, check_times
+from collector_processor.signals.catalog import REFUSED, Catalog
+from collector_processor.signals.columns import grown
+from collector_processor.signals.events import EventsConsumed, enter, first_rows, joined
+from collector_processor.signals.outcome import Outcome, first_of, where
+from collector_processor.signals.services import Services
+from collector_processor.signals.windows import WINDOW, ClosedWindows, Windows, WindowSettings
+from collector_processor.telemetry.arrival import SpanArrivals
+from collector_processor.telemetry.points import Bool, EventBatch, Int8, Int32, Int64, PointBatch
+from collector_processor.telemetry.series import Attributes, Kind, SeriesKey, Statistic
+
+CALLS, ERRORS, DURATION = "traces.span.calls", "traces.span.errors", "traces.span.duration"
+
+KIND_NAMES = ("unspecified", "internal", "server", "client", "producer", "consumer")
+"""By OTLP SpanKind number; numbers beyond them are unspecified."""
+
+OVERFLOW: Attributes = (("otel.metric.overflow", True), ("span.name", "other"))
+"""Attributes of the operation that stands for all operations past the limits."""
+
+QUANTILES = ((Statistic.P50, 0.50, 5), (Statistic.P95, 0.95, 20), (Statistic.P99, 0.99, 100))
+"""Statistic, quantile, and how many spans a window needs for it."""
+
+_STATISTICS = 2 + len(QUANTILES)  # series of an operation
+
+
+class SpanSignals:
+    """Operations and their open windows; one thread. After a failed commit, make a new one and restore it."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        parse_resource: Callable[[bytes], Attributes],
+        limits: TimeLimits | None = None,
+        windows: WindowSettings | None = None,
+        names_per_service: int = 200,
+    ) -> None:
+        self._catalog = catalog
+        self._limits = limits or TimeLimits()
+        self._names_per_service = names_per_service
+        self._services = Services(parse_resource, limit=catalog.series_limit // _STATISTICS)
+        self._windows = Windows(windows)
+        self._operations: dict[tuple[int, str, str], int] = {}  # (service, kind, name) -> stream
+        self._overflow: dict[int, int] = {}  # service -> stream
+        self._operation_count: dict[int, int] = {}
+        self._members = np.full((0, 5), REFUSED, np.int32)  # by stream: calls, errors, P50, P95, P99
+
+    def restore(self, events: EventBatch, last_points: PointBatch) -> None:
+        """Load the operations the catalog knows, their windows closed so far, and the events of open ones."""
+        for series, key in enumerate(list(self._catalog.keys)):
+            if key.kind is Kind.SPAN and key.metric == CALLS:
+                self._recall(series, key)
+        newest = np.zeros(len(self._catalog) + 1, np.int64)
+        newest[last_points.series] = last_points.time_unix_nano
+        stream = np.array([*self._operations.values(), *self._overflow.values()], np.int32)
+        # an error ratio is written for every window with spans, and for no other
+        self._windows.restore(events, stream, newest[stream], newest[self._members[stream, 1]])
+
+    def consume(self, arrivals: Sequence[SpanArrivals], now: int) -> EventsConsumed:
+        """Turn the requests of one micro-batch into events and say what became of each span."""
+        first = first_rows(arrivals)
+        start = joined(a.start_unix_nano for a in arrivals)
+        end = joined(a.end_unix_nano for a in arrivals)
+        outcome = self._check_times(start, end, now)
+        wanted = outcome == Outcome.STORED
+        streams = [self._streams(a, wanted[first[i] : first[i + 1]]) for i, a in enumerate(arrivals)]
+        events = EventBatch(
+            stream=np.concatenate([np.empty(0, np.int32), *streams]),
+            time_unix_nano=end,
+            duration_seconds=(end - start) / NANOS_PER_SECOND,
+            is_error=np.concatenate([np.empty(0, np.bool_), *(a.is_error for a in arrivals)]),
+        )
+        return enter(self._windows, events, outcome, first, now)
+
+    def flush(self, now: int) -> PointBatch:
+        """Close the windows that are due and return their points."""
+        return self._points(self._windows.close(now))
+
+    def oldest_open(self) -> int:
+        """Return the time of the oldest event still needed; older ones may be forgotten."""
+        return self._windows.oldest_open()
+
+    def duration_series(self, stream: Int32) -> Int32:
+        """Return ids `(n, 3)` of the P50, P95 and P99 duration series of streams; negative for negative streams."""
+        known = np.where(stream >= 0, stream, 0)
+        if not len(self._members):
+            return np.full((stream.size, 3), REFUSED, np.int32)
+        return np.where((stream >= 0)[:, None], self._members[known, 2:], np.int32(REFUSED))
+
+    def _check_times(self, start: Int64, end: Int64, now: int) -> Int8:
+        return first_of(
+            where((start == 0) | (end == 0) | ((end > 0) & (start > end)), Outcome.BAD_SPAN_TIMES),
+            where(start < 0, Outcome.TIME_OUT_OF_RANGE),
+            check_times(end, now, self._limits),
+        )
+
+    def _streams(self, arrivals: SpanArrivals, wanted: Bool) -> Int32:
+        """Return the stream of each span; spans not `wanted` make no new one."""
+        services = [self._services.of_bytes(r) for r in arrivals.resources]
+        service = np.array(services, np.int64)[arrivals.resource] if services else np.empty(0, np.int64)
+        kinds = [KIND_NAMES[k] if 0 <= k < len(KIND_NAMES) else KIND_NAMES[0] for k in arrivals.kind.tolist()]
+        operations = list(zip(service.tolist(), kinds, arrivals.name, strict=True))
+        streams = np.array([self._operations.get(o, REFUSED) for o in operations], np.int32)
+        for i in np.flatnonzero((streams < 0) & wanted).tolist():
+            streams[i] = self._learn(*operations[i])
+        return streams
+
+    def _learn(self, service: int, kind: str, name: str) -> int:
+        """Return the stream of an operation never seen: its own, or past a limit the overflow of its service."""
+        if service < 0:
+            return service
+        stream = self._operations.get((service, kind, name))  # an earlier row of this very batch may have brought it
+        if stream is not None:
+            return stream
+        if self._operation_count.get(service, 0) < self._names_per_service and self._catalog.room >= _STATISTICS:
+            members = self._catalog.intern(self._keys(service, (("span.kind", kind), ("span.name", name))))
+            return self._register(service, (kind, name), members)
+        return self._overflow_of(service)
+
+    def _overflow_of(self, service: int) -> int:
+        """Return the overflow stream; only a service that has an operation gets one beyond the series limit."""
+        stream = self._overflow.get(service)
+        if stream is not None:
+            return stream
+        if service not in self._operation_count and self._catalog.room < _STATISTICS:
+            return REFUSED
+        return self._register(service, None, self._catalog.intern(self._keys(service, OVERFLOW), beyond_limit=True))
+
+    def _recall(self, series: int, key: SeriesKey) -> None:
+        service = self._services.of(key.resource)
+        members = self._catalog.intern(self._keys(service, key.attributes), beyond_limit=True)
+        attributes = dict(key.attributes)
+        is_overflow = key.attributes == OVERFLOW
+        operation = None if is_overflow else (str(attributes["span.kind"]), str(attributes["span.name"]))
+        assert members[0] == series
+        self._register(service, operation, members)
+
+    def _register(self, service: int, operation: tuple[str, str] | None, members: Int32) -> int:
+        stream = int(members[0])
+        self._members = grown(self._members, stream + 1, REFUSED)
+        self._members[stream] = members
+        self._windows.register(stream, service)
+        if operation is None:
+            self._overflow[service] = stream
+        else:
+            self._operations[service, *operation] = stream
+            self._operation_count[service] = self._operation_count.get(service, 0) + 1
+        return stream
+
+    def _keys(self, service: int, attributes: Attributes) -> list[SeriesKey]:
+        kinds = [(CALLS, "{span}/s", Statistic.RATE), (ERRORS, "1", Statistic.ERROR_RATIO)]
+        kinds += [(DURATION, "s", statistic) for statistic, _, _ in QUANTILES]
+        return [self._services.key(service, Kind.SPAN, m, unit, s, attributes) for m, unit, s in kinds]
+
+    def _points(self, closed: ClosedWindows) -> PointBatch:
+        rate = closed.count / (WINDOW / NANOS_PER_SECOND)
+        ratio = closed.errors / np.where(closed.count > 0, closed.count, np.nan)
+        columns = [rate, ratio, *(closed.quantile(q, at_least) for _, q, at_least in QUANTILES)]
+        batches = []
+        for column, value in enumerate(columns):
+            have = ~np.isnan(value)
+            series = self._members[closed.stream[have], column]
+            batches.append(PointBatch(series, closed.end_unix_nano[have], value[have]))
+        return PointBatch.concat(batches)
