@@ -1,0 +1,180 @@
+"""The forecasts of all series at once: immutable, published by swapping one reference.
+
+A refit never changes a `FleetModel`, it makes the next one; whoever evaluates holds one that stays as it is. Prophet is
+a row of `theta` on the shared basis, the seasonal forecast a row of `profile`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from collector_processor.forecast.design import BASIS
+from collector_processor.forecast.fitted import FittedProphet
+from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal, neighbours
+from collector_processor.telemetry.band import FORECASTS
+from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.points import Bool, Float32, Float64, Int32, Int64
+
+_PROPHET, _SEASONAL = FORECASTS.index("prophet"), FORECASTS.index("seasonal")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FleetModel:
+    """Parameters of S series, row = dense series id; NaN (times and versions: 0) where a series has no model.
+
+    `theta` `(S, P)` holds between `valid_from` (the last changepoint) and `valid_until`: one training window past its
+    end, since a trend fitted on half an hour says nothing about tomorrow. A day of the seasonal forecast is
+    `profile_offset + profile_scale * profile` `(S, 96)`: float32 would otherwise round 1e12 +- 1 to one value.
+    `winner` indexes FORECASTS. `std` is the series' own standard deviation; `sigma`, `changepoint_rate` (per day) and
+    `mean_delta` (value units a day) are Prophet's uncertainty, see `fitted.TrendParameters`. `unreadable` counts
+    records whose parameters were no valid JSON of ours: those series keep what they had until a refit.
+    """
+
+    version: int
+    theta: Float64
+    valid_from_unix_nano: Int64
+    valid_until_unix_nano: Int64
+    profile: Float32
+    profile_offset: Float64
+    profile_scale: Float64
+    winner: npt.NDArray[np.uint8]
+    std: Float64
+    sigma: Float64
+    changepoint_rate: Float64
+    mean_delta: Float64
+    model_version: Int64
+    trained_start_unix_nano: Int64
+    trained_end_unix_nano: Int64
+    created_unix_nano: Int64
+    unreadable: int = 0
+
+    def __len__(self) -> int:
+        return self.winner.size
+
+    @classmethod
+    def empty(cls) -> "FleetModel":
+        """Return a model of no series."""
+        return cls(version=0, **{name: row[:0] for name, row in _NO_MODEL.items()})
+
+    @classmethod
+    def from_records(cls, records: Sequence[ModelRecord]) -> "FleetModel":
+        """Build the model that consists of these records."""
+        return cls.empty().with_models(records)
+
+    def with_models(self, records: Sequence[ModelRecord]) -> "FleetModel":
+        """Return the next model, with these records in place of older ones of their series; `self` stays as it is."""
+        size = max([len(self), *(record.series + 1 for record in records)])
+        columns = {name: _grown(getattr(self, name), row, size) for name, row in _NO_MODEL.items()}
+        unreadable = sum(not _put(columns, record) for record in records)
+        version = max([self.version, *(record.version for record in records)])
+        return FleetModel(version=version, unreadable=self.unreadable + unreadable, **columns)
+
+    def forecasts(self, series: Int32, time_unix_nano: Int64) -> Float64:
+        """Return `(n, 2)`, columns FORECASTS, for series ids `(n,)` at times `(n,)`; NaN where there is none.
+
+        Cheapest when few times are distinct.
+        """
+        result = np.full((series.size, len(FORECASTS)), np.nan)
+        known = self._is_modelled(series)
+        rows, time = (series, time_unix_nano) if known.all() else (series[known], time_unix_nano[known])
+        if rows.size:
+            result[known, _PROPHET] = self._prophet(rows, time)
+            result[known, _SEASONAL] = self._seasonal(rows, time)
+        return result
+
+    def forecasts_of(self, series: int, time_unix_nano: Int64) -> Float64:
+        """Return `(n, 2)`, columns FORECASTS, for one series at many times: a horizon to draw."""
+        return self.forecasts(np.full(time_unix_nano.size, series, np.int32), time_unix_nano)
+
+    def _is_modelled(self, series: Int32) -> Bool:
+        inside = (series >= 0) & (series < len(self))
+        modelled = np.zeros(series.size, np.bool_)
+        modelled[inside] = self.model_version[series[inside]] > 0
+        return modelled
+
+    def _prophet(self, series: Int32, time: Int64) -> Float64:
+        moments, moment = np.unique(time, return_inverse=True)
+        x = BASIS.evaluate(moments)
+        theta = self.theta[series]
+        yhat = theta @ x[0] if moments.size == 1 else np.einsum("np,np->n", theta, x[moment])
+        valid = (time >= self.valid_from_unix_nano[series]) & (time < self.valid_until_unix_nano[series])
+        return np.where(valid, yhat, np.nan)
+
+    def _seasonal(self, series: Int32, time: Int64) -> Float64:
+        slot, following, share = neighbours(time)
+        unit = self.profile[series, slot] * (1.0 - share) + self.profile[series, following] * share
+        return np.asarray(self.profile_offset[series] + self.profile_scale[series] * unit)
+
+
+_NO_MODEL: dict[str, Any] = {
+    "theta": np.full((1, BASIS.size), np.nan),
+    "valid_from_unix_nano": np.zeros(1, np.int64),
+    "valid_until_unix_nano": np.zeros(1, np.int64),
+    "profile": np.full((1, SLOTS), np.nan, np.float32),
+    "profile_offset": np.full(1, np.nan),
+    "profile_scale": np.full(1, np.nan),
+    "winner": np.full(1, _SEASONAL, np.uint8),
+    "std": np.full(1, np.nan),
+    "sigma": np.full(1, np.nan),
+    "changepoint_rate": np.full(1, np.nan),
+    "mean_delta": np.full(1, np.nan),
+    "model_version": np.zeros(1, np.int64),
+    "trained_start_unix_nano": np.zeros(1, np.int64),
+    "trained_end_unix_nano": np.zeros(1, np.int64),
+    "created_unix_nano": np.zeros(1, np.int64),
+}
+"""The row of a series without a model, for every column."""
+
+
+def _grown(column: Any, no_model: Any, size: int) -> Any:
+    return np.concatenate([column, np.repeat(no_model, size - len(column), axis=0)])
+
+
+def _put(columns: dict[str, Any], record: ModelRecord) -> bool:
+    """Write one record into its row; return False, and leave the row as it is, where it can't be read."""
+    try:
+        row = _row(record)
+    except (KeyError, TypeError, ValueError):
+        return False
+    for name, no_model in _NO_MODEL.items():
+        columns[name][record.series] = row.get(name, no_model[0])
+    return True
+
+
+def _row(record: ModelRecord) -> dict[str, Any]:
+    parameters = orjson.loads(record.parameters)
+    row: dict[str, Any] = {
+        "winner": FORECASTS.index(record.forecaster),
+        "std": float(parameters["std"]),
+        "model_version": record.version,
+        "trained_start_unix_nano": record.trained_start_unix_nano,
+        "trained_end_unix_nano": record.trained_end_unix_nano,
+        "created_unix_nano": record.created_unix_nano,
+    }
+    if parameters["prophet"] is not None:
+        row |= _prophet_row(FittedProphet.from_parameters(parameters["prophet"]))
+    if parameters["seasonal"] is not None:
+        row |= _seasonal_row(FittedSeasonal.from_parameters(parameters["seasonal"]))
+    return row
+
+
+def _prophet_row(fitted: FittedProphet) -> dict[str, Any]:
+    trend = fitted.trend_parameters
+    return {
+        "theta": fitted.theta(),
+        "valid_from_unix_nano": fitted.last_changepoint_unix_nano,
+        "valid_until_unix_nano": fitted.trained_end_unix_nano + fitted.span_nano + 1,
+        "sigma": trend.sigma,
+        "changepoint_rate": trend.changepoint_rate,
+        "mean_delta": trend.mean_delta,
+    }
+
+
+def _seasonal_row(fitted: FittedSeasonal) -> dict[str, Any]:
+    low, high = fitted.profile.min(), fitted.profile.max()
+    offset, scale = (low + high) / 2, (high - low) / 2 or 1.0
+    return {"profile": (fitted.profile - offset) / scale, "profile_offset": offset, "profile_scale": scale}

@@ -1,0 +1,136 @@
+"""The forecast that Prophet has to beat: what the series usually is at this time of day.
+
+Median over the last seven days of the same quarter of an hour, each day smoothed by half an hour to both sides. A
+series younger than two days has no usual day yet: its forecast is flat, the median of its last three hours.
+"""
+
+import json
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from collector_processor.clock import DAY, HOUR, MINUTE
+from collector_processor.errors import NotEnoughDataError
+from collector_processor.telemetry.points import Bool, Float64, Int64
+
+SLOT = 15 * MINUTE
+SLOTS = DAY // SLOT
+"""Slots of a profile, 96."""
+
+_DAYS = 7
+_SMOOTH = 2  # slots to both sides: +-30 min
+_YOUNG = 2 * DAY
+_LEVEL_WINDOW = 3 * HOUR
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedSeasonal:
+    """A day as `profile` `(96,)`, the value at the centre of each slot; between centres it is linear."""
+
+    profile: Float64
+
+    @property
+    def is_level(self) -> bool:
+        """Whether it says the same at all times of day."""
+        return bool((self.profile == self.profile[0]).all())
+
+    def predict(self, time_unix_nano: Int64) -> Float64:
+        """Return yhat `(n,)` at any times `(n,)`."""
+        slot, following, share = neighbours(time_unix_nano)
+        return np.asarray(self.profile[slot] * (1.0 - share) + self.profile[following] * share)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return {"profile": self.profile.tolist()}
+
+    @classmethod
+    def from_parameters(cls, parameters: dict[str, Any]) -> "FittedSeasonal":
+        """Rebuild exactly what `parameters` described.
+
+        Raises:
+            KeyError, TypeError, ValueError: if it is no such description.
+        """
+        profile = np.array(parameters["profile"], np.float64)
+        if profile.shape != (SLOTS,) or not np.isfinite(profile).all():
+            raise ValueError(f"a profile is {SLOTS} finite numbers, not {profile.shape}")
+        return cls(profile)
+
+    def to_json(self) -> str:
+        """Return the parameters as JSON, without training data."""
+        return json.dumps(self.parameters(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "FittedSeasonal":
+        """Read what `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: if the text is no such JSON.
+        """
+        return cls.from_parameters(json.loads(text))
+
+
+class SeasonalForecaster:
+    """Fit the median of the day, or a level while there are less than two days."""
+
+    def fit(self, time_unix_nano: Int64, value: Float64) -> FittedSeasonal:
+        """Fit ascending times `(n,)` and values `(n,)`; NaN and infinities are missing. Inputs are not modified.
+
+        Raises:
+            NotEnoughDataError: if no value is finite.
+        """
+        observed = np.isfinite(value)
+        time, observations = time_unix_nano[observed], value[observed]
+        if not time.size:
+            raise NotEnoughDataError("no finite value to take a median of")
+        if time[-1] - time[0] < _YOUNG:
+            return FittedSeasonal(np.full(SLOTS, _level(time, observations)))
+        return FittedSeasonal(_profile(time, observations))
+
+
+def neighbours(time_unix_nano: Int64) -> tuple[Int64, Int64, Float64]:
+    """Return the slots whose centres lie around each time, and how far towards the second one it is, in [0, 1)."""
+    since_centre = time_unix_nano % DAY - SLOT // 2
+    slot = since_centre // SLOT
+    share = (since_centre - slot * SLOT) / SLOT
+    return slot % SLOTS, (slot + 1) % SLOTS, share
+
+
+def _level(time: Int64, value: Float64) -> float:
+    return float(np.median(value[time >= time[-1] - _LEVEL_WINDOW]))
+
+
+def _profile(time: Int64, value: Float64) -> Float64:
+    last = int(time[-1] // SLOT)
+    first = last + 1 - _DAYS * SLOTS
+    smooth = _smoothed(_slot_means(time // SLOT - first, value))
+    days = np.roll(smooth.reshape(_DAYS, SLOTS), first % SLOTS, axis=1)  # column = slot of the UTC day
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a slot without any value: filled below
+        return _filled(np.nanmedian(days, axis=0))
+
+
+def _slot_means(slot: Int64, value: Float64) -> Float64:
+    """Return the mean of each of the last seven days' slots, NaN where there is none; `slot` may be negative."""
+    recent = slot >= 0
+    scale = float(np.abs(value[recent]).max()) or 1.0  # so that a sum of huge values stays finite
+    total = np.bincount(slot[recent], value[recent] / scale, minlength=_DAYS * SLOTS)
+    count = np.bincount(slot[recent], minlength=_DAYS * SLOTS)
+    return np.asarray(np.divide(total, count, out=np.full(total.size, np.nan), where=count > 0) * scale)
+
+
+def _smoothed(slot_mean: Float64) -> Float64:
+    """Return the mean of the present slots within half an hour to both sides."""
+    padded = np.pad(slot_mean, _SMOOTH, constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * _SMOOTH + 1)
+    present: Bool = np.isfinite(around)
+    count = present.sum(axis=1)
+    total = (np.where(present, around, 0.0) / np.maximum(count, 1)[:, None]).sum(axis=1)
+    return np.where(count > 0, total, np.nan)
+
+
+def _filled(profile: Float64) -> Float64:
+    """Fill empty slots along the line between their neighbours, round midnight too."""
+    present = np.flatnonzero(np.isfinite(profile))
+    return np.interp(np.arange(SLOTS), present, profile[present], period=SLOTS)

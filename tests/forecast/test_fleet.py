@@ -1,0 +1,162 @@
+import json
+import time as clock
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from collector_processor.clock import DAY, HOUR, MINUTE
+from collector_processor.forecast.fitted import FittedProphet
+from collector_processor.forecast.fleet import FleetModel
+from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal
+from collector_processor.telemetry.band import FORECASTS
+from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.points import Int32
+from tests.forecast.shapes import NOW
+
+
+def prophet(seed: int = 0, offset: float = 0.0, span: int = 7 * DAY) -> FittedProphet:
+    rng = np.random.default_rng(seed)
+    return FittedProphet(
+        start_unix_nano=NOW - span,
+        span_nano=span,
+        k=0.3,
+        m=0.1,
+        delta=rng.normal(0, 0.1, 25),
+        changepoint=np.linspace(0.03, 0.8, 25),
+        beta={"daily": rng.normal(0, 0.2, 8), "weekly": rng.normal(0, 0.1, 6)},
+        y_scale=3.0,
+        y_offset=offset,
+        sigma_obs=0.05,
+    )
+
+
+def seasonal(seed: int = 0, offset: float = 0.0) -> FittedSeasonal:
+    return FittedSeasonal(offset + np.random.default_rng(seed).normal(size=SLOTS))
+
+
+def record(series: int, version: int, *, seed: int = 0, offset: float = 0.0, winner: str = "prophet") -> ModelRecord:
+    parameters = {
+        "prophet": prophet(seed, offset).parameters(),
+        "seasonal": seasonal(seed, offset).parameters(),
+        "std": 1.5,
+    }
+    return ModelRecord(series, version, NOW, NOW - 7 * DAY, NOW, winner, "a reason", json.dumps(parameters))
+
+
+def ids(*series: int) -> Int32:
+    return np.array(series, np.int32)
+
+
+def test_every_series_gets_its_own_two_forecasts() -> None:
+    fleet = FleetModel.from_records([record(0, 1, seed=4), record(2, 2, seed=5)])
+    times = NOW + np.array([HOUR, 2 * HOUR, HOUR])
+    found = fleet.forecasts(ids(2, 0, 0), times)
+    for row, seed in enumerate([5, 4, 4]):
+        np.testing.assert_allclose(found[row, 0], prophet(seed).predict(times[row : row + 1])[0], rtol=1e-9)
+        np.testing.assert_allclose(found[row, 1], seasonal(seed).predict(times[row : row + 1])[0], rtol=1e-6)
+    assert FORECASTS == ("prophet", "seasonal")
+
+
+def test_one_series_over_a_horizon_equals_its_forecasts_one_by_one() -> None:
+    fleet = FleetModel.from_records([record(0, 1), record(1, 2, seed=3)])
+    times = NOW + MINUTE * np.arange(500)
+    one_by_one = [fleet.forecasts(ids(1), times[i : i + 1])[0] for i in range(500)]
+    np.testing.assert_allclose(fleet.forecasts_of(1, times), one_by_one, rtol=1e-12)
+
+
+@pytest.mark.parametrize("series", [-1, 1, 3, 2_000_000])
+def test_series_without_a_model_have_no_forecast(series: int) -> None:
+    fleet = FleetModel.from_records([record(0, 1), record(2, 2)])
+    found = fleet.forecasts(ids(0, series), np.full(2, NOW + HOUR))
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1]).all()
+
+
+def test_an_empty_fleet_answers_too() -> None:
+    assert np.isnan(FleetModel.empty().forecasts(ids(0, 7), np.full(2, NOW))).all()
+    assert FleetModel.empty().forecasts(ids(), np.empty(0, np.int64)).shape == (0, 2)
+
+
+def test_prophet_is_silent_before_its_last_changepoint_and_beyond_one_window() -> None:
+    fleet = FleetModel.from_records([record(0, 1)])
+    first = prophet().last_changepoint_unix_nano
+    times = np.array([first - 1, first, NOW, NOW + 7 * DAY, NOW + 7 * DAY + 1])
+    found = fleet.forecasts_of(0, times)
+    assert np.isfinite(found[:, 0]).tolist() == [False, True, True, True, False]
+    assert np.isfinite(found[:, 1]).all()
+
+
+def test_publishing_leaves_the_old_model_as_it_was() -> None:
+    old = FleetModel.from_records([record(0, 1), record(1, 2)])
+    before = old.forecasts(ids(0, 1), np.full(2, NOW))
+    new = old.with_models([record(1, 3, seed=9), record(5, 4)])
+    np.testing.assert_array_equal(old.forecasts(ids(0, 1), np.full(2, NOW)), before)
+    after = new.forecasts(ids(0, 1, 5), np.full(3, NOW))
+    np.testing.assert_array_equal(after[0], before[0])
+    assert not np.isclose(after[1], before[1]).any()
+    assert np.isfinite(after[2]).all()
+    assert (len(old), len(new), old.version, new.version) == (2, 6, 2, 4)
+    assert new.model_version.tolist() == [1, 3, 0, 0, 0, 4]
+
+
+def test_the_columns_of_a_record_are_kept() -> None:
+    fleet = FleetModel.from_records([record(1, 8, winner="seasonal")])
+    trend = prophet().trend_parameters
+    assert FORECASTS[fleet.winner[1]] == "seasonal"
+    assert fleet.std[1] == 1.5
+    assert (fleet.sigma[1], fleet.changepoint_rate[1], fleet.mean_delta[1]) == (
+        trend.sigma,
+        trend.changepoint_rate,
+        trend.mean_delta,
+    )
+    assert (fleet.trained_start_unix_nano[1], fleet.trained_end_unix_nano[1]) == (NOW - 7 * DAY, NOW)
+    assert np.isnan(fleet.std[0])
+
+
+def test_a_model_without_prophet_forecasts_the_season_alone() -> None:
+    parameters = json.dumps({"prophet": None, "seasonal": seasonal().parameters(), "std": 1.0})
+    fleet = FleetModel.from_records([record(0, 1)]).with_models(
+        [ModelRecord(0, 2, NOW, NOW - HOUR, NOW, "seasonal", "too short", parameters)]
+    )
+    found = fleet.forecasts_of(0, np.array([NOW]))
+    assert np.isnan(found[0, 0])
+    assert np.isfinite(found[0, 1])
+    assert np.isnan(fleet.sigma[0])
+
+
+def test_large_offsets_keep_their_digits() -> None:
+    fleet = FleetModel.from_records([record(0, 1, offset=1e12)])
+    found = fleet.forecasts_of(0, np.array([NOW]))[0]
+    np.testing.assert_allclose(
+        found - 1e12, [prophet().predict(np.array([NOW]))[0], seasonal().predict(np.array([NOW]))[0]], atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("parameters", ["", "{", "[]", "null", "{}", '{"prophet": {}, "seasonal": null, "std": 1}'])
+def test_a_damaged_record_is_counted_and_changes_nothing(parameters: str) -> None:
+    good = FleetModel.from_records([record(0, 1)])
+    fleet = good.with_models([replace(record(0, 2), parameters=parameters), record(1, 3)])
+    assert fleet.unreadable == 1
+    assert fleet.model_version.tolist() == [1, 3]
+    times = np.array([NOW])
+    np.testing.assert_array_equal(fleet.forecasts_of(0, times), good.forecasts_of(0, times))
+
+
+def test_ten_thousand_points_at_one_time_take_two_milliseconds() -> None:
+    one = FleetModel.from_records([record(0, 1)])
+    columns: dict[str, Any] = {
+        name: np.repeat(getattr(one, name), 10_000, axis=0)
+        for name in one.__slots__
+        if isinstance(getattr(one, name), np.ndarray)
+    }
+    fleet = replace(one, **columns)
+    series, times = np.arange(10_000, dtype=np.int32), np.full(10_000, NOW)
+    durations = []
+    for _ in range(25):
+        started = clock.perf_counter()
+        found = fleet.forecasts(series, times)
+        durations.append(clock.perf_counter() - started)
+    assert np.isfinite(found).all()
+    assert min(durations) < 0.002
