@@ -23,6 +23,8 @@ from opentelemetry.semconv.attributes.url_attributes import URL_FULL, URL_PATH, 
 from examples.shop.model import ENVIRONMENT, VERSION, Operation
 
 SCOPE: Final = "examples.shop"
+_EXPORT_TIMEOUT_SECONDS: Final = 4
+"""For all tries of one batch."""
 
 AttributeMap = dict[str, str | int]
 
@@ -42,15 +44,15 @@ def resource_of(service: str) -> Resource:
 def tracer_provider(service: str, endpoint: str) -> TracerProvider:
     """Return a provider that exports spans in batches to an OTLP gRPC endpoint."""
     provider = TracerProvider(resource=resource_of(service), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint), schedule_delay_millis=1_000))
+    exporter = OTLPSpanExporter(endpoint=endpoint, timeout=_EXPORT_TIMEOUT_SECONDS)
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1_000))
     return provider
 
 
 def meter_provider(service: str, endpoint: str, interval_seconds: float) -> MeterProvider:
     """Return a provider that exports every series at a fixed interval to an OTLP gRPC endpoint."""
-    reader = PeriodicExportingMetricReader(
-        OTLPMetricExporter(endpoint=endpoint), export_interval_millis=interval_seconds * 1e3
-    )
+    exporter = OTLPMetricExporter(endpoint=endpoint, timeout=_EXPORT_TIMEOUT_SECONDS)
+    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=interval_seconds * 1e3)
     return MeterProvider(metric_readers=[reader], resource=resource_of(service), shutdown_on_exit=False)
 
 
