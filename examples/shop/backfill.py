@@ -1,6 +1,6 @@
 """Send the shop's past through the official OTLP exporters.
 
-Metrics get one point per series and minute. Spans get one whole minute in every five: within such a minute all rates,
+Metrics get one point per series and minute. Spans get one whole minute in every ten: within such a minute all rates,
 error ratios and durations are those of live traffic, and the whole past fits in seconds.
 
     report = backfill("http://127.0.0.1:4317", now_unix_nano=time.time_ns(), progress=print)
@@ -25,7 +25,7 @@ from examples.shop.overhead import Overhead, measure_overhead
 from examples.shop.tally import Tally
 
 HISTORY: Final = timedelta(days=14)
-SPAN_MINUTE_EVERY: Final = 5
+SPAN_MINUTE_EVERY: Final = 10
 """Spans are sent for Unix minutes divisible by this."""
 _EXPORT_MINUTES: Final = 60
 _LARGEST_SPAN_BATCH: Final = 4_000

@@ -23,15 +23,15 @@ CATEGORIES: Final = {"books": 0.7, "games": 0.3}
 ORDER_VALUE_MEDIAN: Final = 42.0
 """EUR."""
 ORDER_VALUE_SPREAD: Final = 0.6
-PACKING_MEDIAN_SECONDS: Final = 3.0
+PACKING_MEDIAN_SECONDS: Final = 1.5
 """Work of the one packer on one order."""
 PACKING_SPREAD: Final = 0.3
 CART_LIFETIME: Final = timedelta(minutes=15)
 """After this time items left in a cart are put back."""
 RESTOCK_EVERY: Final = timedelta(hours=6)
-RESTOCK_LEVEL: Final = MappingProxyType({"books": 9_000, "games": 4_000})
+RESTOCK_LEVEL: Final = MappingProxyType({"books": 18_000, "games": 8_000})
 
-MEAN_REQUEST_RATE: Final = 0.45
+MEAN_REQUEST_RATE: Final = 0.9
 """Requests per second, averaged over a week."""
 _WEEKDAY_FACTORS: Final = (0.98, 0.94, 0.95, 0.98, 1.02, 1.12, 1.01)
 _DAY_SECONDS: Final = 86_400
