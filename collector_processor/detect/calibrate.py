@@ -1,0 +1,96 @@
+"""The calibrated band: an online quantile tracker per series, whose 80, 95 and 99 % mean what they say.
+
+After each scored point with residual r = x - yhat and tail probability a = (1 - interval_width) / 2,
+
+    upper += eta (1[r > upper] - a)        lower -= eta (1[r < lower] - a)
+
+so whatever the distribution, the long-run share of points outside tends to a on each side (Angelopoulos, Candes and
+Tibshirani, "Conformal PID control for time series prediction", 2023, the P part). It is far too jumpy to alert on.
+"""
+
+import numpy as np
+
+from collector_processor.detect import record
+from collector_processor.telemetry.band import INTERVAL_WIDTHS
+from collector_processor.telemetry.points import Bool, Float64, Int32
+
+STEP_SHARE = 0.05
+STEP_QUANTILE = 0.95
+OPEN_EPISODE_SHARE = 0.1
+"""A long anomaly must not become the new normal: while an episode is open the step is this share of itself."""
+
+_L = len(INTERVAL_WIDTHS)
+_TAIL = (1.0 - np.array(INTERVAL_WIDTHS)) / 2.0
+
+DTYPE = np.dtype(
+    [
+        ("offset_lower", "<f8", (_L,)),  # NaN: no residual seen yet
+        ("offset_upper", "<f8", (_L,)),
+        ("step", "<f8"),  # eta; 0: unknown, taken from the tolerance
+        ("inside", "<u4", (_L,)),
+        ("scored", "<u4"),
+        ("forecast", "i1"),  # the offsets belong to residuals of this forecast, -1: of none in particular
+    ]
+)
+INITIAL = {"offset_lower": np.nan, "offset_upper": np.nan, "forecast": -1}
+
+
+class QuantileTracker:
+    """The calibrated offsets of all series; `series` arguments are dense ids, each at most once per call."""
+
+    def __init__(self) -> None:
+        self.records = record.filled(DTYPE, 0, INITIAL)
+
+    def grow(self, n: int) -> None:
+        """Make room for series ids below `n`."""
+        self.records = record.grown(self.records, n, INITIAL)
+
+    def learn(self, series: Int32, residual: Float64, reach: Float64, is_episode_open: Bool) -> None:
+        """Count residuals `(n,)` as inside or outside, then move the offsets.
+
+        `reach` `(n,)` is how far the series usually strays; it sizes the step of a series without seed. A series
+        without offsets starts with its first residual on both sides, which is not counted.
+        """
+        rows, r = self.records[series], residual[:, np.newaxis]
+        known = ~np.isnan(rows["offset_lower"][:, :1])
+        lower = np.where(known, rows["offset_lower"], -np.abs(r))
+        upper = np.where(known, rows["offset_upper"], np.abs(r))
+        inside = (r >= lower) & (r <= upper)
+        self.records["inside"][series] += (inside & known).astype(np.uint32)
+        self.records["scored"][series] += known[:, 0].astype(np.uint32)
+        step = np.where(rows["step"] > 0.0, rows["step"], STEP_SHARE * reach)
+        step = (step * np.where(is_episode_open, OPEN_EPISODE_SHARE, 1.0))[:, np.newaxis]
+        upper = upper + step * ((r > upper) - _TAIL)
+        lower = lower - step * ((r < lower) - _TAIL)
+        self.records["offset_lower"][series], self.records["offset_upper"][series] = _ordered(lower, upper)
+
+    def adopt(self, series: int, forecast: int, seed: record.Records) -> None:
+        """Take the offsets of a seed where there are none yet or they belong to another forecast.
+
+        The step is always taken. Coverage so far stays: it is a fact about what was drawn.
+        """
+        row = self.records[series : series + 1]
+        if row["forecast"][0] != forecast and not np.isnan(seed["offset_lower"]).any():
+            row["offset_lower"], row["offset_upper"] = seed["offset_lower"], seed["offset_upper"]
+            row["forecast"] = forecast
+        row["step"] = seed["step"]
+
+
+def seeded(residual: Float64) -> record.Records:
+    """Return the one record that starts from quantiles of out-of-sample residuals `(n,)`; NaN is missing."""
+    records = record.filled(DTYPE, 1, INITIAL)
+    r = residual[np.isfinite(residual)]
+    if r.size:
+        lower, upper = _ordered(np.quantile(r, _TAIL)[np.newaxis], np.quantile(r, 1.0 - _TAIL)[np.newaxis])
+        records["offset_lower"], records["offset_upper"] = lower, upper
+        records["step"] = STEP_SHARE * np.quantile(np.abs(r), STEP_QUANTILE)
+    return records
+
+
+def _ordered(lower: Float64, upper: Float64) -> tuple[Float64, Float64]:
+    """Keep a wider level around a narrower one, and the two sides from crossing."""
+    middle = 0.5 * (lower[:, :1] + upper[:, :1])
+    crossed = lower[:, :1] > upper[:, :1]
+    lower = np.where(crossed, np.minimum(lower, middle), lower)
+    upper = np.where(crossed, np.maximum(upper, middle), upper)
+    return np.minimum.accumulate(lower, axis=1), np.maximum.accumulate(upper, axis=1)

@@ -1,0 +1,231 @@
+"""The detector of the fast path: owns what is known about every series and turns points into verdicts and episodes.
+
+A point is judged first, by what was known before it, and learned from afterwards. A flagged point is learned from like
+any other: the 72-hour rule then keeps repeats of it quiet. A point that is not newer than the newest one learned of
+its series is judged, but neither learned from nor part of an episode.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from collector_processor.detect import calibrate, episodes, record, threshold
+from collector_processor.detect.calibrate import QuantileTracker
+from collector_processor.detect.episodes import Episodes
+from collector_processor.detect.score import judge
+from collector_processor.detect.seed import Seed
+from collector_processor.detect.threshold import BlockMaxima, waves
+from collector_processor.telemetry.band import BAND_DTYPE, BandStates, Reason
+from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
+from collector_processor.telemetry.verdict import VerdictBatch
+
+DEFAULT_THRESHOLD = 1.10
+COLD_START = 0.5
+"""The threshold is raised by this share over the complete days of calibration."""
+
+SAVE_VERSION = 1
+SERIES_PER_BLOB = 8192
+
+_ROUNDING = 8.0 * float(np.finfo(np.float64).eps)  # relative: a forecast is a sum, known only to its last digits
+_STATUS = np.dtype([("mark", "u1"), ("disagree", "?")])
+_SAVED = np.dtype(
+    [
+        ("maxima", threshold.DTYPE),
+        ("tracker", calibrate.DTYPE),
+        ("episode", episodes.DTYPE),
+        ("status", _STATUS),
+    ]
+)
+_WARMING, _ACTIVE, _DEGRADED = 0, 1, 2
+_STATE_OF_REASON = np.full(len(Reason), _DEGRADED, np.uint8)
+_STATE_OF_REASON[Reason.NONE] = _ACTIVE
+_STATE_OF_REASON[[Reason.NO_HISTORY, Reason.SHORT_HISTORY, Reason.NOT_MODELLED]] = _WARMING
+_BLOB_PREFIX = "detector/"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Verdicts beside the points that were judged, and the episodes that changed, in order of change."""
+
+    verdicts: VerdictBatch
+    episodes: list[Episode]
+
+
+class Detector:
+    """Everything is indexed by dense series id; used by one thread."""
+
+    def __init__(self, *, threshold: float = DEFAULT_THRESHOLD) -> None:
+        self._threshold = threshold
+        self._size = 0
+        self._maxima = BlockMaxima()
+        self._tracker = QuantileTracker()
+        self._episodes = Episodes()
+        self._status = record.filled(_STATUS, 0, {})
+
+    def __len__(self) -> int:
+        return self._size
+
+    def grow(self, n: int) -> None:
+        """Make room for series ids below `n`; known series keep what is known."""
+        self._size = max(self._size, n)
+        self._maxima.grow(n)
+        self._tracker.grow(n)
+        self._episodes.grow(n)
+        self._status = record.grown(self._status, n, {})
+
+    def judge(self, points: PointBatch, forecasts: Float64, winner: npt.NDArray[np.uint8]) -> Judgement:
+        """Judge points by forecasts `(n, F)` made before them, then learn from them.
+
+        `winner` `(n,)` indexes FORECASTS: the one drawn as yhat. Rows without any forecast get absent verdicts. Points
+        of one series are taken in time order, whatever their order in the batch.
+        """
+        verdicts, changed = VerdictBatch.absent(len(points)), list[Episode]()
+        rows = np.flatnonzero(~np.isnan(forecasts).all(axis=1))
+        if rows.size:
+            self.grow(int(points.series[rows].max()) + 1)
+        for wave in waves(points.series[rows], points.time_unix_nano[rows]):
+            at = rows[wave]
+            judged, episodes_of_wave = self._judge_once(points.take(at), forecasts[at], winner[at])
+            _put(verdicts, at, judged)
+            changed.extend(episodes_of_wave)
+        return Judgement(verdicts, changed)
+
+    def expire(self, now_unix_nano: int) -> list[Episode]:
+        """Close episodes open for 24 hours, also of series that fell silent; return those closed."""
+        return self._episodes.expire(now_unix_nano)
+
+    def adopt(self, series: int, seed: Seed, winner: int) -> None:
+        """Take a backtest's calibration where less is known live; `winner` indexes the forecast drawn from now on.
+
+        Tolerances: per forecast where the seed's history is clearly longer than the live one. Offsets of the
+        calibrated band: where there are none yet or another forecast was drawn. `std` and step: always.
+        """
+        self.grow(series + 1)
+        self._maxima.adopt(series, seed.maxima, seed.std)
+        self._tracker.adopt(series, winner, seed.trackers[winner : winner + 1])
+
+    def mark(self, series: Int32, reason: Reason) -> None:
+        """Note what only others can know: FIT_FAILED, STALE_MODEL, NOT_MODELLED, or NONE to take it back."""
+        self.grow(int(series.max(initial=-1)) + 1)
+        self._status["mark"][series] = reason
+
+    def bands(self) -> BandStates:
+        """Return the band states of all series, for the store."""
+        series = np.arange(self._size, dtype=np.int32)
+        bands = np.zeros(self._size, BAND_DTYPE)
+        tracked = self._tracker.records[: self._size]
+        for name in ("offset_lower", "offset_upper", "inside", "scored"):
+            bands[name] = tracked[name]
+        bands["tolerance"] = self._maxima.tolerance(series)
+        bands["threshold"] = self._onset_threshold(self._maxima.complete_days(series))
+        bands["reason"] = self._reason(series)
+        bands["state"] = _STATE_OF_REASON[bands["reason"]]
+        return bands
+
+    def save(self, names: Sequence[str] | None = None) -> dict[str, bytes]:
+        """Return the state as named blobs of some thousand series each; only `names` where given.
+
+        Each blob is consistent by itself, so they may be saved in turn.
+        """
+        wanted = blob_names(self._size) if names is None else names
+        return {name: self._saved(_first_series(name)) for name in wanted}
+
+    def load(self, blobs: Mapping[str, bytes], open_episodes: Sequence[Episode]) -> list[str]:
+        """Restore, into a new detector, what `save` wrote and the open episodes of the store.
+
+        Return a sentence for each blob that could not be read: its series start without calibration.
+        """
+        problems = []
+        for name, blob in blobs.items():
+            try:
+                self._restore(_first_series(name), record.decode(blob, _SAVED, SAVE_VERSION))
+            except ValueError as error:
+                problems.append(f"{name}: {error}; its series start without calibration")
+        self.grow(max((episode.series + 1 for episode in open_episodes), default=0))
+        self._episodes.restore(open_episodes)
+        return problems
+
+    def _judge_once(
+        self, points: PointBatch, forecasts: Float64, winner: npt.NDArray[np.uint8]
+    ) -> tuple[VerdictBatch, list[Episode]]:
+        """Judge and learn points of which each series has one."""
+        series = points.series
+        with np.errstate(invalid="ignore"):
+            tolerance = self._maxima.tolerance(series) + _ROUNDING * np.abs(forecasts)
+        days = self._maxima.complete_days(series)
+        is_active = (days >= 1) & (self._status["mark"][series] != Reason.NOT_MODELLED)
+        scored = judge(points.value, forecasts, winner, tolerance, self._onset_threshold(days), is_active)
+        self._status["disagree"][series] = scored.disagree
+        learnable = (points.time_unix_nano > self._maxima.newest(series)) & np.isfinite(points.value)
+        if learnable.all():
+            return scored.verdicts, self._learn(points, forecasts, scored.verdicts)
+        return scored.verdicts, self._learn(
+            points.take(learnable), forecasts[learnable], scored.verdicts.take(learnable)
+        )
+
+    def _learn(self, points: PointBatch, forecasts: Float64, verdicts: VerdictBatch) -> list[Episode]:
+        known = ~np.isnan(verdicts.yhat)
+        judged, verdicts = (points, verdicts) if known.all() else (points.take(known), verdicts.take(known))
+        changed = self._episodes.update(judged.series, judged.time_unix_nano, judged.value, verdicts)
+        reach = np.fmax.reduce(self._maxima.reach(judged.series), axis=1, initial=0.0)
+        residual = judged.value - verdicts.yhat
+        self._tracker.learn(judged.series, residual, reach, self._episodes.is_open(judged.series))
+        distance = np.abs(points.value[:, np.newaxis] - forecasts)
+        self._maxima.learn(points.series, points.time_unix_nano, distance)
+        return changed
+
+    def _onset_threshold(self, complete_days: Int64) -> Float64:
+        return self._threshold * (1.0 + COLD_START / np.maximum(complete_days, 1))
+
+    def _reason(self, series: Int32) -> npt.NDArray[np.uint8]:
+        """Return the weightiest reason why a series is not fully active."""
+        mark = self._status["mark"][series]
+        unknown = np.isnan(self._maxima.tolerance(series)).all(axis=1)
+        reasons = [
+            (mark == Reason.NOT_MODELLED, np.uint8(Reason.NOT_MODELLED)),
+            (unknown, np.uint8(Reason.NO_HISTORY)),
+            (self._maxima.complete_days(series) < 1, np.uint8(Reason.SHORT_HISTORY)),
+            (mark != Reason.NONE, mark),
+            (self._status["disagree"][series], np.uint8(Reason.FORECASTS_DISAGREE)),
+        ]
+        return np.select(
+            [when for when, _ in reasons], [np.asarray(reason) for _, reason in reasons], np.uint8(Reason.NONE)
+        )
+
+    def _saved(self, first: int) -> bytes:
+        end = min(first + SERIES_PER_BLOB, self._size)
+        saved = np.zeros(end - first, _SAVED)
+        for name, records in self._parts().items():
+            saved[name] = records[first:end]
+        return record.encode(saved, SAVE_VERSION)
+
+    def _restore(self, first: int, saved: record.Records) -> None:
+        self.grow(first + saved.size)
+        for name, records in self._parts().items():
+            records[first : first + saved.size] = saved[name]
+
+    def _parts(self) -> dict[str, record.Records]:
+        return {
+            "maxima": self._maxima.records,
+            "tracker": self._tracker.records,
+            "episode": self._episodes.records,
+            "status": self._status,
+        }
+
+
+def blob_names(series: int) -> list[str]:
+    """Return the names under which the state of series ids below `series` is saved."""
+    return [f"{_BLOB_PREFIX}{first}" for first in range(0, series, SERIES_PER_BLOB)]
+
+
+def _first_series(name: str) -> int:
+    return int(name.removeprefix(_BLOB_PREFIX))
+
+
+def _put(target: VerdictBatch, at: Int64, rows: VerdictBatch) -> None:
+    """Fill rows of a batch that is still being made."""
+    for name in ("yhat", "lower", "upper", "score", "anomaly"):
+        getattr(target, name)[at] = getattr(rows, name)

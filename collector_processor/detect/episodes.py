@@ -1,0 +1,166 @@
+"""When an anomaly begins and when it is over: one episode per stretch, never a state per point.
+
+An episode opens at an onset, the first flagged point after one that was not. It is held while the value stays away
+from yhat, although the alert band may have widened around it by then, and closes when the value was back within half
+the band's half-width at onset for five points in a row and two minutes, or after 24 hours.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import numpy as np
+
+from collector_processor.clock import DAY, MINUTE
+from collector_processor.detect import record
+from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.points import Bool, Float64, Int32, Int64
+from collector_processor.telemetry.verdict import VerdictBatch
+
+QUIET_SHARE = 0.5
+QUIET_POINTS = 5
+QUIET_TIME = 2 * MINUTE
+MAX_OPEN = DAY
+REFRESH = MINUTE
+"""An open episode in which nothing but time happened is reported again only this often."""
+
+RECOVERED = "recovered"
+TIMEOUT = "timeout"
+
+DTYPE = np.dtype(
+    [
+        ("is_open", "?"),
+        ("was_flagged", "?"),
+        ("start", "<i8"),
+        ("last", "<i8"),
+        ("reported", "<i8"),  # `last` as of the last report
+        ("peak_score", "<f8"),
+        ("actual", "<f8"),
+        ("yhat", "<f8"),
+        ("lower", "<f8"),
+        ("upper", "<f8"),
+        ("half_width", "<f8"),  # of the alert band at onset
+        ("quiet_points", "<i4"),
+        ("quiet_since", "<i8"),
+    ]
+)
+
+
+class Episodes:
+    """The newest episode of every series; `series` arguments are dense ids, each at most once per call."""
+
+    def __init__(self) -> None:
+        self.records = record.filled(DTYPE, 0, {})
+
+    def grow(self, n: int) -> None:
+        """Make room for series ids below `n`."""
+        self.records = record.grown(self.records, n, {})
+
+    def is_open(self, series: Int32) -> Bool:
+        """Tell which series `(n,)` have an open episode."""
+        is_open: Bool = self.records["is_open"][series]
+        return is_open
+
+    def update(self, series: Int32, time_unix_nano: Int64, value: Float64, verdicts: VerdictBatch) -> list[Episode]:
+        """Take scored points, each newer than the newest of its series; return the episodes that changed."""
+        rows = self.records[series]
+        flagged = verdicts.anomaly != 0
+        index = np.flatnonzero(flagged | rows["is_open"] | rows["was_flagged"])
+        if not index.size:
+            return []
+        rows, series, time, flagged = rows[index], series[index], time_unix_nano[index], flagged[index]
+        value, verdicts = value[index], verdicts.take(index)
+        held, onset = rows["is_open"].copy(), flagged & ~rows["is_open"] & ~rows["was_flagged"]
+        _open(rows, onset, time, verdicts)
+        new_peak = onset | (held & (np.abs(verdicts.score) > np.abs(rows["peak_score"])))
+        _take_peak(rows, new_peak, value, verdicts)
+        closed = _hold(rows, held, time, np.abs(value - verdicts.yhat))
+        rows["was_flagged"] = flagged
+        reported = new_peak | closed | (rows["is_open"] & (rows["last"] - rows["reported"] >= REFRESH))
+        rows["reported"][reported] = rows["last"][reported]
+        self.records[series] = rows
+        return [_episode(int(series[i]), rows[i]) for i in np.flatnonzero(reported)]
+
+    def expire(self, now_unix_nano: int) -> list[Episode]:
+        """Close what is open for 24 hours, also of series that fell silent; return what was closed."""
+        overdue = self.records["is_open"] & (now_unix_nano - self.records["start"] >= MAX_OPEN)
+        self.records["is_open"][overdue] = False
+        self.records["quiet_points"][overdue] = 0
+        return [_episode(int(i), self.records[i]) for i in np.flatnonzero(overdue)]
+
+    def restore(self, episodes: Sequence[Episode]) -> None:
+        """Make exactly these episodes the open ones: the store knows best.
+
+        What a row does not say, the half-width at onset, is kept where the same episode was known, else taken from its
+        peak. Counting towards its end starts anew.
+        """
+        known = {(e.series, e.start_unix_nano) for e in episodes}
+        for i in np.flatnonzero(self.records["is_open"]):
+            if (int(i), int(self.records["start"][i])) not in known:
+                self.records["is_open"][i] = False
+        for episode in episodes:
+            self._restore_one(episode)
+
+    def _restore_one(self, episode: Episode) -> None:
+        row = self.records[episode.series]
+        if not (row["is_open"] and row["start"] == episode.start_unix_nano):
+            row["half_width"] = 0.5 * (episode.upper - episode.lower)
+            row["was_flagged"] = False
+        row["is_open"], row["start"] = True, episode.start_unix_nano
+        row["last"] = row["reported"] = episode.last_unix_nano
+        for name in ("peak_score", "actual", "yhat", "lower", "upper"):
+            row[name] = getattr(episode, name)
+        row["quiet_points"] = 0
+
+
+def episode_id(series: int, start_unix_nano: int) -> str:
+    """Return 16 hex digits that a replay of the same points gives again."""
+    return blake2b(f"{series}:{start_unix_nano}".encode(), digest_size=8).hexdigest()
+
+
+def _open(rows: record.Records, onset: Bool, time: Int64, verdicts: VerdictBatch) -> None:
+    rows["is_open"] |= onset
+    rows["start"] = np.where(onset, time, rows["start"])
+    rows["last"] = np.where(onset, time, rows["last"])
+    rows["half_width"] = np.where(onset, 0.5 * (verdicts.upper - verdicts.lower), rows["half_width"])
+    rows["quiet_points"][onset] = 0
+
+
+def _take_peak(rows: record.Records, new_peak: Bool, value: Float64, verdicts: VerdictBatch) -> None:
+    rows["peak_score"] = np.where(new_peak, verdicts.score, rows["peak_score"])
+    rows["actual"] = np.where(new_peak, value, rows["actual"])
+    rows["yhat"] = np.where(new_peak, verdicts.yhat, rows["yhat"])
+    rows["lower"] = np.where(new_peak, verdicts.lower, rows["lower"])
+    rows["upper"] = np.where(new_peak, verdicts.upper, rows["upper"])
+
+
+def _hold(rows: record.Records, held: Bool, time: Int64, distance: Float64) -> Bool:
+    """Count quiet points of episodes that were open before; close and return those that are over."""
+    overdue = held & (time - rows["start"] >= MAX_OPEN)
+    rows["last"] = np.where(held & ~overdue, time, rows["last"])
+    quiet = held & (distance <= QUIET_SHARE * rows["half_width"])
+    rows["quiet_since"] = np.where(quiet & (rows["quiet_points"] == 0), time, rows["quiet_since"])
+    rows["quiet_points"] = np.where(quiet, rows["quiet_points"] + 1, 0)
+    recovered = quiet & (rows["quiet_points"] >= QUIET_POINTS) & (time - rows["quiet_since"] >= QUIET_TIME) & ~overdue
+    rows["quiet_points"][overdue] = 0  # an end without quiet is a time-out
+    rows["is_open"] &= ~(recovered | overdue)
+    closed: Bool = recovered | overdue
+    return closed
+
+
+def _episode(series: int, row: np.void) -> Episode:
+    is_quiet = row["quiet_points"] > 0
+    end = int(row["quiet_since"]) if is_quiet else int(row["start"]) + MAX_OPEN
+    return Episode(
+        episode_id=episode_id(series, int(row["start"])),
+        series=series,
+        start_unix_nano=int(row["start"]),
+        end_unix_nano=None if row["is_open"] else end,
+        last_unix_nano=int(row["last"]),
+        direction=1 if row["peak_score"] > 0.0 else -1,
+        peak_score=float(row["peak_score"]),
+        actual=float(row["actual"]),
+        yhat=float(row["yhat"]),
+        lower=float(row["lower"]),
+        upper=float(row["upper"]),
+        close_reason="" if row["is_open"] else (RECOVERED if is_quiet else TIMEOUT),
+    )
