@@ -14,7 +14,7 @@ import numpy.typing as npt
 from collector_processor.detect import calibrate, episodes, record, threshold
 from collector_processor.detect.calibrate import QuantileTracker
 from collector_processor.detect.episodes import Episodes
-from collector_processor.detect.score import judge
+from collector_processor.detect.score import Scored, judge
 from collector_processor.detect.seed import Seed
 from collector_processor.detect.threshold import BlockMaxima, waves
 from collector_processor.telemetry.band import BAND_DTYPE, BandStates, Reason
@@ -93,6 +93,11 @@ class Detector:
             changed.extend(episodes_of_wave)
         return Judgement(verdicts, changed)
 
+    def expected(self, series: Int32, forecasts: Float64, winner: npt.NDArray[np.uint8]) -> VerdictBatch:
+        """Return yhat and the alert band `(n,)` that a point would be judged by now; nothing is learned."""
+        self.grow(int(series.max(initial=-1)) + 1)
+        return self._judged(series, np.full(series.size, np.nan), forecasts, winner).verdicts
+
     def expire(self, now_unix_nano: int) -> list[Episode]:
         """Close episodes open for 24 hours, also of series that fell silent; return those closed."""
         return self._episodes.expire(now_unix_nano)
@@ -153,11 +158,7 @@ class Detector:
     ) -> tuple[VerdictBatch, list[Episode]]:
         """Judge and learn points of which each series has one."""
         series = points.series
-        with np.errstate(invalid="ignore"):
-            tolerance = self._maxima.tolerance(series) + _ROUNDING * np.abs(forecasts)
-        days = self._maxima.complete_days(series)
-        is_active = (days >= 1) & (self._status["mark"][series] != Reason.NOT_MODELLED)
-        scored = judge(points.value, forecasts, winner, tolerance, self._onset_threshold(days), is_active)
+        scored = self._judged(series, points.value, forecasts, winner)
         self._status["disagree"][series] = scored.disagree
         learnable = (points.time_unix_nano > self._maxima.newest(series)) & np.isfinite(points.value)
         if learnable.all():
@@ -165,6 +166,13 @@ class Detector:
         return scored.verdicts, self._learn(
             points.take(learnable), forecasts[learnable], scored.verdicts.take(learnable)
         )
+
+    def _judged(self, series: Int32, value: Float64, forecasts: Float64, winner: npt.NDArray[np.uint8]) -> Scored:
+        with np.errstate(invalid="ignore"):
+            tolerance = self._maxima.tolerance(series) + _ROUNDING * np.abs(forecasts)
+        days = self._maxima.complete_days(series)
+        is_active = (days >= 1) & (self._status["mark"][series] != Reason.NOT_MODELLED)
+        return judge(value, forecasts, winner, tolerance, self._onset_threshold(days), is_active)
 
     def _learn(self, points: PointBatch, forecasts: Float64, verdicts: VerdictBatch) -> list[Episode]:
         known = ~np.isnan(verdicts.yhat)

@@ -90,6 +90,18 @@ class FleetModel:
         """Return `(n, 2)`, columns FORECASTS, for one series at many times: a horizon to draw."""
         return self.forecasts(np.full(time_unix_nano.size, series, np.int32), time_unix_nano)
 
+    def winners(self, series: Int32) -> npt.NDArray[np.uint8]:
+        """Return which of FORECASTS is drawn as yhat, for series ids `(n,)`; seasonal where there is no model."""
+        if not len(self):
+            return np.full(series.size, _SEASONAL, np.uint8)
+        return np.where(self._is_modelled(series), self.winner.take(series, mode="clip"), np.uint8(_SEASONAL))
+
+    def versions(self, series: Int32) -> Int64:
+        """Return the model version of series ids `(n,)`; 0 where there is no model."""
+        if not len(self):
+            return np.zeros(series.size, np.int64)
+        return np.where(self._is_modelled(series), self.model_version.take(series, mode="clip"), 0)
+
     def _is_modelled(self, series: Int32) -> Bool:
         inside = (series >= 0) & (series < len(self))
         modelled = np.zeros(series.size, np.bool_)
