@@ -57,15 +57,16 @@ class ChunkWriter:
         if not held[0].size:
             return
         series, time, value = int(held[0][0]), held[1], held[2]
-        row_id = layout.chunk_id(part, series)
+        row_id, times_id = layout.chunk_id(part, series), self._times_id(part, time)
+        key = row_id + times_id
         verdicts = encode_verdicts(value, rows.verdicts_of(held))
         self._connection.execute(
             "INSERT OR REPLACE INTO chunk (id, times, value, verdicts) VALUES (?, ?, ?, ?)",
             (
                 row_id,
-                self._times_id(part, time),
-                seal(encode_column(value), row_id),
-                None if verdicts is None else seal(verdicts, row_id),
+                times_id,
+                seal(encode_column(value), key),
+                None if verdicts is None else seal(verdicts, key),
             ),
         )
         self._growth[part] += time.size - replaced

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -55,12 +55,15 @@ def lookup(connection: sqlite3.Connection, part: int, points: PointBatch) -> tup
     return found, stored
 
 
-def read_times(connection: sqlite3.Connection, times_ids: Iterable[int]) -> dict[int, Int64]:
+def read_times(connection: sqlite3.Connection, times_ids: set[int]) -> dict[int, Int64]:
     """Return shared time columns by id."""
     found = connection.execute(
         "SELECT id, body FROM times WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(times_ids)),)
     )
-    return {row_id: decode_column(unseal(body, row_id, "times"), np.int64) for row_id, body in found}
+    times = {row_id: decode_column(unseal(body, row_id, "times"), np.int64) for row_id, body in found}
+    if missing := set(times_ids) - times.keys():
+        raise DamagedStoreError(f"times {min(missing)} are missing")
+    return times
 
 
 def ends(connection: sqlite3.Connection) -> Iterator[Ends]:
@@ -88,19 +91,19 @@ def _fetch(connection: sqlite3.Connection, part: int, wanted: Int32, *, judged: 
 
 
 def _columns(row: _Row, time: Int64, *, judged: bool) -> Columns:
-    row_id, _, _, sealed = row
+    row_id, times_id, _, sealed = row
     value = _value(row)
     if value.size != time.size:
         raise DamagedStoreError(f"chunk {row_id} has {value.size} values for {time.size} times")
     points = PointBatch(np.full(time.size, layout.series_of(row_id), np.int32), time, value)
     if not judged:
         return (points.series, points.time_unix_nano, points.value)
-    body = None if sealed is None else unseal(sealed, row_id, "chunk")
+    body = None if sealed is None else unseal(sealed, row_id + times_id, "verdicts")
     return rows.judged_rows(points, decode_verdicts(body, value))
 
 
 def _value(row: _Row) -> Float64:
-    return decode_column(unseal(row[2], row[0], "chunk"), np.float64)
+    return decode_column(unseal(row[2], row[0] + row[1], "chunk"), np.float64)
 
 
 def _match(held: Int64, asked: Int64) -> tuple[Bool, Int64]:

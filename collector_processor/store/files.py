@@ -3,6 +3,7 @@
 import fcntl
 import os
 import zlib
+from io import FileIO
 from pathlib import Path
 
 from collector_processor.errors import StoreError
@@ -23,7 +24,7 @@ def prepare(directory: Path) -> None:
         directory.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
         mode = directory.stat().st_mode
     except OSError as error:
-        raise StoreError(f"the store's directory {directory} cannot be used: {error.strerror}") from error
+        raise _unusable(directory, error) from error
     if mode & 0o002:
         raise StoreError(f"the store's directory {directory} is writable by everybody: chmod 700 it")
 
@@ -44,19 +45,16 @@ class DirectoryLock:
     """Held by the one writer until it closes or dies."""
 
     def __init__(self, directory: Path) -> None:
+        self._file = _open_private(directory, _LOCK)
         try:
-            self._file = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)
+            fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise StoreError(f"the store's directory {directory} cannot be used: {error.strerror}") from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._file)
+            self._file.close()
             raise StoreError(f"another Foreband is writing to {directory}; each needs its own directory") from error
 
     def release(self) -> None:
         """Let another writer in."""
-        os.close(self._file)
+        self._file.close()
 
 
 class AcknowledgedMark:
@@ -68,14 +66,11 @@ class AcknowledgedMark:
     """
 
     def __init__(self, directory: Path) -> None:
-        try:
-            self._file = os.open(directory / _MARK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)
-        except OSError as error:
-            raise StoreError(f"the store's directory {directory} cannot be used: {error.strerror}") from error
+        self._file = _open_private(directory, _MARK)
 
     def read(self) -> int:
         """Return the number of acknowledged commits, 0 where none is on record."""
-        body = os.pread(self._file, 12, 0)
+        body = os.pread(self._file.fileno(), 12, 0)
         number, checksum = body[:8], body[8:]
         is_whole = zlib.crc32(number).to_bytes(4, "little") == checksum
         return int.from_bytes(number, "little") if is_whole else 0
@@ -83,8 +78,19 @@ class AcknowledgedMark:
     def write(self, sequence: int) -> None:
         """Put the number on record."""
         number = sequence.to_bytes(8, "little")
-        os.pwrite(self._file, number + zlib.crc32(number).to_bytes(4, "little"), 0)
+        os.pwrite(self._file.fileno(), number + zlib.crc32(number).to_bytes(4, "little"), 0)
 
     def close(self) -> None:
         """Release the file."""
-        os.close(self._file)
+        self._file.close()
+
+
+def _open_private(directory: Path, name: str) -> FileIO:
+    try:
+        return FileIO(os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE), "r+")
+    except OSError as error:
+        raise _unusable(directory, error) from error
+
+
+def _unusable(directory: Path, error: OSError) -> StoreError:
+    return StoreError(f"the store's directory {directory} cannot be used: {error.strerror}")

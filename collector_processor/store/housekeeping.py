@@ -35,15 +35,16 @@ class Housekeeping:
         self._points_in_log = 0
 
     def run(self, now: int, newest: int, budget_seconds: float) -> bool:
-        """Work for about that long; return whether more is waiting."""
+        """Work one slice, and more while there is time; return whether more is waiting."""
         clock = SystemClock()
         deadline = clock.monotonic_nano() + int(budget_seconds * NANOS_PER_SECOND)
-        while clock.monotonic_nano() < deadline:
-            if self._job is None:
-                self._job = self._next_job(now, newest)
+        is_first = True
+        while is_first or clock.monotonic_nano() < deadline:
+            self._job = self._job or self._next_job(now, newest)
             if self._job is None:
                 return False
             self._step()
+            is_first = False
         return True
 
     def relieve(self, points_added: int) -> None:

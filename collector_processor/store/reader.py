@@ -17,6 +17,7 @@ from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int3
 from collector_processor.telemetry.series import SeriesKey
 
 _NEVER = -1
+_LAST_TIME = np.iinfo(np.int64).max
 
 
 class SqliteReader:
@@ -144,7 +145,8 @@ class SqliteReader:
 
     def _read(self, series: Int32, start: int, end: int, *, judged: bool) -> Columns:
         """Lay blocks, days and head over each other."""
-        wanted = np.unique(series)
+        wanted = np.unique(series[(series >= 0) & (series < layout.MAX_SERIES)])
+        start, end = max(start, 0), min(end, _LAST_TIME)
         found: list[Columns] = []
         with snapshot(self._connection):
             self._head.refresh(self._connection)
