@@ -5,13 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.signals.admit import TimeLimits, check_times
 from collector_processor.signals.catalog import REFUSED, Catalog
 from collector_processor.signals.events import EventsConsumed, enter, first_rows, joined
 from collector_processor.signals.outcome import Outcome
 from collector_processor.signals.services import Services
-from collector_processor.signals.windows import WINDOW, Windows, WindowSettings
+from collector_processor.signals.windows import Windows, WindowSettings
 from collector_processor.telemetry.arrival import LogArrivals
 from collector_processor.telemetry.points import Bool, EventBatch, Int32, PointBatch
 from collector_processor.telemetry.series import Attributes, Kind, SeriesKey, Statistic
@@ -69,7 +68,7 @@ class LogSignals:
     def flush(self, now: int) -> PointBatch:
         """Close the windows that are due and return their points."""
         closed = self._windows.close(now)
-        return PointBatch(closed.stream, closed.end_unix_nano, closed.count / (WINDOW / NANOS_PER_SECOND))
+        return PointBatch(closed.stream, closed.end_unix_nano, closed.count / self._windows.seconds)
 
     def oldest_open(self) -> int:
         """Return the time of the oldest event still needed; older ones may be forgotten."""

@@ -11,7 +11,7 @@ from collector_processor.signals.columns import grown
 from collector_processor.signals.events import EventsConsumed, enter, first_rows, joined
 from collector_processor.signals.outcome import Outcome, first_of, where
 from collector_processor.signals.services import Services
-from collector_processor.signals.windows import WINDOW, ClosedWindows, Windows, WindowSettings
+from collector_processor.signals.windows import ClosedWindows, Windows, WindowSettings
 from collector_processor.telemetry.arrival import SpanArrivals
 from collector_processor.telemetry.points import Bool, EventBatch, Int8, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import Attributes, Kind, SeriesKey, Statistic
@@ -24,7 +24,7 @@ KIND_NAMES = ("unspecified", "internal", "server", "client", "producer", "consum
 OVERFLOW: Attributes = (("otel.metric.overflow", True), ("span.name", "other"))
 """Attributes of the operation that stands for all operations past the limits."""
 
-QUANTILES = ((Statistic.P50, 0.50, 5), (Statistic.P95, 0.95, 20), (Statistic.P99, 0.99, 100))
+QUANTILES = ((Statistic.P50, 0.50, 1), (Statistic.P95, 0.95, 20), (Statistic.P99, 0.99, 100))
 """Statistic, quantile, and how many spans a window needs for it."""
 
 _STATISTICS = 2 + len(QUANTILES)  # series of an operation
@@ -159,7 +159,7 @@ class SpanSignals:
         return [self._services.key(service, Kind.SPAN, m, unit, s, attributes) for m, unit, s in kinds]
 
     def _points(self, closed: ClosedWindows) -> PointBatch:
-        rate = closed.count / (WINDOW / NANOS_PER_SECOND)
+        rate = closed.count / self._windows.seconds
         ratio = closed.errors / np.where(closed.count > 0, closed.count, np.nan)
         columns = [rate, ratio, *(closed.quantile(q, at_least) for _, q, at_least in QUANTILES)]
         batches = []

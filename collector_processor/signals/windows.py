@@ -1,6 +1,6 @@
 """Events to windows: how many, how many errors, how long, per stream and minute of event time.
 
-A window is [end - 60 s, end) and is stamped with its end. It is closed, all streams of a service together, when the
+A window is [end - length, end) and is stamped with its end. It is closed, all streams of a service together, when the
 service's newest event is `grace` past the end; or, once the service has shown no newer event for `grace`, when
 the clock is `grace` past the end. Waiting for the service rather than for the clock alone keeps windows whole that
 arrive late as a backlog. Events of closed windows are late.
@@ -14,7 +14,6 @@ from collector_processor.clock import HOUR, MINUTE, NANOS_PER_SECOND
 from collector_processor.signals.columns import grown
 from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int32, Int64
 
-WINDOW = MINUTE
 NOTHING_OPEN = 2**63 - 1
 """What `oldest_open` returns when every event may be forgotten."""
 
@@ -23,6 +22,7 @@ NOTHING_OPEN = 2**63 - 1
 class WindowSettings:
     """Durations in nanoseconds; a stream without events for `expiry` gives no more zeros (None: it always does)."""
 
+    length: int = MINUTE
     grace: int = 15 * NANOS_PER_SECOND
     expiry: int | None = HOUR
 
@@ -123,12 +123,17 @@ class Windows:
         service = self._service[events.stream]
         is_due = events.time_unix_nano < due[service]
         self._open = [events.take(~is_due)]
-        closed = self._with_silent(_grouped(events.take(is_due)))
+        closed = self._with_silent(_grouped(events.take(is_due), self._settings.length))
         np.maximum.at(self._closed, self._service[closed.stream], closed.end_unix_nano)
         self._closed = np.maximum(self._closed, self._watermark(now))
         self._oldest[:] = NOTHING_OPEN
         np.minimum.at(self._oldest, service[~is_due], events.time_unix_nano[~is_due])
         return closed
+
+    @property
+    def seconds(self) -> float:
+        """Return how long a window is."""
+        return self._settings.length / NANOS_PER_SECOND
 
     def oldest_open(self) -> int:
         """Return the time of the oldest event still needed; older ones may be forgotten."""
@@ -139,12 +144,13 @@ class Windows:
 
         Senders' clocks may be ahead of ours; ours is the limit.
         """
-        return _window_start(np.minimum(self._newest, now) - self._settings.grace)
+        return _window_start(np.minimum(self._newest, now) - self._settings.grace, self._settings.length)
 
     def _due(self, now: int) -> Int64:
         self._progress[self._progress == 0] = now
         is_idle = now - self._progress >= self._settings.grace
-        by_clock = (now - self._settings.grace) // WINDOW * WINDOW
+        length = self._settings.length
+        by_clock = (now - self._settings.grace) // length * length
         watermark = self._watermark(now)
         return np.where(is_idle, np.maximum(watermark, by_clock), watermark)
 
@@ -165,13 +171,13 @@ class Windows:
         return _with_rows(closed, np.concatenate(stream), np.concatenate(end))
 
 
-def _window_start(time: Int64) -> Int64:
-    start: Int64 = time // WINDOW * WINDOW
+def _window_start(time: Int64, length: int) -> Int64:
+    start: Int64 = time // length * length
     return start
 
 
-def _grouped(events: EventBatch) -> ClosedWindows:
-    end = _window_start(events.time_unix_nano) + WINDOW
+def _grouped(events: EventBatch, length: int) -> ClosedWindows:
+    end = _window_start(events.time_unix_nano, length) + length
     order = np.lexsort((events.duration_seconds, events.stream, end))
     end, stream = end[order], events.stream[order]
     first = np.ones(end.size, np.bool_)
