@@ -1,0 +1,41 @@
+"""What one request may still cost: samples read and time."""
+
+from dataclasses import dataclass
+
+from collector_processor.clock import NANOS_PER_SECOND, Clock
+from collector_processor.errors import RetryableError, TooLargeError
+from grafana_datasource.query import Limits
+
+
+class QueryTimeoutError(RetryableError):
+    """The request ran longer than it may."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """Counts down over one request; used by one thread."""
+
+    limits: Limits
+    clock: Clock
+    deadline_nano: int
+    samples: int = 0
+
+    @classmethod
+    def start(cls, limits: Limits, clock: Clock) -> "Budget":
+        """Return a full budget."""
+        return cls(limits, clock, clock.monotonic_nano() + int(limits.seconds * NANOS_PER_SECOND))
+
+    def spend(self, samples: int) -> None:
+        """Count samples that were read.
+
+        Raises:
+            TooLargeError: past the limit of samples.
+            QueryTimeoutError: past the time limit.
+        """
+        self.samples += samples
+        if self.samples > self.limits.samples_read:
+            raise TooLargeError(
+                f"the query reads more than {self.limits.samples_read} samples: name fewer series or a shorter range"
+            )
+        if self.clock.monotonic_nano() > self.deadline_nano:
+            raise QueryTimeoutError(f"the query took longer than {self.limits.seconds:g} s")

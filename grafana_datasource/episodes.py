@@ -1,0 +1,63 @@
+"""Describe episodes for people: rows for tables, regions for annotations."""
+
+import math
+from typing import Any
+
+from collector_processor.telemetry.episode import Episode
+from grafana_datasource.backend import Session
+from grafana_datasource.directory import Entry
+from grafana_datasource.query import TimeRange, to_ms
+from grafana_datasource.titles import title
+
+
+def episodes_between(session: Session, span: TimeRange, wanted: set[int] | None) -> list[tuple[Entry, Episode]]:
+    """Return episodes that overlap `span`, of the `wanted` series or of all, ascending by start."""
+    entries = session.outlook.directory.entries
+    found = session.reader.episodes(span.start, span.end)
+    session.budget.spend(len(found))
+    return [
+        (entries[episode.series], episode)
+        for episode in sorted(found, key=lambda each: (each.start_unix_nano, each.episode_id))
+        if episode.series in entries and (wanted is None or episode.series in wanted)
+    ]
+
+
+def episode_row(entry: Entry, episode: Episode) -> dict[str, Any]:
+    """Return one row of the episode table; times in ms, `end` null while it is open."""
+    return {
+        "id": episode.episode_id,
+        "series": entry.stable_id,
+        "service": entry.key.service,
+        "title": title(entry.key),
+        "start": to_ms(episode.start_unix_nano),
+        "end": None if episode.end_unix_nano is None else to_ms(episode.end_unix_nano),
+        "direction": episode.direction,
+        "peak_score": episode.peak_score,
+        "actual": episode.actual,
+        "yhat": episode.yhat,
+        "lower": episode.lower,
+        "upper": episode.upper,
+        "close_reason": episode.close_reason,
+    }
+
+
+def annotation(entry: Entry, episode: Episode, until: int) -> dict[str, Any]:
+    """Return one Grafana annotation region in ms; an open episode lasts `until`."""
+    end = max(until if episode.end_unix_nano is None else episode.end_unix_nano, episode.start_unix_nano)
+    where = "above" if episode.direction > 0 else "below"
+    tags = ["anomaly", where, *(["open"] if episode.is_open else [])]
+    return {
+        "id": episode.episode_id,
+        "time": to_ms(episode.start_unix_nano),
+        "timeEnd": to_ms(end),
+        "title": f"{entry.key.service}: {title(entry.key)} {where} its band",
+        "text": (
+            f"{_short(episode.actual)} where {_short(episode.lower)} to {_short(episode.upper)} was expected "
+            f"(score {episode.peak_score:.1f})"
+        ),
+        "tags": ",".join(tags),
+    }
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "?"

@@ -1,0 +1,63 @@
+"""The metrics Foreband derives from every modelled series, and how each is read off a view."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from collector_processor.telemetry.band import INTERVAL_WIDTHS
+from collector_processor.telemetry.points import Float64
+from grafana_datasource.outlook import Outlook
+from grafana_datasource.view import View, calibrated_band, prophet_band
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One derived metric: its name, the labels it adds, and its values `(k, n)` in a view."""
+
+    metric: str
+    labels: tuple[tuple[str, str], ...]
+    values: Callable[[Outlook, View], Float64]
+
+
+HELP = {
+    "foreband_actual": "Value as it arrived.",
+    "foreband_yhat": "Expected value: the forecast that won the backtest. Future timestamps give the forecast ahead.",
+    "foreband_lower": "Lower edge of the band named by the labels band and interval_width.",
+    "foreband_upper": "Upper edge of the band named by the labels band and interval_width.",
+    "foreband_score": "Signed distance from yhat in half-widths of the alert band; beyond 1 or -1 is outside.",
+    "foreband_anomaly": "1 above the alert band, -1 below, 0 inside or not judged; present for every live series.",
+    "foreband_state": "0 warming, 1 active, 2 degraded.",
+}
+
+
+def _edge(side: int, level: int | None, width: float, outlook: Outlook, view: View) -> Float64:
+    if level is None:
+        return prophet_band(outlook, view, width)[side]
+    return calibrated_band(outlook, view, level)[side]
+
+
+def _edges(metric: str, side: int) -> list[Family]:
+    alert: Callable[[Outlook, View], Float64] = (lambda _, view: view.upper) if side else (lambda _, view: view.lower)
+    families = [Family(metric, (("band", "alert"),), alert)]
+    for level, width in enumerate(INTERVAL_WIDTHS):
+        shown = ("interval_width", f"{width:g}")
+        families += [
+            Family(metric, (("band", "calibrated"), shown), partial(_edge, side, level, width)),
+            Family(metric, (("band", "prophet"), shown), partial(_edge, side, None, width)),
+        ]
+    return families
+
+
+DERIVED = (
+    Family("foreband_actual", (), lambda _, view: view.value),
+    Family("foreband_yhat", (), lambda _, view: view.yhat),
+    *_edges("foreband_lower", 0),
+    *_edges("foreband_upper", 1),
+    Family("foreband_score", (), lambda _, view: view.score),
+    Family("foreband_anomaly", (), lambda _, view: view.anomaly),
+    Family("foreband_state", (), lambda _, view: view.state),
+)
+"""All derived metrics, in the order they are listed."""
+
+STORED = Family("", (), lambda _, view: view.value)
+"""A stored metric itself; its name is that of the series."""

@@ -1,0 +1,102 @@
+"""What the store says about every series right now: names, newest models, band states, last points.
+
+One immutable `Outlook` is shared by all requests and replaced when it is older than a second; reading it costs
+nothing, refreshing it reads only series and models that are new.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+
+from collector_processor.clock import NANOS_PER_SECOND, Clock
+from collector_processor.forecast.fleet import FleetModel
+from collector_processor.store.base import SeriesReader
+from collector_processor.telemetry.band import BAND_DTYPE, BandStates, Reason
+from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.points import Float64, Int64
+from grafana_datasource.directory import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNote:
+    """What people are told about a model."""
+
+    version: int
+    created_unix_nano: int
+    forecaster: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Arrays are indexed by dense series id and as long as the highest id + 1; `last_time` 0 = no point yet."""
+
+    directory: Directory
+    fleet: FleetModel
+    bands: BandStates
+    last_time: Int64
+    last_value: Float64
+    models: Mapping[int, ModelNote] = field(default_factory=dict)
+    refreshed_nano: int = 0
+
+    @property
+    def newest_version(self) -> int:
+        """Return the newest model version known."""
+        return max((note.version for note in self.models.values()), default=0)
+
+
+class Outlooks:
+    """Holds the current outlook; one thread refreshes it while the others wait for a moment."""
+
+    def __init__(self, clock: Clock, refresh_seconds: float) -> None:
+        self._clock = clock
+        self._max_age = int(refresh_seconds * NANOS_PER_SECOND)
+        self._lock = Lock()
+        self._current: Outlook | None = None
+
+    def current(self, reader: SeriesReader) -> Outlook:
+        """Return the outlook, refreshed from `reader` where it is too old."""
+        with self._lock:
+            now = self._clock.monotonic_nano()
+            if self._current is None or now - self._current.refreshed_nano >= self._max_age:
+                self._current = _refreshed(self._current or _empty(), reader, now)
+            return self._current
+
+
+def _empty() -> Outlook:
+    return Outlook(Directory(), FleetModel.empty(), np.zeros(0, BAND_DTYPE), np.zeros(0, np.int64), np.zeros(0))
+
+
+def _refreshed(old: Outlook, reader: SeriesReader, now: int) -> Outlook:
+    directory = old.directory.with_series(reader.catalog(from_series=old.directory.next_series))
+    records = reader.models(after_version=old.newest_version)
+    size, last = directory.next_series, reader.last_points()
+    known = last.series < size
+    last_time, last_value = np.zeros(size, np.int64), np.full(size, np.nan)
+    last_time[last.series[known]] = last.time_unix_nano[known]
+    last_value[last.series[known]] = last.value[known]
+    return Outlook(
+        directory,
+        old.fleet.with_models(records) if records else old.fleet,
+        _padded(reader.bands(), size),
+        last_time,
+        last_value,
+        {**old.models, **{record.series: _note(record) for record in records}},
+        now,
+    )
+
+
+def _padded(bands: BandStates, size: int) -> BandStates:
+    """Give series without a saved state the state of a series nothing is known about."""
+    padded = np.zeros(size, BAND_DTYPE)
+    padded["tolerance"] = padded["threshold"] = padded["offset_lower"] = padded["offset_upper"] = np.nan
+    padded["reason"] = Reason.NO_HISTORY
+    common = min(size, bands.size)
+    padded[:common] = bands[:common]
+    return padded
+
+
+def _note(record: ModelRecord) -> ModelNote:
+    return ModelNote(record.version, record.created_unix_nano, record.forecaster, record.reason)

@@ -1,0 +1,1 @@
+"""The built-in page: bands, anomalies and episodes without a Grafana."""

@@ -1,0 +1,247 @@
+"""Answer in flat JSON rows: what Grafana's Infinity data source, scripts and the built-in page read.
+
+Long rows carry one number and otherwise only strings that name the series, ascending by time: that is what alert
+evaluation needs. Times are epoch milliseconds, flags are 0 and 1, a number that does not exist is null or left out.
+"""
+
+from typing import Any
+
+import numpy as np
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import NotFound
+
+from collector_processor.clock import DAY, MINUTE
+from collector_processor.errors import TooLargeError
+from collector_processor.telemetry.band import INTERVAL_WIDTHS
+from collector_processor.telemetry.points import Float64
+from grafana_datasource.backend import Backend, Session
+from grafana_datasource.catalog import catalog_page, catalog_row
+from grafana_datasource.directory import Entry
+from grafana_datasource.episodes import annotation, episode_row, episodes_between
+from grafana_datasource.families import DERIVED, Family
+from grafana_datasource.query import (
+    MILLISECOND,
+    Grid,
+    Limits,
+    Params,
+    choice,
+    grid_between,
+    limit,
+    max_points,
+    optional,
+    parse_step,
+    stable_id,
+    stable_ids,
+    time_range,
+)
+from grafana_datasource.replies import reply
+from grafana_datasource.view import LIVE_FOR, View, aligned, calibrated_band, timeline
+
+KINDS = {
+    "value": "foreband_actual",
+    "yhat": "foreband_yhat",
+    "lower": "foreband_lower",
+    "upper": "foreband_upper",
+    "score": "foreband_score",
+    "anomaly": "foreband_anomaly",
+    "state": "foreband_state",
+}
+"""Kinds of long rows, and the derived metric each is."""
+
+_WIDTHS = [f"{width:g}" for width in INTERVAL_WIDTHS]
+_METHODS = ["GET", "POST"]
+
+
+def row_routes(backend: Backend) -> Blueprint:
+    """Return the routes below `/api/v1`."""
+    routes = Blueprint("rows", __name__, url_prefix="/api/v1")
+
+    def route(path: str, answer: Any) -> None:
+        routes.add_url_rule(path, path.replace("/", "_"), answer, methods=_METHODS)
+
+    route("/series", lambda: _long_rows(backend))
+    route("/series/<text>", lambda text: _one(backend, text))
+    route("/series/<text>/forecast", lambda text: _wide_rows(backend, text))
+    route("/anomalies/current", lambda: _current(backend))
+    route("/annotations", lambda: _annotations(backend))
+    route("/episodes", lambda: _episodes(backend))
+    route("/services", lambda: _services(backend))
+    route("/metrics", lambda: _metrics(backend))
+    route("/catalog", lambda: _catalog(backend))
+    return routes
+
+
+def _long_rows(backend: Backend) -> Response:
+    params = request.values
+    family = _family(params)
+    with backend.session() as session:
+        grid = _row_grid(params, session)
+        entries = {entry.series: entry for entry in _entries(params, session)}
+        if len(entries) > session.limits.series:
+            raise TooLargeError(f"{len(entries)} series match, the limit is {session.limits.series}: name fewer")
+        series = np.array(sorted(entries), np.int32)
+        columns = [
+            (view, family.values(session.outlook, view))
+            for view in aligned(session.reader, session.outlook, series, grid, session.now, session.budget)
+        ]
+    return reply(_ascending(columns, entries, backend.limits))
+
+
+def _wide_rows(backend: Backend, text: str) -> Response:
+    params = request.values
+    level = _WIDTHS.index(choice(params, "interval_width", _WIDTHS, "0.95"))
+    most = max_points(params, backend.limits)
+    with backend.session() as session:
+        entry = _entry(session, text)
+        span = time_range(params, session.now, DAY)
+        view = timeline(session.reader, session.outlook, entry.series, span, session.budget, most)
+        lower, upper = calibrated_band(session.outlook, view, level)
+    columns: dict[str, list[Any]] = {
+        "time": (view.time_unix_nano // MILLISECOND).tolist(),
+        "actual": view.value[0].tolist(),
+        "yhat": view.yhat[0].tolist(),
+        "lower": view.lower[0].tolist(),
+        "upper": view.upper[0].tolist(),
+        "calibrated_lower": lower[0].tolist(),
+        "calibrated_upper": upper[0].tolist(),
+        "score": view.score[0].tolist(),
+        "anomaly": [None if flag != flag else int(flag) for flag in view.anomaly[0].tolist()],  # noqa: PLR0124
+    }
+    return reply([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+
+
+def _one(backend: Backend, text: str) -> Response:
+    with backend.session() as session:
+        return reply(catalog_row(session, _entry(session, text), _open_episodes(session)))
+
+
+def _current(backend: Backend) -> Response:
+    """Return every live series with 1 while an episode of it is open, else 0."""
+    with backend.session() as session:
+        opened = _open_episodes(session)
+        live = session.outlook.last_time > session.now - LIVE_FOR
+        return reply(
+            [
+                {**_identity(entry), "anomalous": int(entry.series in opened)}
+                for entry in _entries(request.values, session)
+                if live[entry.series]
+            ]
+        )
+
+
+def _annotations(backend: Backend) -> Response:
+    with backend.session() as session:
+        span = time_range(request.values, session.now, DAY)
+        until = min(session.now, span.end)
+        found = episodes_between(session, span, _wanted(request.values, session))
+        return reply([annotation(entry, episode, until) for entry, episode in found])
+
+
+def _episodes(backend: Backend) -> Response:
+    most = limit(request.values, backend.limits.label_values)
+    with backend.session() as session:
+        span = time_range(request.values, session.now, DAY)
+        found = episodes_between(session, span, _wanted(request.values, session))
+        return reply([episode_row(entry, episode) for entry, episode in found[-most:]])
+
+
+def _services(backend: Backend) -> Response:
+    with backend.session() as session:
+        return reply(_options({entry.key.service for entry in _entries(Params(), session)}))
+
+
+def _metrics(backend: Backend) -> Response:
+    with backend.session() as session:
+        return reply(_options({entry.key.metric for entry in _entries(request.values, session)}))
+
+
+def _catalog(backend: Backend) -> Response:
+    most = limit(request.values, backend.limits.series)
+    with backend.session() as session:
+        entries = _entries(request.values, session)
+        search = request.values.get("search", "")[:256]
+        return reply(catalog_page(session, entries, _open_episodes(session), search, most))
+
+
+def _ascending(columns: list[tuple[View, Float64]], entries: dict[int, Entry], limits: Limits) -> list[dict[str, Any]]:
+    """Flatten to rows, ascending by time, then series."""
+    found = sum(int((~np.isnan(values)).sum()) for _, values in columns)
+    if found > limits.rows:
+        raise TooLargeError(f"{found} rows in the answer, the limit is {limits.rows}: name fewer series or max_points")
+    rows = []
+    for view, values in columns:
+        times = (view.time_unix_nano // MILLISECOND).tolist()
+        for i, k in np.argwhere(~np.isnan(values)).tolist():
+            rows.append((times[k], int(view.series[i]), float(values[i, k])))
+    rows.sort()
+    identities = {series: _identity(entry) for series, entry in entries.items()}
+    return [{"time": time, **identities[series], "value": value} for time, series, value in rows]
+
+
+def _row_grid(params: Params, session: Session) -> Grid:
+    """Return times on whole steps, so that refreshes of the same panel ask for the same ones."""
+    span = time_range(params, session.now)
+    most = max_points(params, session.limits, 500)
+    step = optional(params, "step", parse_step, max(MINUTE, -(-(span.end - span.start) // most)))
+    first = -(-span.start // step) * step
+    return grid_between(first, max(first, span.end - 1), step, session.limits)
+
+
+def _family(params: Params) -> Family:
+    """Return the derived metric that `kind`, `band` and `interval_width` name."""
+    metric = KINDS[choice(params, "kind", KINDS, "value")]
+    if metric not in {"foreband_lower", "foreband_upper"}:
+        return next(family for family in DERIVED if family.metric == metric)
+    band = choice(params, "band", ("alert", "calibrated", "prophet"), "alert")
+    wanted = {("band", band)}
+    if band != "alert":
+        wanted.add(("interval_width", choice(params, "interval_width", _WIDTHS, "0.95")))
+    return next(family for family in DERIVED if family.metric == metric and set(family.labels) == wanted)
+
+
+def _entries(params: Params, session: Session) -> list[Entry]:
+    """Return the modelled series that `series`, `service`, `metric` and `statistic` name; absent means all."""
+    directory = session.outlook.directory
+    named = stable_ids(params, session.limits)
+    found = (
+        [directory.by_stable_id[i] for i in named if i in directory.by_stable_id]
+        if named
+        else [*directory.entries.values()]
+    )
+    wanted = {name: params[name] for name in ("service", "metric", "statistic") if params.get(name)}
+    return [
+        entry
+        for entry in found
+        if entry.key.statistic.is_modelled and all(_identity(entry)[name] == text for name, text in wanted.items())
+    ]
+
+
+def _entry(session: Session, text: str) -> Entry:
+    entry = session.outlook.directory.by_stable_id.get(stable_id(text))
+    if entry is None:
+        raise NotFound(f"no series {text}")
+    return entry
+
+
+def _wanted(params: Params, session: Session) -> set[int] | None:
+    if not any(params.get(name) for name in ("series", "service", "metric", "statistic")):
+        return None
+    return {entry.series for entry in _entries(params, session)}
+
+
+def _open_episodes(session: Session) -> dict[int, Any]:
+    return {episode.series: episode for episode in session.reader.open_episodes()}
+
+
+def _identity(entry: Entry) -> dict[str, str]:
+    key = entry.key
+    return {
+        "series": entry.stable_id,
+        "service": key.service,
+        "metric": key.metric,
+        "statistic": key.statistic.value,
+    }
+
+
+def _options(texts: set[str]) -> list[dict[str, str]]:
+    return [{"__text": text, "__value": text} for text in sorted(texts)]

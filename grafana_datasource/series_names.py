@@ -1,0 +1,110 @@
+"""Give OpenTelemetry series the metric and label names that Prometheus and Grafana expect.
+
+Nobody meets a dot: names are written with underscores here, once, the same way in every answer. A label set never
+changes with a refit or a restart, because alerts are told apart by it.
+"""
+
+import re
+from collections.abc import Iterable
+
+from collector_processor.telemetry.series import AttributeValue, SeriesKey, Statistic
+
+OWN_LABELS = ("series", "metric", "statistic", "band", "interval_width")
+"""Labels Foreband sets itself; an attribute of that name is prefixed with `exported_`."""
+
+SUFFIX = {
+    Statistic.VALUE: "",
+    Statistic.TOTAL: "_total",
+    Statistic.COUNT: "_count",
+    Statistic.SUM: "_sum",
+    Statistic.RATE: "_rate",
+    Statistic.MEAN: "_mean",
+    Statistic.P50: "_p50",
+    Statistic.P95: "_p95",
+    Statistic.P99: "_p99",
+    Statistic.ERROR_RATIO: "_error_ratio",
+}
+
+_RESOURCE_LABELS = {
+    "host.name",
+    "deployment.environment.name",
+    "deployment.environment",
+    "k8s.cluster.name",
+    "k8s.namespace.name",
+    "k8s.pod.name",
+    "container.name",
+}
+_NOT_IN_METRIC = re.compile(r"[^a-zA-Z0-9_:]+")
+_NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9_]")
+
+
+def metric_name(key: SeriesKey) -> str:
+    """Return the name under which the stored series is queried, without `foreband_` in front."""
+    name = _NOT_IN_METRIC.sub("_", key.metric) or "_"
+    if name[0].isdigit():
+        name = f"_{name}"
+    suffix = SUFFIX[key.statistic]
+    if name.startswith("foreband_"):
+        name = f"exported_{name}"
+    return name if suffix and name.endswith(suffix) else name + suffix
+
+
+def label_name(key: str) -> str:
+    """Return a valid label name for an attribute key."""
+    name = _NOT_IN_LABEL.sub("_", key) or "_"
+    return f"key_{name}" if name[0].isdigit() else name
+
+
+def series_labels(key: SeriesKey) -> dict[str, str]:
+    """Return the labels of a series, without `__name__`, in order of name.
+
+    Attributes whose names become equal are joined with `;` in order of their original keys, as the
+    OpenTelemetry compatibility rules say. A point attribute named like a resource label is `exported_...`.
+    """
+    own = _joined((k, v) for k, v in key.resource if k.startswith("service.") or k in _RESOURCE_LABELS)
+    own["service_name"] = key.service
+    taken = {*own, *OWN_LABELS, "__name__", "le", "quantile"}
+    for name, text in _joined(key.attributes).items():
+        own[f"exported_{name}" if name in taken else name] = text
+    return dict(sorted(own.items()))
+
+
+def derived_labels(key: SeriesKey) -> dict[str, str]:
+    """Return what every `foreband_*` sample of this series carries besides the labels of the series."""
+    return {"metric": key.metric, "series": key.stable_id, "statistic": key.statistic.value}
+
+
+def decode_label(name: str) -> str:
+    """Read a label name of a URL path: `U__service_2e_name` is the escaped form of `service.name`."""
+    if name.startswith("U__"):
+        name = re.sub(r"_([0-9a-fA-F]{1,6})_|__", _unescape, name[3:])
+    return name if name == "__name__" else label_name(name)
+
+
+def attribute_text(value: AttributeValue) -> str:
+    """Write an attribute value as a label value."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple):
+        return "[" + ",".join(attribute_text(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{k}={attribute_text(v)}" for k, v in sorted(value.items())) + "}"
+    return "" if value is None else str(value)
+
+
+def _joined(attributes: Iterable[tuple[str, AttributeValue]]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for key, value in sorted(attributes, key=lambda pair: pair[0]):
+        name, text = label_name(key), attribute_text(value)
+        if text:
+            labels[name] = f"{labels[name]};{text}" if name in labels else text
+    return labels
+
+
+def _unescape(match: re.Match[str]) -> str:
+    if match.group(0) == "__":
+        return "_"
+    code = int(match.group(1), 16)
+    return chr(code) if code <= 0x10FFFF and not 0xD800 <= code < 0xE000 else "_"

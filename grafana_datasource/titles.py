@@ -1,0 +1,59 @@
+"""Say in words what a series measures, for people who choose one from a list."""
+
+from collector_processor.telemetry.series import Attributes, Kind, SeriesKey, Statistic
+from grafana_datasource.series_names import attribute_text
+
+_WORDS = {
+    Statistic.VALUE: "",
+    Statistic.TOTAL: "total",
+    Statistic.COUNT: "count",
+    Statistic.SUM: "sum",
+    Statistic.RATE: "rate",
+    Statistic.MEAN: "mean",
+    Statistic.P50: "median",
+    Statistic.P95: "95th percentile",
+    Statistic.P99: "99th percentile",
+    Statistic.ERROR_RATIO: "error ratio",
+}
+_SPAN_WORDS = {
+    "traces.span.calls": "requests per second",
+    "traces.span.errors": "error ratio",
+    "traces.span.duration": "duration",
+}
+
+
+def title(key: SeriesKey) -> str:
+    """Return one line that names the series among those of its service."""
+    if key.kind is Kind.SPAN and key.metric in _SPAN_WORDS:
+        return _span_title(key)
+    if key.kind is Kind.LOG:
+        severity = dict(key.attributes).get("severity", "")
+        return f"{attribute_text(severity)} log records per second".strip()
+    return " ".join(part for part in (key.metric, _WORDS[key.statistic]) if part)
+
+
+def detail(key: SeriesKey) -> str:
+    """Return the attributes that `title` does not say, as `key=value, ...`."""
+    hidden = {"span.name", "severity"} if key.kind in {Kind.SPAN, Kind.LOG} else set()
+    return ", ".join(f"{k}={attribute_text(v)}" for k, v in key.attributes if k not in hidden)
+
+
+def unit(key: SeriesKey) -> str:
+    """Return the unit of the numbers as drawn: UCUM, annotations without braces, rates per second."""
+    text = key.unit.replace("{", "").replace("}", "")
+    if key.statistic is Statistic.ERROR_RATIO:
+        return "1"
+    if key.statistic is not Statistic.RATE or text.endswith("/s"):
+        return text
+    return f"{text}/s" if text not in {"", "1"} else "/s"
+
+
+def _span_title(key: SeriesKey) -> str:
+    what = _SPAN_WORDS[key.metric]
+    if key.statistic in {Statistic.P50, Statistic.P95, Statistic.P99}:
+        what = f"{what}, {_WORDS[key.statistic]}"
+    return f"{_attribute(key.attributes, 'span.name')} {what}".strip()
+
+
+def _attribute(attributes: Attributes, name: str) -> str:
+    return attribute_text(dict(attributes).get(name, ""))
