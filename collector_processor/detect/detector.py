@@ -68,6 +68,11 @@ class Detector:
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def open_episodes(self) -> int:
+        """Return how many episodes are open."""
+        return int(self._episodes.records["is_open"].sum())
+
     def grow(self, n: int) -> None:
         """Make room for series ids below `n`; known series keep what is known."""
         self._size = max(self._size, n)
