@@ -20,7 +20,7 @@ OPEN_EPISODE_SHARE = 0.1
 """A long anomaly must not become the new normal: while an episode is open the step is this share of itself."""
 
 _L = len(INTERVAL_WIDTHS)
-_TAIL = (1.0 - np.array(INTERVAL_WIDTHS)) / 2.0
+_TAIL = ((1.0 - np.array(INTERVAL_WIDTHS)) / 2.0)[:, np.newaxis]
 
 DTYPE = np.dtype(
     [
@@ -29,7 +29,7 @@ DTYPE = np.dtype(
         ("step", "<f8"),  # eta; 0: unknown, taken from the tolerance
         ("inside", "<u4", (_L,)),
         ("scored", "<u4"),
-        ("forecast", "i1"),  # the offsets belong to residuals of this forecast, -1: of none in particular
+        ("forecast", "<i4"),  # the offsets belong to residuals of this forecast, -1: of none in particular
     ]
 )
 INITIAL = {"offset_lower": np.nan, "offset_upper": np.nan, "forecast": -1}
@@ -51,18 +51,18 @@ class QuantileTracker:
         `reach` `(n,)` is how far the series usually strays; it sizes the step of a series without seed. A series
         without offsets starts with its first residual on both sides, which is not counted.
         """
-        rows, r = self.records[series], residual[:, np.newaxis]
-        known = ~np.isnan(rows["offset_lower"][:, :1])
-        lower = np.where(known, rows["offset_lower"], -np.abs(r))
-        upper = np.where(known, rows["offset_upper"], np.abs(r))
-        inside = (r >= lower) & (r <= upper)
-        self.records["inside"][series] += (inside & known).astype(np.uint32)
-        self.records["scored"][series] += known[:, 0].astype(np.uint32)
+        rows = self.records[series]
+        lower, upper = np.ascontiguousarray(rows["offset_lower"].T), np.ascontiguousarray(rows["offset_upper"].T)
+        known = ~np.isnan(lower[0])
+        if not known.all():
+            lower, upper = np.where(known, lower, -np.abs(residual)), np.where(known, upper, np.abs(residual))
+        above, below = residual > upper, residual < lower
+        self.records["inside"][series] += (known & ~above & ~below).T.astype(np.uint32)
+        self.records["scored"][series] += known.astype(np.uint32)
         step = np.where(rows["step"] > 0.0, rows["step"], STEP_SHARE * reach)
-        step = (step * np.where(is_episode_open, OPEN_EPISODE_SHARE, 1.0))[:, np.newaxis]
-        upper = upper + step * ((r > upper) - _TAIL)
-        lower = lower - step * ((r < lower) - _TAIL)
-        self.records["offset_lower"][series], self.records["offset_upper"][series] = _ordered(lower, upper)
+        step *= np.where(is_episode_open, OPEN_EPISODE_SHARE, 1.0)
+        lower, upper = _ordered(lower - step * (below - _TAIL), upper + step * (above - _TAIL))
+        self.records["offset_lower"][series], self.records["offset_upper"][series] = lower.T, upper.T
 
     def adopt(self, series: int, forecast: int, seed: record.Records) -> None:
         """Take the offsets of a seed where there are none yet or they belong to another forecast.
@@ -81,16 +81,17 @@ def seeded(residual: Float64) -> record.Records:
     records = record.filled(DTYPE, 1, INITIAL)
     r = residual[np.isfinite(residual)]
     if r.size:
-        lower, upper = _ordered(np.quantile(r, _TAIL)[np.newaxis], np.quantile(r, 1.0 - _TAIL)[np.newaxis])
-        records["offset_lower"], records["offset_upper"] = lower, upper
+        lower, upper = _ordered(np.quantile(r, _TAIL), np.quantile(r, 1.0 - _TAIL))
+        records["offset_lower"], records["offset_upper"] = lower.T, upper.T
         records["step"] = STEP_SHARE * np.quantile(np.abs(r), STEP_QUANTILE)
     return records
 
 
 def _ordered(lower: Float64, upper: Float64) -> tuple[Float64, Float64]:
-    """Keep a wider level around a narrower one, and the two sides from crossing."""
-    middle = 0.5 * (lower[:, :1] + upper[:, :1])
-    crossed = lower[:, :1] > upper[:, :1]
-    lower = np.where(crossed, np.minimum(lower, middle), lower)
-    upper = np.where(crossed, np.maximum(upper, middle), upper)
-    return np.minimum.accumulate(lower, axis=1), np.maximum.accumulate(upper, axis=1)
+    """Keep, of `(L, n)`, a wider level around a narrower one, and the two sides from crossing."""
+    crossed = lower[0] > upper[0]
+    if crossed.any():
+        middle = 0.5 * (lower[0] + upper[0])
+        lower = np.where(crossed, np.minimum(lower, middle), lower)
+        upper = np.where(crossed, np.maximum(upper, middle), upper)
+    return np.minimum.accumulate(lower, axis=0), np.maximum.accumulate(upper, axis=0)

@@ -16,7 +16,7 @@ from collector_processor.detect.calibrate import QuantileTracker
 from collector_processor.detect.episodes import Episodes
 from collector_processor.detect.score import Scored, judge
 from collector_processor.detect.seed import Seed
-from collector_processor.detect.threshold import BlockMaxima, waves
+from collector_processor.detect.threshold import BlockMaxima, Standing, waves
 from collector_processor.telemetry.band import BAND_DTYPE, BandStates, Reason
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
@@ -93,7 +93,7 @@ class Detector:
             self.grow(int(points.series[rows].max()) + 1)
         for wave in waves(points.series[rows], points.time_unix_nano[rows]):
             at = rows[wave]
-            judged, episodes_of_wave = self._judge_once(points.take(at), forecasts[at], winner[at])
+            judged, episodes_of_wave = self._judge_once(points.take(at), np.asfortranarray(forecasts[at]), winner[at])
             _put(verdicts, at, judged)
             changed.extend(episodes_of_wave)
         return Judgement(verdicts, changed)
@@ -129,9 +129,10 @@ class Detector:
         tracked = self._tracker.records[: self._size]
         for name in ("offset_lower", "offset_upper", "inside", "scored"):
             bands[name] = tracked[name]
-        bands["tolerance"] = self._maxima.tolerance(series)
-        bands["threshold"] = self._onset_threshold(self._maxima.complete_days(series))
-        bands["reason"] = self._reason(series)
+        standing = self._maxima.standing(series)
+        bands["tolerance"] = standing.tolerance
+        bands["threshold"] = self._onset_threshold(standing.complete_days)
+        bands["reason"] = self._reason(standing)
         bands["state"] = _STATE_OF_REASON[bands["reason"]]
         return bands
 
@@ -173,17 +174,16 @@ class Detector:
         )
 
     def _judged(self, series: Int32, value: Float64, forecasts: Float64, winner: npt.NDArray[np.uint8]) -> Scored:
-        with np.errstate(invalid="ignore"):
-            tolerance = self._maxima.tolerance(series) + _ROUNDING * np.abs(forecasts)
-        days = self._maxima.complete_days(series)
-        is_active = (days >= 1) & (self._status["mark"][series] != Reason.NOT_MODELLED)
-        return judge(value, forecasts, winner, tolerance, self._onset_threshold(days), is_active)
+        standing = self._maxima.standing(series)
+        tolerance = standing.tolerance + _ROUNDING * np.abs(forecasts)
+        is_active = (standing.complete_days >= 1) & (self._status["mark"][series] != Reason.NOT_MODELLED)
+        return judge(value, forecasts, winner, tolerance, self._onset_threshold(standing.complete_days), is_active)
 
     def _learn(self, points: PointBatch, forecasts: Float64, verdicts: VerdictBatch) -> list[Episode]:
         known = ~np.isnan(verdicts.yhat)
         judged, verdicts = (points, verdicts) if known.all() else (points.take(known), verdicts.take(known))
         changed = self._episodes.update(judged.series, judged.time_unix_nano, judged.value, verdicts)
-        reach = np.fmax.reduce(self._maxima.reach(judged.series), axis=1, initial=0.0)
+        reach = self._maxima.reach(judged.series).max(axis=1)
         residual = judged.value - verdicts.yhat
         self._tracker.learn(judged.series, residual, reach, self._episodes.is_open(judged.series))
         distance = np.abs(points.value[:, np.newaxis] - forecasts)
@@ -193,40 +193,37 @@ class Detector:
     def _onset_threshold(self, complete_days: Int64) -> Float64:
         return self._threshold * (1.0 + COLD_START / np.maximum(complete_days, 1))
 
-    def _reason(self, series: Int32) -> npt.NDArray[np.uint8]:
+    def _reason(self, standing: Standing) -> npt.NDArray[np.uint8]:
         """Return the weightiest reason why a series is not fully active."""
-        mark = self._status["mark"][series]
-        unknown = np.isnan(self._maxima.tolerance(series)).all(axis=1)
+        mark = self._status["mark"][: self._size]
+        unknown = np.isnan(standing.tolerance).all(axis=1)
         reasons = [
             (mark == Reason.NOT_MODELLED, np.uint8(Reason.NOT_MODELLED)),
             (unknown, np.uint8(Reason.NO_HISTORY)),
-            (self._maxima.complete_days(series) < 1, np.uint8(Reason.SHORT_HISTORY)),
+            (standing.complete_days < 1, np.uint8(Reason.SHORT_HISTORY)),
             (mark != Reason.NONE, mark),
-            (self._status["disagree"][series], np.uint8(Reason.FORECASTS_DISAGREE)),
+            (self._status["disagree"][: self._size], np.uint8(Reason.FORECASTS_DISAGREE)),
         ]
         return np.select(
             [when for when, _ in reasons], [np.asarray(reason) for _, reason in reasons], np.uint8(Reason.NONE)
         )
 
-    def _saved(self, first: int) -> bytes:
-        end = min(first + SERIES_PER_BLOB, self._size)
-        saved = np.zeros(end - first, _SAVED)
-        for name, records in self._parts().items():
-            saved[name] = records[first:end]
+    def _saved(self, start: int) -> bytes:
+        end = min(start + SERIES_PER_BLOB, self._size)
+        saved = np.zeros(end - start, _SAVED)
+        saved["maxima"] = self._maxima.export(start, end)
+        for name, records in self._flat_parts().items():
+            saved[name] = records[start:end]
         return record.encode(saved, SAVE_VERSION)
 
-    def _restore(self, first: int, saved: record.Records) -> None:
-        self.grow(first + saved.size)
-        for name, records in self._parts().items():
-            records[first : first + saved.size] = saved[name]
+    def _restore(self, start: int, saved: record.Records) -> None:
+        self.grow(start + saved.size)
+        self._maxima.restore(start, saved["maxima"])
+        for name, records in self._flat_parts().items():
+            records[start : start + saved.size] = saved[name]
 
-    def _parts(self) -> dict[str, record.Records]:
-        return {
-            "maxima": self._maxima.records,
-            "tracker": self._tracker.records,
-            "episode": self._episodes.records,
-            "status": self._status,
-        }
+    def _flat_parts(self) -> dict[str, record.Records]:
+        return {"tracker": self._tracker.records, "episode": self._episodes.records, "status": self._status}
 
 
 def blob_names(series: int) -> list[str]:

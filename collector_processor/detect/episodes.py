@@ -28,8 +28,6 @@ TIMEOUT = "timeout"
 
 DTYPE = np.dtype(
     [
-        ("is_open", "?"),
-        ("was_flagged", "?"),
         ("start", "<i8"),
         ("last", "<i8"),
         ("reported", "<i8"),  # `last` as of the last report
@@ -39,8 +37,10 @@ DTYPE = np.dtype(
         ("lower", "<f8"),
         ("upper", "<f8"),
         ("half_width", "<f8"),  # of the alert band at onset
-        ("quiet_points", "<i4"),
         ("quiet_since", "<i8"),
+        ("quiet_points", "<i4"),
+        ("is_open", "?"),
+        ("was_flagged", "?"),
     ]
 )
 
@@ -62,12 +62,12 @@ class Episodes:
 
     def update(self, series: Int32, time_unix_nano: Int64, value: Float64, verdicts: VerdictBatch) -> list[Episode]:
         """Take scored points, each newer than the newest of its series; return the episodes that changed."""
-        rows = self.records[series]
         flagged = verdicts.anomaly != 0
-        index = np.flatnonzero(flagged | rows["is_open"] | rows["was_flagged"])
+        index = np.flatnonzero(flagged | self.records["is_open"][series] | self.records["was_flagged"][series])
         if not index.size:
             return []
-        rows, series, time, flagged = rows[index], series[index], time_unix_nano[index], flagged[index]
+        series, time, flagged = series[index], time_unix_nano[index], flagged[index]
+        rows = self.records[series]
         value, verdicts = value[index], verdicts.take(index)
         held, onset = rows["is_open"].copy(), flagged & ~rows["is_open"] & ~rows["was_flagged"]
         _open(rows, onset, time, verdicts)

@@ -12,7 +12,11 @@ Per series and forecast this is a ring of 42 daily maxima and one of hourly maxi
 touches one cell of it.
 """
 
+from dataclasses import dataclass
+from typing import TypeVar
+
 import numpy as np
+import numpy.typing as npt
 
 from collector_processor.clock import DAY, HOUR
 from collector_processor.detect import record
@@ -20,91 +24,123 @@ from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.points import Bool, Float32, Float64, Int32, Int64
 
 BLOCKS = 42
-HOURS = 73
-"""The running hour and 72 complete ones."""
-
+HOURS = 72
 MIN_BLOCKS = 3
 QUANTILE = 0.9
 STD_SHARE = 0.1
 MAX_CREDITED_GAP = 6 * HOUR
 """Silence longer than this is no calibration: the time observed grows by at most this much from point to point."""
 
+Number = TypeVar("Number", bound=np.generic)
+
 NEVER = np.iinfo(np.int32).max
 _HOURS_A_DAY = 24
 _F = len(FORECASTS)
 _LARGEST = float(np.finfo(np.float32).max)
+_LONGEST = np.iinfo(np.int64).max
 
-DTYPE = np.dtype(
+CURRENT = np.dtype(
     [
         ("newest", "<i8"),  # time of the newest point learned, -1: none
         ("std", "<f8"),
         ("observed", "<i8", (_F,)),  # nanoseconds of calibration
         ("reach", "<f4", (_F,)),  # T
         ("usual", "<f4", (_F,)),  # Q, 0 while too few blocks are complete
-        ("running", "<f4", (_F,)),  # largest a of the current block, NaN: no data in it
+        ("this_hour", "<f4", (_F,)),  # largest a of the running hour, NaN: no data in it
+        ("this_block", "<f4", (_F,)),  # largest a of the complete hours of the running block, NaN: no data in them
         ("blocks", "<i4", (_F,)),  # complete blocks so far; the ring's next slot is this modulo 42
         ("first_block", "<i4", (_F,)),  # first block seen from its first hour on, NEVER: nothing seen
-        ("daily", "<f4", (_F, BLOCKS)),
-        ("hourly", "<f4", (_F, HOURS)),
     ]
 )
-INITIAL = {"newest": -1, "running": np.nan, "first_block": NEVER}
+RINGS = np.dtype(
+    [
+        ("daily", "<f4", (_F, BLOCKS)),
+        ("hourly", "<f4", (_F, HOURS)),  # complete hours only; hour h is in slot h modulo 72
+    ]
+)
+DTYPE = np.dtype([("current", CURRENT), ("rings", RINGS)])
+"""One series' whole state, as seeds carry it and the detector saves it."""
+
+_INITIAL = {"newest": -1, "this_hour": np.nan, "this_block": np.nan, "first_block": NEVER}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What verdicts need: tolerances `(n, F)`, NaN where a forecast must not be judged by, and whole days `(n,)`.
+
+    Not to be judged by is a forecast nothing is known about, or one known for less than a day beside one known for
+    longer. `complete_days` is the calibration of the least known forecast that is judged by.
+    """
+
+    tolerance: Float64
+    complete_days: Int64
 
 
 class BlockMaxima:
-    """The tolerance state of all series; `series` arguments are dense ids, each at most once per call."""
+    """The tolerance state of all series; `series` arguments are dense ids, each at most once per call.
+
+    A point touches only the small `current` record; the rings are turned once an hour.
+    """
 
     def __init__(self) -> None:
-        self.records = record.filled(DTYPE, 0, INITIAL)
+        self._current = record.filled(CURRENT, 0, _INITIAL)
+        self._rings = record.filled(RINGS, 0, {})
 
     def grow(self, n: int) -> None:
         """Make room for series ids below `n`."""
-        self.records = record.grown(self.records, n, INITIAL)
+        self._current = record.grown(self._current, n, _INITIAL)
+        self._rings = record.grown(self._rings, n, {})
+
+    def export(self, start: int, end: int) -> record.Records:
+        """Return the whole state of series ids in `[start, end)`."""
+        records = np.zeros(end - start, DTYPE)
+        records["current"], records["rings"] = self._current[start:end], self._rings[start:end]
+        return records
+
+    def restore(self, start: int, records: record.Records) -> None:
+        """Put back what `export` gave, from series id `start` on."""
+        end = start + records.size
+        self._current[start:end], self._rings[start:end] = records["current"], records["rings"]
 
     def newest(self, series: Int32) -> Int64:
         """Return the time of the newest point learned `(n,)`, -1 where there is none."""
-        newest: Int64 = self.records["newest"][series]
+        newest: Int64 = self._current["newest"][series]
         return newest
 
     def reach(self, series: Int32) -> Float64:
-        """Return T `(n, F)`, NaN for a forecast that nothing is known about."""
-        known = self.records["first_block"][series] != NEVER
-        return np.where(known, self.records["reach"][series], np.nan)
+        """Return T `(n, F)`, 0 for a forecast that nothing is known about."""
+        return _columns(self._current["reach"][series]).astype(np.float64).T
 
-    def tolerance(self, series: Int32) -> Float64:
-        """Return the tolerance `(n, F)`, NaN where a forecast must not be judged by.
-
-        That is a forecast nothing is known about, or one known for less than a day beside one known for longer.
-        """
-        tolerance = self.records["reach"][series] + STD_SHARE * self.records["std"][series][:, np.newaxis]
-        return np.where(self._usable(series), tolerance, np.nan)
-
-    def complete_days(self, series: Int32) -> Int64:
-        """Return whole days of calibration `(n,)`, of the least known among the forecasts that are judged by."""
-        days = np.where(self._usable(series), self.records["observed"][series], np.iinfo(np.int64).max).min(axis=1)
-        return np.where(days == np.iinfo(np.int64).max, 0, days // DAY)
+    def standing(self, series: Int32) -> Standing:
+        """Return tolerances and the length of calibration."""
+        current = self._current[series]
+        observed = _columns(current["observed"])
+        mature = observed >= DAY
+        usable = mature | ((_columns(current["first_block"]) != NEVER) & ~mature.any(axis=0))
+        shortest = np.where(usable, observed, _LONGEST).min(axis=0)
+        tolerance = _columns(current["reach"]) + STD_SHARE * current["std"]
+        return Standing(
+            np.where(usable, tolerance, np.nan).T,
+            np.where(shortest == _LONGEST, 0, shortest // DAY),
+        )
 
     def learn(self, series: Int32, time_unix_nano: Int64, distance: Float64) -> None:
         """Take distances `(n, F)` from the forecasts, NaN where a forecast is absent.
 
         Points not newer than the newest one learned are ignored.
         """
-        newest = self.newest(series)
-        fresh = time_unix_nano > newest
+        fresh = time_unix_nano > self.newest(series)
         if not fresh.all():
-            series, time_unix_nano, distance, newest = (
-                series[fresh],
-                time_unix_nano[fresh],
-                distance[fresh],
-                newest[fresh],
-            )
+            series, time_unix_nano, distance = series[fresh], time_unix_nano[fresh], distance[fresh]
+        newest = self.newest(series)
         hour, old_hour = time_unix_nano // HOUR, newest // HOUR
         moved = np.flatnonzero(hour > old_hour)
         if moved.size:
             self._advance(series[moved], old_hour[moved], hour[moved])
-        self._credit(series, hour, np.where(newest < 0, 0, time_unix_nano - newest), ~np.isnan(distance))
-        self._raise_maxima(series, hour % HOURS, _as_stored(distance))
-        self.records["newest"][series] = time_unix_nano
+        gap = np.where(newest < 0, 0, np.minimum(time_unix_nano - newest, MAX_CREDITED_GAP))
+        for forecast, column in enumerate(_as_stored(distance).T):
+            self._learn_forecast(forecast, series, hour, gap, column)
+        self._current["newest"][series] = time_unix_nano
 
     def adopt(self, series: int, seed: record.Records, std: float) -> Bool:
         """Take a seed's history where it is clearly longer than the live one; return for which forecasts `(F,)`.
@@ -113,79 +149,87 @@ class BlockMaxima:
         was seen live in the last 72 hours and in the running block stays on top. `std` is always taken.
         """
         pair = BlockMaxima()
-        pair.records = np.concatenate([self.records[series : series + 1], seed])
-        newest = pair.records["newest"].copy()
+        pair.grow(2)
+        pair.restore(0, np.concatenate([self.export(series, series + 1), seed]))
+        newest = pair.newest(np.arange(2, dtype=np.int32))
         end = newest.max()
-        pair._advance(np.array([0, 1], np.int32), newest // HOUR, np.full(2, end // HOUR))
-        live, theirs = pair.records[0], pair.records[1]
-        longer: Bool = theirs["observed"] > live["observed"] + np.minimum(live["observed"], DAY)
-        theirs["hourly"] = np.maximum(theirs["hourly"], live["hourly"])
-        theirs["running"] = np.fmax(theirs["running"], live["running"])
-        theirs["observed"] += np.minimum(live["observed"], end - newest[1])
-        for name in ("observed", "usual", "running", "blocks", "first_block", "daily", "hourly"):
-            live[name][longer] = theirs[name][longer]
-        live["reach"] = np.maximum(live["usual"], live["hourly"].max(axis=1))
-        live["newest"], live["std"] = end, std
-        self.records[series] = live
+        pair.turn_to(end)
+        both = pair.export(0, 2)
+        live, theirs = both[:1], both[1:]
+        longer = _put_on_top(theirs, live, end - newest[1])
+        for part, fields in _PER_FORECAST.items():
+            for name in fields:
+                live[part][name][0, longer] = theirs[part][name][0, longer]
+        live["current"]["newest"], live["current"]["std"] = end, std
+        live["current"]["reach"] = _reach(live)
+        self.restore(series, live)
         return longer
 
-    def _usable(self, series: Int32) -> Bool:
-        observed = self.records["observed"][series]
-        mature: Bool = np.greater_equal(observed, DAY)
-        any_mature: Bool = np.any(mature, axis=1, keepdims=True)
-        known: Bool = np.not_equal(self.records["first_block"][series], NEVER)
-        return mature | (known & ~any_mature)
+    def turn_to(self, time_unix_nano: int) -> None:
+        """Move all series on to the hour of `time_unix_nano`, as a point at that time would."""
+        old_hour, hour = self._current["newest"] // HOUR, time_unix_nano // HOUR
+        moved = np.flatnonzero(old_hour < hour).astype(np.int32)
+        self._advance(moved, old_hour[moved], np.full(moved.size, hour))
+
+    def _learn_forecast(self, forecast: int, series: Int32, hour: Int64, gap: Int64, distance: Float32) -> None:
+        first_block = self._current["first_block"][:, forecast]
+        present = ~np.isnan(distance)
+        starting = present & (first_block[series] == NEVER)
+        if starting.any():
+            first_block[series[starting]] = _first_block(hour[starting])
+        self._current["observed"][:, forecast][series] += np.where(present & ~starting, gap, 0)
+        for name in ("this_hour", "reach"):
+            largest = self._current[name][:, forecast]
+            largest[series] = np.fmax(largest[series], distance)
 
     def _advance(self, series: Int32, old_hour: Int64, hour: Int64) -> None:
-        """Turn the rings on to a later hour: clear the hours in between, close the block if it ended."""
+        """Turn the rings on to a later hour: file the running hour, clear what passed, close the block if it ended."""
+        current, window = self._current[series], self._rings["hourly"][series]
+        this_hour = current["this_hour"]
+        window[np.arange(series.size), :, old_hour % HOURS] = np.nan_to_num(this_hour)
         age = (np.arange(HOURS) - old_hour[:, np.newaxis] - 1) % HOURS
-        passed = age < (hour - old_hour)[:, np.newaxis]
-        window = np.where(passed[:, np.newaxis, :], np.float32(0.0), self.records["hourly"][series])
-        self.records["hourly"][series] = window
-        old_block, block = old_hour // _HOURS_A_DAY, hour // _HOURS_A_DAY
-        ended = np.flatnonzero(block > old_block)
+        passed = age < (hour - old_hour - 1)[:, np.newaxis]
+        window[np.broadcast_to(passed[:, np.newaxis, :], window.shape)] = 0.0
+        self._rings["hourly"][series] = window
+        self._current["this_block"][series] = np.fmax(current["this_block"], this_hour)
+        self._current["this_hour"][series] = np.nan
+        old_block = old_hour // _HOURS_A_DAY
+        ended = np.flatnonzero(hour // _HOURS_A_DAY > old_block)
         if ended.size:
             self._close_blocks(series[ended], old_block[ended])
-        self.records["reach"][series] = np.maximum(self.records["usual"][series], window.max(axis=2))
+        self._current["reach"][series] = np.maximum(self._current["usual"][series], window.max(axis=2))
 
     def _close_blocks(self, series: Int32, block: Int64) -> None:
-        """Move the running maxima into the rings; a block without data or begun in its middle is left out."""
-        running = self.records["running"][series]
-        complete = ~np.isnan(running) & (block[:, np.newaxis] >= self.records["first_block"][series])
+        """Move the maxima of ended blocks into the ring; one without data or begun in its middle is left out."""
+        largest = self._current["this_block"][series]
+        complete = ~np.isnan(largest) & (block[:, np.newaxis] >= self._current["first_block"][series])
         row, forecast = np.nonzero(complete)
         s = series[row]
-        count = self.records["blocks"][s, forecast]
-        self.records["daily"][s, forecast, count % BLOCKS] = running[row, forecast]
-        self.records["blocks"][s, forecast] = count + 1
-        self.records["usual"][s, forecast] = usual(self.records["daily"][s, forecast], count + 1)
-        self.records["running"][series] = np.nan
+        count = self._current["blocks"][s, forecast]
+        self._rings["daily"][s, forecast, count % BLOCKS] = largest[row, forecast]
+        self._current["blocks"][s, forecast] = count + 1
+        self._current["usual"][s, forecast] = usual(self._rings["daily"][s, forecast], count + 1)
+        self._current["this_block"][series] = np.nan
 
-    def _credit(self, series: Int32, hour: Int64, gap: Int64, present: Bool) -> None:
-        first_block = self.records["first_block"][series]
-        starting = present & (first_block == NEVER)
-        if starting.any():
-            block = hour // _HOURS_A_DAY + (hour % _HOURS_A_DAY > 0)
-            self.records["first_block"][series] = np.where(starting, block[:, np.newaxis], first_block)
-        credit = np.where(present & ~starting, np.minimum(gap, MAX_CREDITED_GAP)[:, np.newaxis], 0)
-        self.records["observed"][series] += credit
 
-    def _raise_maxima(self, series: Int32, slot: Int64, distance: Float32) -> None:
-        hourly = self.records["hourly"]
-        hourly[series, :, slot] = np.fmax(hourly[series, :, slot], distance)
-        for name in ("running", "reach"):
-            self.records[name][series] = np.fmax(self.records[name][series], distance)
+_PER_FORECAST = {
+    "current": ("observed", "usual", "this_hour", "this_block", "blocks", "first_block"),
+    "rings": ("daily", "hourly"),
+}
 
 
 def seeded(time_unix_nano: Int64, distance: Float64) -> record.Records:
     """Return the one record that learning distances `(n, F)` at ascending times point by point would have left."""
     seen = ~np.isnan(distance).all(axis=1)
     time, stored = time_unix_nano[seen], _as_stored(distance[seen])
-    records = record.filled(DTYPE, 1, INITIAL)
+    maxima = BlockMaxima()
+    maxima.grow(1)
+    records = maxima.export(0, 1)
     if time.size:
-        records["newest"] = time[-1]
+        records["current"]["newest"] = time[-1]
         for forecast in range(_F):
-            _seed_forecast(records[0], forecast, time, stored[:, forecast])
-        records["reach"] = np.maximum(records["usual"], records["hourly"].max(axis=2))
+            _seed_forecast(records["current"][0], records["rings"][0], forecast, time, stored[:, forecast])
+        records["current"]["reach"] = _reach(records)
     return records
 
 
@@ -216,37 +260,68 @@ def waves(series: Int32, time_unix_nano: Int64) -> list[Int64]:
     return np.split(order[by_rank], np.cumsum(np.bincount(rank))[:-1])
 
 
-def _seed_forecast(target: np.void, forecast: int, time: Int64, distance: Float32) -> None:
+def _put_on_top(theirs: record.Records, live: record.Records, live_since: int) -> Bool:
+    """Merge what was seen live into a seed's record of the same hour; return for which forecasts it is longer."""
+    mine, other = live["current"], theirs["current"]
+    longer: Bool = (other["observed"] > mine["observed"] + np.minimum(mine["observed"], DAY))[0]
+    theirs["rings"]["hourly"] = np.maximum(theirs["rings"]["hourly"], live["rings"]["hourly"])
+    for name in ("this_hour", "this_block"):
+        other[name] = np.fmax(other[name], mine[name])
+    other["observed"] += np.minimum(mine["observed"], live_since)
+    return longer
+
+
+def _reach(records: record.Records) -> Float32:
+    largest = np.fmax(records["current"]["this_hour"], records["rings"]["hourly"].max(axis=2))
+    reach: Float32 = np.maximum(records["current"]["usual"], largest)
+    return reach
+
+
+def _seed_forecast(current: np.void, rings: np.void, forecast: int, time: Int64, distance: Float32) -> None:
     """Fill one forecast of one record from all times at which any forecast was seen."""
     rows = np.flatnonzero(~np.isnan(distance))
     if not rows.size:
         return
     gaps = np.minimum(np.diff(time), MAX_CREDITED_GAP)
-    target["observed"][forecast] = gaps[rows[1:] - 1].sum()
+    current["observed"][forecast] = gaps[rows[1:] - 1].sum()
     hour, last_hour = time[rows] // HOUR, time[-1] // HOUR
-    first_block = hour[0] // _HOURS_A_DAY + (hour[0] % _HOURS_A_DAY > 0)
-    target["first_block"][forecast] = first_block
+    current["first_block"][forecast] = _first_block(hour[0])
     hours, hourly = _maxima(hour, distance[rows])
-    recent = hours > last_hour - HOURS
-    target["hourly"][forecast, hours[recent] % HOURS] = hourly[recent]
-    days, daily = _maxima(hour // _HOURS_A_DAY, distance[rows])
+    if hours[-1] == last_hour:
+        current["this_hour"][forecast] = hourly[-1]
+        hours, hourly = hours[:-1], hourly[:-1]
+    recent = hours >= last_hour - HOURS
+    rings["hourly"][forecast, hours[recent] % HOURS] = hourly[recent]
+    if not hours.size:
+        return
+    days, daily = _maxima(hours // _HOURS_A_DAY, hourly)
     if days[-1] == last_hour // _HOURS_A_DAY:
-        target["running"][forecast] = daily[-1]
+        current["this_block"][forecast] = daily[-1]
         days, daily = days[:-1], daily[:-1]
-    _seed_blocks(target, forecast, daily[days >= first_block])
+    _seed_blocks(current, rings, forecast, daily[days >= current["first_block"][forecast]])
 
 
-def _seed_blocks(target: np.void, forecast: int, daily: Float32) -> None:
-    target["blocks"][forecast] = daily.size
+def _seed_blocks(current: np.void, rings: np.void, forecast: int, daily: Float32) -> None:
+    current["blocks"][forecast] = daily.size
     kept = np.arange(max(0, daily.size - BLOCKS), daily.size)
-    target["daily"][forecast, kept % BLOCKS] = daily[kept]
-    target["usual"][forecast] = usual(target["daily"][forecast][np.newaxis], np.array([daily.size], np.int32))[0]
+    rings["daily"][forecast, kept % BLOCKS] = daily[kept]
+    current["usual"][forecast] = usual(rings["daily"][forecast][np.newaxis], np.array([daily.size], np.int32))[0]
+
+
+def _first_block(hour: Int64) -> Int64:
+    """Return the first block that counts for a forecast first seen in `hour`: one begun later is not complete."""
+    return np.asarray(hour // _HOURS_A_DAY + (hour % _HOURS_A_DAY > 0), np.int64)
 
 
 def _maxima(bucket: Int64, distance: Float32) -> tuple[Int64, Float32]:
     """Return ascending distinct buckets and the largest distance in each."""
     starts = np.flatnonzero(np.concatenate([[True], bucket[1:] != bucket[:-1]]))
     return bucket[starts], np.maximum.reduceat(distance, starts)
+
+
+def _columns(rows: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """Return `(n, F)` as contiguous `(F, n)`: arithmetic over two neighbours is many times slower than over n."""
+    return np.ascontiguousarray(rows.T)
 
 
 def _as_stored(distance: Float64) -> Float32:
