@@ -17,7 +17,7 @@ from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal, neighbours
 from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.model import ModelRecord
-from collector_processor.telemetry.points import Bool, Float32, Float64, Int32, Int64
+from collector_processor.telemetry.points import Float32, Float64, Int32, Int64
 
 _PROPHET, _SEASONAL = FORECASTS.index("prophet"), FORECASTS.index("seasonal")
 
@@ -79,7 +79,7 @@ class FleetModel:
         Cheapest when few times are distinct.
         """
         result = np.full((series.size, len(FORECASTS)), np.nan)
-        known = self._is_modelled(series)
+        known = self.versions(series) > 0
         rows, time = (series, time_unix_nano) if known.all() else (series[known], time_unix_nano[known])
         if rows.size:
             result[known, _PROPHET] = self._prophet(rows, time)
@@ -91,22 +91,18 @@ class FleetModel:
         return self.forecasts(np.full(time_unix_nano.size, series, np.int32), time_unix_nano)
 
     def winners(self, series: Int32) -> npt.NDArray[np.uint8]:
-        """Return which of FORECASTS is drawn as yhat, for series ids `(n,)`; seasonal where there is no model."""
-        if not len(self):
-            return np.full(series.size, _SEASONAL, np.uint8)
-        return np.where(self._is_modelled(series), self.winner.take(series, mode="clip"), np.uint8(_SEASONAL))
+        """Return the forecast to draw of series `(n,)`, as an index into FORECASTS; any id may be asked for."""
+        winner = np.full(series.size, _SEASONAL, np.uint8)
+        known = self.versions(series) > 0
+        winner[known] = self.winner[series[known]]
+        return winner
 
     def versions(self, series: Int32) -> Int64:
-        """Return the model version of series ids `(n,)`; 0 where there is no model."""
-        if not len(self):
-            return np.zeros(series.size, np.int64)
-        return np.where(self._is_modelled(series), self.model_version.take(series, mode="clip"), 0)
-
-    def _is_modelled(self, series: Int32) -> Bool:
+        """Return the model version of series `(n,)`, 0 where there is no model; any id may be asked for."""
+        version = np.zeros(series.size, np.int64)
         inside = (series >= 0) & (series < len(self))
-        modelled = np.zeros(series.size, np.bool_)
-        modelled[inside] = self.model_version[series[inside]] > 0
-        return modelled
+        version[inside] = self.model_version[series[inside]]
+        return version
 
     def _prophet(self, series: Int32, time: Int64) -> Float64:
         moments, moment = np.unique(time, return_inverse=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.errors import NotEnoughDataError
+from collector_processor.forecast.resample import means
 from collector_processor.telemetry.points import Bool, Float64, Int64
 
 SLOT = 15 * MINUTE
@@ -102,22 +103,16 @@ def _level(time: Int64, value: Float64) -> float:
 
 
 def _profile(time: Int64, value: Float64) -> Float64:
-    last = int(time[-1] // SLOT)
-    first = last + 1 - _DAYS * SLOTS
-    smooth = _smoothed(_slot_means(time // SLOT - first, value))
-    days = np.roll(smooth.reshape(_DAYS, SLOTS), first % SLOTS, axis=1)  # column = slot of the UTC day
+    middle, mean = means(time, value, SLOT)
+    slot = middle // SLOT
+    first = int(slot[-1]) + 1 - _DAYS * SLOTS
+    recent = slot >= first
+    week = np.full(_DAYS * SLOTS, np.nan)
+    week[slot[recent] - first] = mean[recent]
+    days = np.roll(_smoothed(week).reshape(_DAYS, SLOTS), first % SLOTS, axis=1)  # column = slot of the UTC day
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a slot without any value: filled below
         return _filled(np.nanmedian(days, axis=0))
-
-
-def _slot_means(slot: Int64, value: Float64) -> Float64:
-    """Return the mean of each of the last seven days' slots, NaN where there is none; `slot` may be negative."""
-    recent = slot >= 0
-    scale = float(np.abs(value[recent]).max()) or 1.0  # so that a sum of huge values stays finite
-    total = np.bincount(slot[recent], value[recent] / scale, minlength=_DAYS * SLOTS)
-    count = np.bincount(slot[recent], minlength=_DAYS * SLOTS)
-    return np.asarray(np.divide(total, count, out=np.full(total.size, np.nan), where=count > 0) * scale)
 
 
 def _smoothed(slot_mean: Float64) -> Float64:

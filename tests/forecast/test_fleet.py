@@ -115,6 +115,20 @@ def test_the_columns_of_a_record_are_kept() -> None:
     assert np.isnan(fleet.std[0])
 
 
+def test_winner_and_version_of_any_id_can_be_asked_for() -> None:
+    fleet = FleetModel.from_records([record(1, 8, winner="prophet"), record(2, 9, winner="seasonal")])
+    asked = ids(-1, 0, 1, 2, 99)
+    assert [FORECASTS[winner] for winner in fleet.winners(asked)] == [
+        "seasonal",
+        "seasonal",
+        "prophet",
+        "seasonal",
+        "seasonal",
+    ]
+    assert fleet.versions(asked).tolist() == [0, 0, 8, 9, 0]
+    assert FleetModel.empty().versions(asked).tolist() == [0] * 5
+
+
 def test_a_model_without_prophet_forecasts_the_season_alone() -> None:
     parameters = json.dumps({"prophet": None, "seasonal": seasonal().parameters(), "std": 1.0})
     fleet = FleetModel.from_records([record(0, 1)]).with_models(
