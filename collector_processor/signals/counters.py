@@ -13,9 +13,9 @@ The rules follow the OpenTelemetry metrics data model (resets and gaps, unknown 
    or a counter passing its former height: no increase, because for the former it would be a spike of the whole total.
 5. Otherwise the increase is value - value', over time - time'.
 
-So two writers under one identity never make a spike out of the difference of their totals, except for the first point
-of a second writer that has the same start and a larger total: it looks like a burst and can't be told from one. (Three
-and more writers with equal starts are beyond these rules.)
+So two writers under one identity make no spike out of the difference of their totals. Where both have the same start,
+or none, only totals can tell them apart: then the first point of a second writer with a larger total looks like a
+burst, and so do totals that keep overtaking each other. Three and more such writers are beyond these rules.
 
 The first point of a series gives no increase. After a restart of this process only time' and value' are known, start'
 is not: a known start after time' is a restart of the counter, and any other start counts as the same.
@@ -35,8 +35,8 @@ from collector_processor.telemetry.points import Bool, Float64, Int32, Int64
 SILENCE = 5 * MINUTE
 """After this long without a point of the writer that started last, an earlier one is followed again."""
 
-START_TOLERANCE = NANOS_PER_SECOND
-"""Starts closer than this are the same: some senders compute theirs anew for each point, from the host's uptime."""
+START_TOLERANCE = NANOS_PER_SECOND // 20
+"""Starts closer than this are the same: a sender may compute its start anew for each point, from a drifting clock."""
 
 BEFORE_BATCH = -1  # bases of `Steps` that are not a row
 SINCE_START = -2
