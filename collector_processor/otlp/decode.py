@@ -102,7 +102,7 @@ def decode_traces(body: bytes) -> tuple[SpanArrivals, ParsedTraces]:
         _small([span.kind for span in spans], 5),
         wire.signed_times([span.start_time_unix_nano for span in spans]),
         wire.signed_times([span.end_time_unix_nano for span in spans]),
-        np.array([span.status.code == _STATUS_ERROR for span in spans], np.bool_),
+        np.array([span.HasField("status") and span.status.code == _STATUS_ERROR for span in spans], np.bool_),
     )
     return arrivals, ParsedTraces(body, len(spans))
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from collector_processor.otlp import schema
+from collector_processor.otlp import schema, wire
 from collector_processor.otlp.attributes import TOO_LONG, AttributeSizes, framed, is_framed, parse, parse_attributes
 from collector_processor.otlp.elements import Budget
 from collector_processor.telemetry.arrival import NumberPoints, Source
-from collector_processor.telemetry.points import Bool
+from collector_processor.telemetry.points import Bool, Float64, Int64
 
 NO_RECORDED_VALUE = 1
 MAX_ATTRIBUTES_PER_SERIES = 64
@@ -44,13 +44,13 @@ class RawPoints:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """All points of a request; times as sent, `size` the number of attributes or TOO_LONG."""
+    """All points of a request; `size` the number of attributes or TOO_LONG."""
 
     attributes: list[bytes]
-    size: npt.NDArray[np.int64]
-    start: npt.NDArray[np.uint64]
-    time: npt.NDArray[np.uint64]
-    value: npt.NDArray[np.float64]
+    size: Int64
+    start: Int64
+    time: Int64
+    value: Float64
     is_gap: Bool
     has_value: Bool
 
@@ -64,10 +64,12 @@ def number_points(groups: Sequence[RawPoints], rejected: Counter[str], budget: B
     columns = _columns([point for group in groups for point in group.points], budget)
     shared = np.repeat([g.shared_attributes for g in groups], [len(g.points) for g in groups])
     taken = _taken(columns, shared, rejected)
+    is_taken_whole = bool(taken.all())
     arrivals, begin = [], 0
     for group in groups:
         end = begin + len(group.points)
-        if (rows := _rows(taken, begin, end)) is not None:
+        rows = slice(begin, end) if is_taken_whole else np.flatnonzero(taken[begin:end]) + begin
+        if is_taken_whole or taken[begin:end].any():
             arrivals.append(_select(columns, group.source, rows))
         begin = end
     return arrivals
@@ -89,19 +91,11 @@ def _taken(columns: _Columns, shared: npt.NDArray[np.int64], rejected: Counter[s
         rejected,
         [
             ("no_value", ~(columns.has_value | columns.is_gap)),
-            ("start_after_time", columns.start > columns.time),
+            ("start_after_time", columns.start.view(np.uint64) > columns.time.view(np.uint64)),
             ("attribute_too_long", columns.size == TOO_LONG),
             ("too_many_attributes", columns.size + shared > MAX_ATTRIBUTES_PER_SERIES),
         ],
     )
-
-
-def _rows(taken: Bool, begin: int, end: int) -> slice | npt.NDArray[np.intp] | None:
-    mask = taken[begin:end]
-    if mask.all():
-        return slice(begin, end) if end > begin else None
-    rows = np.flatnonzero(mask) + begin
-    return rows if rows.size else None
 
 
 def _select(columns: _Columns, source: Source, rows: slice | npt.NDArray[np.intp]) -> NumberPoints:
@@ -109,12 +103,7 @@ def _select(columns: _Columns, source: Source, rows: slice | npt.NDArray[np.intp
         columns.attributes[rows] if isinstance(rows, slice) else [columns.attributes[row] for row in rows.tolist()]
     )
     return NumberPoints(
-        source,
-        attributes,
-        columns.start[rows].view(np.int64),
-        columns.time[rows].view(np.int64),
-        columns.value[rows],
-        columns.is_gap[rows],
+        source, attributes, columns.start[rows], columns.time[rows], columns.value[rows], columns.is_gap[rows]
     )
 
 
@@ -126,16 +115,19 @@ def _columns(points: list[bytes], budget: Budget) -> _Columns:
     columns = _Columns(
         attributes,
         np.zeros(len(points), np.int64),
-        heads["start"].copy(),
-        heads["time"].copy(),
+        heads["start"].copy().view(np.int64),
+        heads["time"].copy().view(np.int64),
         _values(heads),
         np.zeros(len(points), np.bool_),
         np.ones(len(points), np.bool_),
     )
-    columns.size[:] = [
-        known if known is not None and fits else _measure(columns, row, points[row], budget, shaped=fits)
-        for row, (known, fits) in enumerate(zip(sizes, shaped.tolist(), strict=True))
-    ]
+    if None in sizes or not shaped.all():
+        columns.size[:] = [
+            known if known is not None and fits else _measure(columns, row, points[row], budget, shaped=fits)
+            for row, (known, fits) in enumerate(zip(sizes, shaped.tolist(), strict=True))
+        ]
+    else:
+        columns.size[:] = np.array(sizes, np.int64)
     return columns
 
 
@@ -151,7 +143,7 @@ def _cut(points: list[bytes]) -> tuple[npt.NDArray[np.void], list[bytes]]:
 
 
 def _values(heads: npt.NDArray[np.void]) -> npt.NDArray[np.float64]:
-    bits = np.ascontiguousarray(heads["value"])
+    bits = heads["value"].copy()
     is_int = heads["value_tag"] == _INT
     if not is_int.any():
         return bits.view(np.float64)
@@ -169,8 +161,7 @@ def _parse_into(columns: _Columns, row: int, point: bytes) -> None:
     parsed = parse(schema.NumberPoint, point, "data point")
     choice = parsed.WhichOneof("choice")
     columns.attributes[row] = framed(parsed.attributes)
-    columns.start[row] = parsed.start_time_unix_nano
-    columns.time[row] = parsed.time_unix_nano
+    columns.start[row], columns.time[row] = wire.signed_times([parsed.start_time_unix_nano, parsed.time_unix_nano])
     columns.is_gap[row] = bool(parsed.flags & NO_RECORDED_VALUE)
     columns.has_value[row] = choice is not None
     columns.value[row] = np.nan if choice is None or columns.is_gap[row] else float(getattr(parsed, choice))

@@ -5,6 +5,7 @@ their length. Repeated fields concatenate, so bytes of a message followed by fur
 the fields added.
 """
 
+from array import array
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,7 +55,7 @@ def read_varint(data: bytes, position: int) -> tuple[int, int]:
 
 def signed_times(values: Sequence[int]) -> Int64:
     """Return fixed64 times as int64; a time of 2^63 or more is negative there."""
-    return np.array(values, np.uint64).view(np.int64)
+    return np.frombuffer(array("Q", values), np.uint64).astype(np.int64)
 
 
 def little_endian(values: Float64) -> npt.NDArray[np.uint8]:

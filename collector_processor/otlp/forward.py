@@ -1,0 +1,200 @@
+"""Send the durable outbox downstream, item by item and in order, exactly by OTLP's retry table.
+
+An item leaves the outbox only when it is done: taken by the downstream, or refused for good and counted. Until then it
+survives a restart, so the downstream may see it twice, but never not at all.
+"""
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+from typing import Protocol
+
+from collector_processor.errors import RetryableError
+from collector_processor.ledger import Signal
+from collector_processor.otlp.downstream import Downstream, Endpoint, Reply
+
+
+class Item(Protocol):
+    """One export request: its signal, how many items it holds, its protobuf bytes."""
+
+    @property
+    def signal(self) -> str: ...  # noqa: D102
+    @property
+    def items(self) -> int: ...  # noqa: D102
+    @property
+    def payload(self) -> bytes: ...  # noqa: D102
+
+
+class QueuedItem(Protocol):
+    """An item with its place in the outbox."""
+
+    @property
+    def item_id(self) -> int: ...  # noqa: D102
+    @property
+    def item(self) -> Item: ...  # noqa: D102
+
+
+class Outbox(Protocol):
+    """What the forwarder needs of a store."""
+
+    def outbox(self, *, after: int, limit: int) -> Sequence[QueuedItem]:
+        """Return up to `limit` waiting items with id > `after`, ascending."""
+        ...
+
+    def close(self) -> None:
+        """Release the connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySettings:
+    """How patiently to send; times are in seconds."""
+
+    initial: float = 5.0
+    maximum: float = 30.0
+    multiplier: float = 1.5
+    jitter: float = 0.2
+    retry_info_maximum: float = 120.0  # what a downstream may ask for at most
+    poll_interval: float = 1.0
+    page: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardCounts:
+    """Totals since the start, in items (data points, spans, log records) except `retries`, which counts requests.
+
+    `rejected` are those of `sent` that the downstream did not take (partial success); `dropped` is by (signal, code).
+    """
+
+    sent: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    retries: Counter[str] = field(default_factory=Counter)
+
+
+class Forwarder:
+    """One thread that empties the outbox while it runs.
+
+    `open_outbox` is called in that thread, and `done` from it, with the ids of items that are done. Those are not sent
+    again by this forwarder, whether or not they have left the outbox yet. A RetryableError from either means later.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        open_outbox: Callable[[], Outbox],
+        done: Callable[[Sequence[int]], None],
+        retry: RetrySettings = RetrySettings(),
+    ) -> None:
+        self._open_outbox = open_outbox
+        self._done = done
+        self._retry = retry
+        self._downstream = Downstream(endpoint)
+        self._stopping = Event()
+        self._wake = Event()
+        self._lock = Lock()
+        self._counts = ForwardCounts()
+        self._last_id = 0
+        self._unreported: list[int] = []
+        self._failures_in_a_row = 0
+        self._thread = Thread(target=self._run, name="forwarder", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Tell that something was put into the outbox; without this it is seen at the next poll."""
+        self._wake.set()
+
+    def stop(self, timeout: float = 1.0) -> bool:
+        """Give up a call under way and end; return whether the thread ended in time."""
+        self._stopping.set()
+        self._downstream.cancel()
+        self._wake.set()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def counts(self) -> ForwardCounts:
+        """Return a consistent copy of the totals."""
+        with self._lock:
+            c = self._counts
+            return ForwardCounts(Counter(c.sent), Counter(c.rejected), Counter(c.dropped), Counter(c.retries))
+
+    def _run(self) -> None:
+        outbox = None
+        try:
+            while not self._stopping.is_set():
+                try:
+                    outbox = outbox or self._open_outbox()
+                    self._step(outbox)
+                except Exception:  # noqa: BLE001  (a forwarder that ended would be noticed only by the missing data)
+                    _log.exception("forwarding failed; it goes on after %.0f s", self._retry.initial)
+                    self._stopping.wait(self._retry.initial)
+        finally:
+            self._downstream.close()
+            if outbox is not None:
+                outbox.close()
+
+    def _step(self, outbox: Outbox) -> None:
+        """Send what waits, or wait for something to send."""
+        page = outbox.outbox(after=self._last_id, limit=self._retry.page)
+        delay = self._send(page)
+        self._report()
+        if delay:
+            self._stopping.wait(delay)
+        elif not page:
+            self._wake.wait(self._retry.poll_interval)
+            self._wake.clear()
+
+    def _send(self, page: Sequence[QueuedItem]) -> float:
+        """Send items in order until one has to wait; return for how long, 0 if all are done."""
+        for queued in page:
+            reply = self._downstream.send(Signal(queued.item.signal), queued.item.payload)
+            if reply.is_retryable:
+                if not self._stopping.is_set():
+                    self._count_retry(queued.item)
+                return self._delay(reply)
+            self._failures_in_a_row = 0
+            self._count_done(queued.item, reply)
+            self._last_id = queued.item_id
+            self._unreported.append(queued.item_id)
+        return 0.0
+
+    def _delay(self, reply: Reply) -> float:
+        """Return how long to wait: what the downstream asks for, else exponentially longer, spread by the jitter."""
+        retry = self._retry
+        backoff = min(retry.maximum, retry.initial * retry.multiplier**self._failures_in_a_row)
+        self._failures_in_a_row = min(self._failures_in_a_row + 1, 100)
+        if reply.retry_after:
+            return min(reply.retry_after, retry.retry_info_maximum)
+        return backoff * random.uniform(1 - retry.jitter, 1 + retry.jitter)  # noqa: S311  (no secret)
+
+    def _report(self) -> None:
+        if self._unreported:
+            try:
+                self._done(tuple(self._unreported))
+            except RetryableError as error:
+                _log.warning("%d forwarded requests stay in the outbox for now: %s", len(self._unreported), error)
+            else:
+                self._unreported.clear()
+
+    def _count_retry(self, item: Item) -> None:
+        with self._lock:
+            self._counts.retries[item.signal] += 1
+
+    def _count_done(self, item: Item, reply: Reply) -> None:
+        with self._lock:
+            if reply.is_ok:
+                self._counts.sent[item.signal] += item.items
+                self._counts.rejected[item.signal] += reply.rejected
+            else:
+                self._counts.dropped[item.signal, reply.code.name] += item.items
+        if not reply.is_ok:
+            _log.error("the downstream refused %d %s items for good: %s", item.items, item.signal, reply.code.name)
+
+
+_log = logging.getLogger(__name__)

@@ -1,0 +1,193 @@
+"""What Foreband adds to telemetry on its way through, added to the bytes and without decoding them.
+
+Spans get attributes appended to their raw bytes. A metrics request gets further metrics appended to its end. Unknown
+fields, exemplars, everything this room never looked at, leaves as it came.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from collector_processor.otlp import schema, wire
+from collector_processor.otlp.decode import ParsedTraces
+from collector_processor.telemetry.arrival import Source
+from collector_processor.telemetry.points import Bool, Float64, Int64
+from collector_processor.telemetry.series import Statistic
+from collector_processor.telemetry.verdict import VerdictBatch
+
+PREFIX = b"foreband."
+SPAN_KEYS = (
+    "foreband.anomaly",
+    "foreband.score",
+    "foreband.expected.lower",
+    "foreband.expected.upper",
+    "foreband.model.version",
+)
+BAND_METRICS = ("foreband.yhat", "foreband.lower", "foreband.upper", "foreband.score", "foreband.anomaly")
+"""Gauges that carry what is expected of a point: the first three in its unit, score and anomaly dimensionless."""
+
+POINT_KEYS = ("foreband.metric", "foreband.statistic")
+
+_SPAN_ATTRIBUTES, _POINT_ATTRIBUTES = 9, 7  # field numbers of `attributes` in a span and in a data point
+_DATA_POINT = b"\x0a"  # tag of `data_points`
+_BOOL_VALUE, _DOUBLE_VALUE = b"\x10", b"\x21"  # tags in an AnyValue
+_HEAD = np.dtype([("time_tag", "u1"), ("time", "<i8"), ("value_tag", "u1"), ("value", "<f8")])
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPoints:
+    """Scored points of one source and statistic: `n` rows.
+
+    `unit` is that of the statistic. `attributes` are framed as `parse_attributes` reads them. Rows
+    without a forecast (NaN yhat) yield nothing.
+    """
+
+    source: Source
+    statistic: Statistic
+    unit: str
+    attributes: Sequence[bytes]
+    time_unix_nano: Int64
+    verdicts: VerdictBatch
+
+
+def span_attributes(
+    anomaly: Bool, score: Float64, lower: Float64, upper: Float64, model_version: Sequence[str]
+) -> list[bytes]:
+    """Encode the five attributes of `n` spans, edges in seconds; empty where the score is NaN (no forecast)."""
+    template, columns = _span_template()
+    rows = np.tile(np.frombuffer(template, np.uint8), (score.size, 1))
+    rows[:, columns[0]] = anomaly
+    for column, values in zip(columns[1:], (score, lower, upper), strict=True):
+        rows[:, column : column + 8] = wire.little_endian(values)
+    joined, width = rows.tobytes(), len(template)
+    return [
+        joined[at : at + width] + _version_attribute(version) if is_scored else b""
+        for at, version, is_scored in zip(
+            range(0, len(joined), width), model_version, (~np.isnan(score)).tolist(), strict=True
+        )
+    ]
+
+
+def append_span_attributes(parsed: ParsedTraces, extra: Sequence[bytes]) -> bytes:
+    """Return the request with `extra[i]` (as `span_attributes` encodes it) appended to span `i`.
+
+    A span that carries one of our keys already loses it to ours. With nothing to add the request's own bytes are
+    returned.
+    """
+    if len(extra) != parsed.spans:
+        raise ValueError(f"{len(extra)} attribute sets for {parsed.spans} spans")
+    if not any(extra):
+        return parsed.body
+    request = schema.SpliceRequest.FromString(parsed.body)
+    is_ours_possible = PREFIX in parsed.body
+    done = 0
+    for resource_spans in request.resource_spans:
+        for scope_spans in resource_spans.scope_spans:
+            spans = list(scope_spans.spans)
+            added = extra[done : done + len(spans)]
+            done += len(spans)
+            if is_ours_possible:
+                spans = [
+                    _without(schema.SpliceSpan, span, SPAN_KEYS) if more else span
+                    for span, more in zip(spans, added, strict=True)
+                ]
+            scope_spans.spans[:] = [span + more for span, more in zip(spans, added, strict=True)]
+    patched: bytes = request.SerializeToString()
+    return patched
+
+
+def band_metrics(groups: Sequence[ScoredPoints]) -> bytes:
+    """Encode the five gauges of all scored points; appended to a metrics request they belong to it.
+
+    The points keep resource, scope and attributes and get `foreband.metric` and `foreband.statistic`.
+    """
+    resources: dict[bytes, dict[bytes, dict[tuple[str, str], list[bytes]]]] = {}
+    for group in groups:
+        gauges = resources.setdefault(group.source.resource, {}).setdefault(group.source.scope, {})
+        for name, unit, points in zip(BAND_METRICS, (group.unit,) * 3 + ("1",) * 2, _points(group), strict=True):
+            if points:
+                gauges.setdefault((name, unit), []).append(points)
+    return b"".join(_resource_metrics(resource, scopes) for resource, scopes in resources.items())
+
+
+def _without(message_class: Any, raw: bytes, keys: Sequence[str]) -> bytes:
+    """Return a message without those of its attributes that have one of `keys`."""
+    if PREFIX not in raw:
+        return raw
+    message = message_class.FromString(raw)
+    message.attributes[:] = [kv for kv in message.attributes if _key(kv) not in keys]
+    encoded: bytes = message.SerializeToString()
+    return encoded
+
+
+def _key(key_value: bytes) -> str | None:
+    """Return the key of an attribute nobody has looked into yet, None where it is broken (and stays as it is)."""
+    try:
+        return str(schema.KeyValue.FromString(key_value).key)
+    except DecodeError:
+        return None
+
+
+@lru_cache(maxsize=1)
+def _span_template() -> tuple[bytes, list[int]]:
+    """Return the first four attributes with zeros for values, and where each value begins."""
+    template, columns = b"", []
+    for key, value in zip(SPAN_KEYS, (_BOOL_VALUE + b"\0", *[_DOUBLE_VALUE + bytes(8)] * 3), strict=False):
+        template += _attribute(_SPAN_ATTRIBUTES, key, value)
+        columns.append(len(template) - len(value) + 1)
+    return template, columns
+
+
+@lru_cache(maxsize=4096)
+def _version_attribute(version: str) -> bytes:
+    return _attribute(_SPAN_ATTRIBUTES, SPAN_KEYS[-1], wire.field(1, version.encode()))
+
+
+def _attribute(number: int, key: str, any_value: bytes) -> bytes:
+    return wire.field(number, wire.field(1, key.encode()) + wire.field(2, any_value))
+
+
+def _points(group: ScoredPoints) -> list[bytes]:
+    """Encode the data points of each of the five gauges; a NaN (no forecast, no such edge) yields no point."""
+    heads, is_given = _heads(group)
+    ours = b"".join(
+        _attribute(_POINT_ATTRIBUTES, key, wire.field(1, text.encode()))
+        for key, text in zip(POINT_KEYS, (group.source.metric, group.statistic.value), strict=True)
+    )
+    tails = [_without(schema.RawPointAttributes, raw, POINT_KEYS) + ours for raw in group.attributes]
+    tags = [_DATA_POINT + wire.varint(_HEAD.itemsize + len(tail)) for tail in tails]
+    return [
+        b"".join([tag + head + tail for tag, head, tail, given in zip(tags, row, tails, shown, strict=True) if given])
+        for row, shown in zip(heads, is_given.tolist(), strict=True)
+    ]
+
+
+def _heads(group: ScoredPoints) -> tuple[list[list[bytes]], Bool]:
+    """Encode time and value of the points, per gauge; tell which of them exist."""
+    v = group.verdicts
+    heads = np.zeros((len(BAND_METRICS), len(v)), _HEAD)
+    heads["time_tag"], heads["time"] = 0x19, group.time_unix_nano
+    heads["value_tag"], heads["value"] = 0x21, np.stack([v.yhat, v.lower, v.upper, v.score, v.anomaly])
+    heads["value_tag"][-1] = 0x31
+    heads["value"][-1] = v.anomaly.astype("<i8").view("<f8")
+    is_given = ~np.isnan(np.stack([v.yhat, v.lower, v.upper, v.score, v.yhat]))
+    joined = heads.tobytes()
+    cut = [joined[at : at + _HEAD.itemsize] for at in range(0, len(joined), _HEAD.itemsize)]
+    return [cut[row * len(v) : (row + 1) * len(v)] for row in range(len(BAND_METRICS))], is_given & ~np.isnan(v.yhat)
+
+
+def _resource_metrics(resource: bytes, scopes: dict[bytes, dict[tuple[str, str], list[bytes]]]) -> bytes:
+    encoded = b"".join(_scope_metrics(scope, gauges) for scope, gauges in scopes.items() if gauges)
+    return wire.field(1, wire.field(1, resource) + encoded) if encoded else b""
+
+
+def _scope_metrics(scope: bytes, gauges: dict[tuple[str, str], list[bytes]]) -> bytes:
+    metrics = b"".join(
+        wire.field(2, wire.field(1, name.encode()) + wire.field(3, unit.encode()) + wire.field(5, b"".join(points)))
+        for (name, unit), points in gauges.items()
+    )
+    return wire.field(2, wire.field(1, scope) + metrics)

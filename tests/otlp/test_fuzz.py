@@ -1,0 +1,105 @@
+"""Damaged requests: either refused on purpose, or read as the stock classes read them."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector_processor.errors import MalformedRequestError, TooLargeError
+from collector_processor.otlp.decode import decode_logs, decode_metrics, decode_traces
+from collector_processor.otlp.patch import append_span_attributes
+from tests.otlp import stock
+from tests.otlp.stock import attribute, gauge, histogram, request_with, spans_request
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_refused_on_purpose_or_taken(body: bytes) -> None:
+    for decode in (decode_metrics, decode_traces, decode_logs):
+        refused_or_taken(decode, body)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_metrics_are_refused_or_read_like_the_stock_classes_read_them(seed: int) -> None:
+    draw = random.Random(seed)
+    body = metrics_body()
+    accepted = 0
+    for _ in range(700):
+        damaged = damage(body, draw)
+        if refused_or_taken(decode_metrics, damaged) and is_valid(stock.ExportMetricsServiceRequest, damaged):
+            arrivals = decode_metrics(damaged)
+            rows, rejected = stock.expected_metrics(damaged)
+            assert sorted(map(repr, stock.found_metrics(arrivals))) == sorted(map(repr, rows))
+            assert arrivals.rejected == rejected
+            accepted += 1
+    assert accepted > 50
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_the_stock_classes_accept_is_not_refused(seed: int) -> None:
+    draw = random.Random(seed)
+    body, traces = metrics_body(), spans_request("a", "b").SerializeToString()
+    for _ in range(700):
+        damaged = damage(body, draw)
+        assert refused_or_taken(decode_metrics, damaged) or not is_valid(stock.ExportMetricsServiceRequest, damaged)
+        damaged = damage(traces, draw)
+        assert refused_or_taken(decode_traces, damaged) or not is_valid(stock.ExportTraceServiceRequest, damaged)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damaged_trace_request_that_was_taken_can_be_patched(seed: int) -> None:
+    draw = random.Random(seed)
+    request = spans_request("a", "b", "foreband.x")
+    request.resource_spans[0].scope_spans[0].spans[2].attributes.append(attribute("foreband.score", 1.0))
+    body = request.SerializeToString()
+    for _ in range(500):
+        damaged = damage(body, draw)
+        if refused_or_taken(decode_traces, damaged):
+            parsed = decode_traces(damaged)[1]
+            patched = append_span_attributes(parsed, [b"\x4a\x00"] * parsed.spans)
+            assert decode_traces(patched)[1].spans == parsed.spans
+
+
+def refused_or_taken(decode: Callable[[bytes], object], body: bytes) -> bool:
+    try:
+        decode(body)
+    except (MalformedRequestError, TooLargeError):
+        return False
+    return True
+
+
+def is_valid(message: Callable[[], object], body: bytes) -> bool:
+    try:
+        message.FromString(body)  # type: ignore[attr-defined]
+    except DecodeError:
+        return False
+    return True
+
+
+def damage(body: bytes, draw: random.Random) -> bytes:
+    damaged = bytearray(body)
+    for _ in range(draw.choice([1, 1, 2, 5])):
+        at = draw.randrange(len(damaged))
+        match draw.randrange(4):
+            case 0:
+                damaged[at] ^= 1 << draw.randrange(8)
+            case 1:
+                damaged[at] = draw.choice([0, 1, 0x0A, 0x12, 0x7F, 0x80, 0xFF])
+            case 2:
+                del damaged[at : at + draw.randrange(1, 9)]
+            case _:
+                damaged[at:at] = damaged[draw.randrange(len(damaged)) :][: draw.randrange(1, 9)]
+        if not damaged:
+            return b""
+    return bytes(damaged)
+
+
+def metrics_body() -> bytes:
+    first = gauge(1.0, 2.0, attributes={"host": "a", "n": 1})
+    first.gauge.data_points[1].exemplars.add(as_int=1)
+    return (
+        request_with(first, service="x").SerializeToString()
+        + request_with(histogram([1, 2, 3], [0.5, 1.0]), service="y").SerializeToString()
+    )
