@@ -1,0 +1,269 @@
+"""The composition root: what is built, in which order it starts and in which it stops, on one screen."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version as distribution_version
+from types import FrameType
+
+from collector_processor.clock import NANOS_PER_SECOND, Clock, SystemClock
+from collector_processor.config import Config
+from collector_processor.consumer import Consumer
+from collector_processor.detect.seed import Seed
+from collector_processor.errors import ConfigError, PermanentError, RetryableError
+from collector_processor.ledger import Ledger, Signal
+from collector_processor.logs import set_up_logging
+from collector_processor.observation import watched
+from collector_processor.otlp.downstream import INSTANCE_KEY, Endpoint, is_loop, probe
+from collector_processor.otlp.forward import Forwarder
+from collector_processor.otlp.receiver import GrpcReceiver, ReceiverSettings, into_ledger
+from collector_processor.otlp.status import Answer
+from collector_processor.pipeline import Pipeline, PipelineSettings, Request
+from collector_processor.selftelemetry import SelfTelemetry
+from collector_processor.signals.admit import TimeLimits
+from collector_processor.signals.windows import WindowSettings
+from collector_processor.store.reader import SqliteReader
+from collector_processor.store.settings import StoreSettings
+from collector_processor.store.sqlite import open_reader, open_writer
+from collector_processor.telemetry.model import ModelRecord
+from collector_processor.training import Trainer, TrainingSettings
+from grafana_datasource.app import Server, create_app, serve
+from grafana_datasource.app import Settings as GrafanaSettings
+
+log = logging.getLogger(__name__)
+
+VERSION = distribution_version("foreband")
+_ANSWER_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a started Foreband really listens."""
+
+    otlp: str
+    http: str
+
+
+class Foreband:
+    """Everything of one process; `start` once, `stop` once."""
+
+    def __init__(self, config: Config, *, clock: Clock | None = None, environ: Mapping[str, str] | None = None) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._environ = os.environ if environ is None else environ
+        self._is_ready = False
+        self.ledger = Ledger()
+
+    def start(self) -> Addresses:
+        """Open the store, then the doors; what was opened is closed again where a later step fails.
+
+        Raises:
+            ConfigError, StoreError: if it cannot start; nothing was acknowledged then.
+        """
+        with ExitStack() as opened:
+            addresses = self._start(self._config, opened)
+            self._opened = opened.pop_all()
+        self._is_ready = True
+        self._receiver.set_serving(is_serving=True)
+        return addresses
+
+    def stop(self) -> None:
+        """Refuse new work, finish what was taken, save all state, close."""
+        self._is_ready = False
+        self._drain()
+        self._opened.close()
+
+    def _start(self, config: Config, opened: ExitStack) -> Addresses:
+        endpoint = config.forward.endpoint
+        if endpoint and is_loop(endpoint, [config.receiver.listen]):
+            raise ConfigError(f"forward.endpoint: {endpoint} is this Foreband itself: everything would go in a loop")
+        writer = open_writer(config.store.directory, _store_settings(config))
+        opened.callback(writer.close)
+        self._instance_id = writer.instance_id
+        self._pipeline = pipeline = Pipeline(writer, _pipeline_settings(config), self.ledger, self._record_batch)
+        pipeline.reload(self._clock.now_unix_nano())
+        self._consumer = Consumer(pipeline, self._clock)
+        self._consumer.start()
+        opened.callback(self._consumer.stop)
+        self._receiver = GrpcReceiver(_receiver_settings(config), self.ingest, into_ledger(self.ledger))
+        opened.callback(self._drain)
+        otlp = f"{config.receiver.listen.rpartition(':')[0]}:{self._receiver.start()}"
+        forwarder = self._start_forwarding(endpoint, opened) if endpoint else None
+        trainer = self._start_training(pipeline, opened)
+        self._telemetry = SelfTelemetry(
+            watched(self.ledger, pipeline, trainer, forwarder, self._open_reader, self._clock),
+            version=VERSION,
+            instance_id=writer.instance_id,
+            environ=self._environ,
+        )
+        opened.callback(self._telemetry.stop)
+        server = _serve(config, self._clock, self.not_ready, self._telemetry.prometheus_text)
+        opened.callback(server.stop)
+        return Addresses(otlp, f"{server.host}:{server.port}")
+
+    def not_ready(self) -> str:
+        """Return why telemetry is not taken right now, empty when it is."""
+        return "" if self._is_ready else "starting or stopping"
+
+    def ingest(self, signal_: Signal, body: bytes, metadata: Mapping[str, str]) -> Answer:
+        """Decode in the caller's thread, then wait until the consumer made it durable.
+
+        Raises:
+            MalformedRequestError, TooLargeError: never retry.
+            PermanentError: it came from this very instance: a loop.
+            RetryableError: not now; entered in the ledger as refused.
+        """
+        if metadata.get(INSTANCE_KEY) == self._instance_id:
+            raise PermanentError(
+                "this request was forwarded by this very Foreband: everything would go round in a loop"
+            )
+        request = Request.decode(signal_, body)
+        try:
+            return self._consumer.submit(request).result(_ANSWER_SECONDS)
+        except (RetryableError, FutureTimeoutError) as error:
+            self.ledger.refuse(signal_, request.items, "store" if isinstance(error, RetryableError) else "timeout")
+            if isinstance(error, RetryableError):
+                raise
+            raise RetryableError("not durable in time", retry_after_seconds=5.0) from None
+
+    def _drain(self) -> None:
+        self._receiver.drain(self._config.receiver.drain.total_seconds())
+
+    def _start_forwarding(self, url: str, opened: ExitStack) -> Forwarder:
+        forward = self._config.forward
+        endpoint = Endpoint(
+            url=url,
+            instance_id=self._instance_id,
+            headers={name: value.get_secret_value() for name, value in forward.headers.items()},
+            gzip=forward.compression == "gzip",
+            timeout=forward.timeout.total_seconds(),
+        )
+        try:
+            probe(endpoint)
+        except PermanentError as error:
+            raise ConfigError(f"forward.endpoint: {error}") from None
+        forwarder = Forwarder(endpoint, self._open_reader, self._forget_forwarded)
+        forwarder.start()
+        opened.callback(forwarder.stop)
+        return forwarder
+
+    def _start_training(self, pipeline: Pipeline, opened: ExitStack) -> Trainer:
+        def publish(records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
+            self._consumer.call(lambda _now: pipeline.publish(records, seeds)).result()
+
+        config = self._config
+        trainer = Trainer(_training_settings(config), config.store.directory, pipeline.overview, publish, self._clock)
+        trainer.start()
+        opened.callback(trainer.stop)
+        return trainer
+
+    def _forget_forwarded(self, item_ids: Sequence[int]) -> None:
+        self._consumer.call(lambda _now: self._pipeline.forget_forwarded(item_ids)).result()
+
+    def _open_reader(self) -> SqliteReader:
+        return open_reader(self._config.store.directory)
+
+    def _record_batch(self, score_seconds: float, commit_seconds: float) -> None:
+        if self._is_ready:
+            self._telemetry.record_batch(score_seconds, commit_seconds)
+
+
+def run_until_stopped(config: Config) -> None:
+    """Run Foreband until SIGTERM or SIGINT."""
+    set_up_logging(config.log)
+    foreband = Foreband(config)
+    stopping = _stop_signal()
+    addresses = foreband.start()
+    log.info(
+        "Foreband %s is ready: OTLP gRPC on %s, page and API on http://%s", VERSION, addresses.otlp, addresses.http
+    )
+    stopping.wait()
+    log.info("stopping: finishing what was taken")
+    foreband.stop()
+    log.info("stopped; nothing acknowledged was lost")
+
+
+def serve_until_stopped(config: Config) -> None:
+    """Serve the Grafana side of a store that another process writes, until SIGTERM or SIGINT."""
+    set_up_logging(config.log)
+    open_reader(config.store.directory).close()
+    stopping = _stop_signal()
+    server = _serve(config, SystemClock(), lambda: "", lambda: b"")
+    log.info("serving the store in %s on http://%s:%d", config.store.directory, server.host, server.port)
+    stopping.wait()
+    server.stop()
+
+
+def _serve(config: Config, clock: Clock, not_ready: Callable[[], str], metrics_text: Callable[[], bytes]) -> Server:
+    app = create_app(
+        GrafanaSettings(
+            open_reader=lambda: open_reader(config.store.directory),
+            clock=clock,
+            not_ready=not_ready,
+            metrics_text=metrics_text,
+        )
+    )
+    host, _, port = config.grafana.listen.rpartition(":")
+    try:
+        return serve(app, host.strip("[]"), int(port))
+    except OSError as error:
+        raise ConfigError(f"grafana.listen: cannot listen on {config.grafana.listen}: {error.strerror}") from error
+
+
+def _stop_signal() -> threading.Event:
+    stopping = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if stopping.is_set():
+            os._exit(1)  # asked twice: somebody cannot wait
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return stopping
+
+
+def _nanos(duration: timedelta) -> int:
+    return round(duration.total_seconds() * NANOS_PER_SECOND)
+
+
+def _store_settings(config: Config) -> StoreSettings:
+    return StoreSettings(retention_nano=_nanos(config.store.retention), outbox_max_bytes=config.forward.queue)
+
+
+def _pipeline_settings(config: Config) -> PipelineSettings:
+    return PipelineSettings(
+        series_limit=config.series.limit,
+        span_names_per_service=config.series.span_names_per_service,
+        windows=WindowSettings(length=_nanos(config.series.window), grace=_nanos(config.series.grace)),
+        limits=TimeLimits(retention=_nanos(config.store.retention)),
+        threshold=config.detect.threshold,
+        is_forwarding=config.forward.endpoint is not None,
+    )
+
+
+def _receiver_settings(config: Config) -> ReceiverSettings:
+    receiver = config.receiver
+    return ReceiverSettings(
+        listen=receiver.listen,
+        max_message_bytes=receiver.max_message,
+        max_in_flight=receiver.max_in_flight,
+        max_in_flight_bytes=max(receiver.max_message, 8 << 20),
+    )
+
+
+def _training_settings(config: Config) -> TrainingSettings:
+    forecast = config.forecast
+    return TrainingSettings(
+        workers=forecast.workers,
+        step=_nanos(forecast.step),
+        window=_nanos(forecast.window),
+        refit_interval=_nanos(forecast.refit_interval),
+        fit_timeout=forecast.fit_timeout.total_seconds(),
+    )

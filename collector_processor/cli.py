@@ -1,0 +1,122 @@
+"""The `foreband` command."""
+
+import sys
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from collector_processor.config import Config, describe, load_config
+from collector_processor.errors import ConfigError, ForebandError
+
+_CONFIG = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    envvar="FOREBAND_CONFIG",
+    help="YAML file; every field optional.",
+)
+_SET = click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override one setting.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Prophet forecast bands and anomaly verdicts for OpenTelemetry, served to Grafana."""
+
+
+@cli.command()
+@_CONFIG
+@_SET
+def run(path: Path | None, overrides: tuple[str, ...]) -> None:
+    """Receive OTLP, judge, forward, and serve Grafana, until stopped."""
+    config = _load(path, overrides)
+    from collector_processor.app import run_until_stopped
+
+    run_until_stopped(config)
+
+
+@cli.command()
+@_CONFIG
+@_SET
+def serve(path: Path | None, overrides: tuple[str, ...]) -> None:
+    """Serve only the Grafana side of a store that another process writes."""
+    config = _load(path, overrides)
+    from collector_processor.app import serve_until_stopped
+
+    serve_until_stopped(config)
+
+
+@cli.command()
+@click.option("--check", is_flag=True, help="Exit 0 as soon as the injected fault was flagged, 1 if it was not.")
+@click.option("--days", default=14.0, show_default=True, help="Days of simulated past of the shop.")
+@click.option("--directory", type=click.Path(path_type=Path), help="Keep the data here (default: a temporary place).")
+def demo(check: bool, days: float, directory: Path | None) -> None:
+    """Show it: this machine and a traced demo shop, with bands, a fault and its flag."""
+    from collector_processor.demo import run_demo
+
+    sys.exit(run_demo(is_check=check, days=days, directory=directory))
+
+
+@cli.group()
+def config() -> None:
+    """Look at the configuration."""
+
+
+@config.command()
+@_CONFIG
+@_SET
+def validate(path: Path | None, overrides: tuple[str, ...]) -> None:
+    """Say whether Foreband would start with it; exit code 2 and every problem if not."""
+    _load(path, overrides)
+    click.echo("the configuration is valid")
+
+
+@config.command()
+@_CONFIG
+@_SET
+def show(path: Path | None, overrides: tuple[str, ...]) -> None:
+    """Print every setting in force, defaults included, secrets masked."""
+    click.echo(describe(_load(path, overrides)), nl=False)
+
+
+@cli.command()
+@_CONFIG
+@_SET
+def doctor(path: Path | None, overrides: tuple[str, ...]) -> None:
+    """Check what Foreband needs: ports, directory, libraries, downstream."""
+    from rich.console import Console
+
+    from collector_processor.doctor import Health, examine
+
+    colours = {Health.OK: "green", Health.WARNING: "yellow", Health.PROBLEM: "red"}
+    console = Console(highlight=False)
+    worst = Health.OK
+    for finding in examine(_load(path, overrides)):
+        console.print(f"[{colours[finding.health]}]{finding.health:8}[/] {finding.subject:12} {finding.text}")
+        if finding.advice:
+            console.print(f"{'':21} [dim]{finding.advice}[/]")
+        worst = Health.PROBLEM if Health.PROBLEM in {worst, finding.health} else worst
+    sys.exit(1 if worst is Health.PROBLEM else 0)
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"foreband {distribution_version('foreband')}")
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; errors Foreband raises on purpose are one message, not a stack trace."""
+    try:
+        return cli.main(arguments, prog_name="foreband", standalone_mode=True)
+    except ConfigError as error:
+        click.echo(f"foreband: {error}", err=True)
+        sys.exit(2)
+    except ForebandError as error:
+        click.echo(f"foreband: {error}", err=True)
+        sys.exit(1)
+
+
+def _load(path: Path | None, overrides: tuple[str, ...]) -> Config:
+    return load_config(path, overrides=overrides)

@@ -1,0 +1,158 @@
+"""The one thread that owns all series state.
+
+Handler threads decode and wait; this thread takes all that is waiting as one micro-batch, so one durable commit
+acknowledges many requests. Models, forwarded items and other changes come in as calls between two batches.
+"""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import Empty, Full, Queue
+from threading import Thread
+from typing import Any
+
+from collector_processor.clock import NANOS_PER_SECOND, Clock
+from collector_processor.errors import RetryableError, StoreError
+from collector_processor.otlp.status import Answer
+from collector_processor.pipeline import Pipeline, Request
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 64
+_TICK_NANOS = NANOS_PER_SECOND
+_MAINTENANCE_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    request: Request
+    answer: "Future[Answer]" = field(default_factory=Future)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    work: Callable[[int], Any]
+    result: "Future[Any]" = field(default_factory=Future)
+
+
+class _Stop:
+    """Everything queued before this is still done."""
+
+
+class Consumer:
+    """Feeds the pipeline from a bounded queue; `submit` and `call` are safe from any thread."""
+
+    def __init__(self, pipeline: Pipeline, clock: Clock, *, queue_limit: int = 1024) -> None:
+        self._pipeline = pipeline
+        self._clock = clock
+        self._queue: Queue[_Waiting | _Call | _Stop] = Queue(queue_limit)
+        self._thread = Thread(target=self._run, name="foreband-consumer", daemon=True)
+        self._next_tick = 0
+
+    def start(self) -> None:
+        """Begin to consume."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is queued, save all state and end the thread."""
+        self._queue.put(_Stop())
+        self._thread.join()
+
+    def submit(self, request: Request) -> "Future[Answer]":
+        """Queue one request.
+
+        Raises:
+            RetryableError: if the queue is full; nothing was taken.
+        """
+        waiting = _Waiting(request)
+        try:
+            self._queue.put_nowait(waiting)
+        except Full:
+            raise RetryableError("overloaded: too many requests are waiting", retry_after_seconds=1.0) from None
+        return waiting.answer
+
+    def call(self, work: Callable[[int], Any]) -> "Future[Any]":
+        """Run `work(now_unix_nano)` on the consumer thread, between two batches."""
+        call = _Call(work)
+        self._queue.put(call)
+        return call.result
+
+    def _run(self) -> None:
+        while True:
+            batch, calls, is_stopping = self._take()
+            if batch:
+                self._process(batch)
+            for call in calls:
+                self._answer_call(call)
+            self._tick(is_last=is_stopping)
+            if is_stopping:
+                return
+
+    def _take(self) -> tuple[list[_Waiting], list[_Call], bool]:
+        batch: list[_Waiting] = []
+        calls: list[_Call] = []
+        try:
+            item = self._queue.get(timeout=0.2)
+            while True:
+                if isinstance(item, _Stop):
+                    return batch, calls, True
+                if isinstance(item, _Call):
+                    calls.append(item)
+                else:
+                    batch.append(item)
+                if len(batch) >= MAX_BATCH:
+                    break
+                item = self._queue.get_nowait()
+        except Empty:
+            pass
+        return batch, calls, False
+
+    def _process(self, batch: list[_Waiting]) -> None:
+        """Answer every request of a batch; one that breaks the pipeline is set apart from the others."""
+        try:
+            answers = self._pipeline.process([w.request for w in batch], self._clock.now_unix_nano())
+        except StoreError as error:
+            self._recover()
+            for waiting in batch:
+                waiting.answer.set_exception(error)
+        except Exception as error:  # a bug must cost one request, not the process
+            log.exception("a batch of %d requests broke the pipeline", len(batch))
+            self._recover()
+            if len(batch) == 1:
+                batch[0].answer.set_exception(error)
+                return
+            for waiting in batch:
+                self._process([waiting])
+        else:
+            for waiting, answer in zip(batch, answers, strict=True):
+                waiting.answer.set_result(answer)
+
+    def _answer_call(self, call: _Call) -> None:
+        try:
+            call.result.set_result(call.work(self._clock.now_unix_nano()))
+        except Exception as error:  # handed to whoever asked
+            if not isinstance(error, StoreError):
+                log.exception("a call on the consumer thread failed")
+            self._recover()
+            call.result.set_exception(error)
+
+    def _tick(self, *, is_last: bool) -> None:
+        now = self._clock.now_unix_nano()
+        if self._clock.monotonic_nano() < self._next_tick and not is_last:
+            return
+        self._next_tick = self._clock.monotonic_nano() + _TICK_NANOS
+        try:
+            self._pipeline.tick(now, is_last=is_last)
+            if not is_last:
+                self._pipeline.maintain(now, _MAINTENANCE_SECONDS)
+        except StoreError as error:
+            log.warning("housekeeping failed, will try again: %s", error)
+            self._recover()
+
+    def _recover(self) -> None:
+        """Rebuild all state from what is durable: what a failed commit left in memory never happened."""
+        try:
+            self._pipeline.reload(self._clock.now_unix_nano())
+        except StoreError as error:
+            log.error("the store cannot be read; requests are refused until it can: %s", error)  # noqa: TRY400

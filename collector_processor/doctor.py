@@ -1,0 +1,131 @@
+"""Look at everything that can be wrong before or while Foreband runs, and say what to do about it."""
+
+import shutil
+import socket
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from collector_processor.config import Config
+
+_FREE_BYTES = 256 << 20
+_SQLITE_WAL_FIX = (3, 51, 3)
+
+
+class Health(StrEnum):
+    """What a finding means."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; `advice` is empty when all is well."""
+
+    health: Health
+    subject: str
+    text: str
+    advice: str = ""
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Yield findings one by one; the Prophet check fits a small series and takes a few seconds."""
+    yield _python()
+    yield _sqlite()
+    yield _pcodec()
+    yield _directory(config.store.directory)
+    yield _port("receiver", config.receiver.listen)
+    yield _port("grafana", config.grafana.listen)
+    yield _downstream(config.forward.endpoint)
+    yield _prophet()
+
+
+def _python() -> Finding:
+    return Finding(Health.OK, "python", ".".join(map(str, sys.version_info[:3])))
+
+
+def _sqlite() -> Finding:
+    text = sqlite3.sqlite_version
+    if sqlite3.sqlite_version_info >= _SQLITE_WAL_FIX:
+        return Finding(Health.OK, "sqlite", text)
+    advice = "older than 3.51.3: never open the store for writing with another program while Foreband runs"
+    return Finding(Health.WARNING, "sqlite", text, advice)
+
+
+def _pcodec() -> Finding:
+    if find_spec("pcodec"):
+        return Finding(Health.OK, "compression", "pcodec")
+    return Finding(Health.WARNING, "compression", "zlib", "install pcodec: points then take about half the space")
+
+
+def _directory(directory: Path) -> Finding:
+    existing = directory if directory.exists() else directory.resolve().parent
+    if not existing.is_dir():
+        return Finding(Health.PROBLEM, "store", f"{existing} is not a directory", "set store.directory")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        return Finding(Health.PROBLEM, "store", f"{existing}: {error.strerror}", "make it writable for this user")
+    free = shutil.disk_usage(existing).free
+    text = f"{directory}, {free >> 20:,} MiB free"
+    if free < _FREE_BYTES:
+        return Finding(Health.PROBLEM, "store", text, "free some space: at least 256 MiB")
+    return Finding(Health.OK, "store", text)
+
+
+def _port(name: str, listen: str) -> Finding:
+    host, _, port = listen.rpartition(":")
+    try:
+        with socket.create_server((host.strip("[]"), int(port))):
+            return Finding(Health.OK, name, f"{listen} is free")
+    except OSError as error:
+        if name == "grafana" and _is_foreband(listen):
+            return Finding(Health.OK, name, f"{listen}: Foreband is running there")
+        advice = "fine if Foreband is running; else stop the other program or choose another address"
+        return Finding(Health.WARNING, name, f"{listen}: {error.strerror}", advice)
+
+
+def _is_foreband(listen: str) -> bool:
+    try:
+        with urlopen(f"http://{listen}/healthz", timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def _downstream(endpoint: str | None) -> Finding:
+    if endpoint is None:
+        return Finding(Health.OK, "forward", "no endpoint configured: nothing is forwarded")
+    parts = urlsplit(endpoint)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 4317), timeout=3):
+            return Finding(Health.OK, "forward", f"{endpoint} answers")
+    except OSError as error:
+        advice = "data waits in the outbox until it can be reached"
+        return Finding(Health.WARNING, "forward", f"{endpoint}: {error}", advice)
+
+
+def _prophet() -> Finding:
+    import numpy as np
+
+    from collector_processor.clock import HOUR
+    from collector_processor.forecast.reference import ProphetForecaster
+
+    hours = np.arange(96)
+    times, values = hours * HOUR, 10 + np.sin(hours * np.pi / 12) + 0.1 * np.cos(hours * 1.7)
+    try:
+        fitted = ProphetForecaster().fit(times, values)
+        error = float(np.max(np.abs(fitted.predict(times) - values)))
+    except Exception as failure:  # noqa: BLE001 - any failure of a foreign library is the finding
+        return Finding(Health.PROBLEM, "prophet", f"a test fit failed: {failure}", "reinstall the prophet package")
+    return Finding(Health.OK, "prophet", f"a test fit works (largest error {error:.2g})")

@@ -1,0 +1,128 @@
+"""What the telemetry itself is told: bands beside metrics, a verdict on spans.
+
+A span is judged against its operation: from the lower alert edge of the median duration to the upper alert edge of the
+slowest quantile that is modelled (p99, else p95, else p50). It is anomalous when it took longer than that upper edge.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from collector_processor.clock import NANOS_PER_SECOND
+from collector_processor.detect.detector import Detector
+from collector_processor.forecast.fleet import FleetModel
+from collector_processor.otlp.decode import ParsedTraces
+from collector_processor.otlp.encode import encode_attributes, encode_resource
+from collector_processor.otlp.patch import ScoredPoints, append_span_attributes, band_metrics, span_attributes
+from collector_processor.signals.catalog import Catalog
+from collector_processor.telemetry.arrival import Source, SpanArrivals
+from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
+from collector_processor.telemetry.series import Statistic
+from collector_processor.telemetry.verdict import VerdictBatch
+
+_DIMENSIONLESS = {Statistic.ERROR_RATIO}
+_PER_SECOND = {Statistic.RATE}
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedDurations:
+    """What each of `n` spans should have taken, in seconds; NaN where its operation has no forecast."""
+
+    yhat: Float64
+    lower: Float64
+    upper: Float64
+    model_version: Sequence[str]
+
+
+class Enricher:
+    """Encodes verdicts; remembers the raw identity bytes of series that Foreband made itself."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._made: dict[int, tuple[Source, bytes]] = {}
+
+    def band_metrics(self, points: PointBatch, verdicts: VerdictBatch, origin: Int32, origins: int) -> list[bytes]:
+        """Return, for each origin 0..origins-1, the band metrics of its scored points (`origin[i]` of row i)."""
+        scored = np.flatnonzero(~np.isnan(verdicts.yhat))
+        return [self._encode(points, verdicts, scored[origin[scored] == i]) for i in range(origins)]
+
+    def enrich_spans(self, parsed: ParsedTraces, spans: SpanArrivals, expected: ExpectedDurations) -> bytes:
+        """Return the request with a verdict appended to every span whose operation has a forecast."""
+        duration = (spans.end_unix_nano - spans.start_unix_nano) / NANOS_PER_SECOND
+        above = duration >= expected.yhat
+        edge = np.where(above, expected.upper, expected.lower)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            score = (duration - expected.yhat) / np.abs(edge - expected.yhat)
+        is_anomaly = duration > expected.upper
+        extra = span_attributes(is_anomaly, score, expected.lower, expected.upper, expected.model_version)
+        return append_span_attributes(parsed, extra)
+
+    def _encode(self, points: PointBatch, verdicts: VerdictBatch, rows: Int64) -> bytes:
+        groups: dict[tuple[Source, Statistic], list[int]] = {}
+        for row, series in zip(rows.tolist(), points.series[rows].tolist(), strict=True):
+            key = (self._identity(series)[0], self._catalog.keys[series].statistic)
+            groups.setdefault(key, []).append(row)
+        return band_metrics([self._group(*key, points, verdicts, np.array(g)) for key, g in groups.items()])
+
+    def _group(
+        self, source: Source, statistic: Statistic, points: PointBatch, verdicts: VerdictBatch, rows: Int64
+    ) -> ScoredPoints:
+        return ScoredPoints(
+            source=source,
+            statistic=statistic,
+            unit=unit_of(source.unit, statistic),
+            attributes=[self._identity(series)[1] for series in points.series[rows].tolist()],
+            time_unix_nano=points.time_unix_nano[rows],
+            verdicts=verdicts.take(rows),
+        )
+
+    def _identity(self, series: int) -> tuple[Source, bytes]:
+        """Return the bytes that stand for a series: its sender's, or made from its key where it is our own."""
+        alias = self._catalog.alias_of(series) or self._made.get(series)
+        if alias is None:
+            key = self._catalog.keys[series]
+            source = Source(encode_resource(key.resource), b"", key.metric, key.unit, key.kind)
+            alias = self._made[series] = (source, encode_attributes(key.attributes))
+        return alias
+
+
+def expected_durations(series: Int32, spans: SpanArrivals, fleet: FleetModel, detector: Detector) -> ExpectedDurations:
+    """Return what spans should have taken, from the P50, P95 and P99 series `(n, 3)` of their operations.
+
+    Operations are evaluated once, at the time of their last span here: a band moves little within one request.
+    """
+    stream, span_of = np.unique(series, axis=0, return_inverse=True)
+    at = np.zeros(len(stream), np.int64)
+    np.maximum.at(at, span_of.ravel(), spans.end_unix_nano)
+    edges = [_edges(column, at, fleet, detector) for column in stream.T]
+    (yhat, lower, upper), (_, _, upper95), (_, _, upper99) = edges
+    upper = np.where(np.isnan(upper99), np.where(np.isnan(upper95), upper, upper95), upper99)
+    versions = [f"{v}" if v else "" for v in fleet.versions(stream[:, 0]).tolist()]
+    rows = span_of.ravel()
+    return ExpectedDurations(
+        yhat[rows],
+        np.maximum(lower, 0.0)[rows],
+        np.maximum(upper, yhat)[rows],
+        [versions[row] for row in rows.tolist()],
+    )
+
+
+def unit_of(unit: str, statistic: Statistic) -> str:
+    """Return the unit of a statistic of a metric."""
+    if statistic in _DIMENSIONLESS:
+        return "1"
+    if statistic in _PER_SECOND and not unit.endswith("/s"):
+        return f"{unit}/s" if unit not in {"", "1"} else "1/s"
+    return unit
+
+
+def _edges(series: Int32, at: Int64, fleet: FleetModel, detector: Detector) -> tuple[Float64, Float64, Float64]:
+    known = np.maximum(series, 0)
+    expected = detector.expected(known, fleet.forecasts(known, at), fleet.winners(known))
+    absent = series < 0
+    return (
+        np.where(absent, np.nan, expected.yhat),
+        np.where(absent, np.nan, expected.lower),
+        np.where(absent, np.nan, expected.upper),
+    )

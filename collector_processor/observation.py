@@ -1,0 +1,95 @@
+"""What a running Foreband shows of itself: `(number, attributes)` rows, made when somebody reads `/metrics`."""
+
+import resource
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from collector_processor.clock import Clock
+from collector_processor.ledger import Ledger
+from collector_processor.otlp.forward import Forwarder
+from collector_processor.pipeline import Pipeline
+from collector_processor.selftelemetry import Watched
+from collector_processor.store.reader import SqliteReader
+from collector_processor.telemetry.band import INTERVAL_WIDTHS, REASON_TEXT, Reason
+from collector_processor.telemetry.verdict import State
+from collector_processor.training import Trainer
+
+Rows = Iterable[tuple[float, dict[str, str]]]
+
+_STATES = (State.WARMING, State.ACTIVE, State.DEGRADED)
+
+
+def watched(
+    ledger: Ledger,
+    pipeline: Pipeline,
+    trainer: Trainer,
+    forwarder: Forwarder | None,
+    open_reader: Callable[[], SqliteReader],
+    clock: Clock,
+) -> Watched:
+    """Bind the running parts to what is watched."""
+    return Watched(
+        ledger=ledger,
+        series_states=lambda: _series_states(pipeline),
+        fit_backlog_age=lambda: [(trainer.backlog_age_seconds(clock.now_unix_nano()), {})],
+        fits=lambda: [(count, {"outcome": outcome}) for outcome, count in trainer.counts().items()],
+        forwarded=lambda: _forwarded(forwarder) if forwarder else [],
+        forward_waiting=lambda: _waiting(open_reader) if forwarder else [],
+        anomalies=lambda: [(pipeline.open_episodes(), {})],
+        coverage=lambda: _coverage(pipeline),
+        memory=lambda: [(_resident_bytes(), {})],
+    )
+
+
+def _series_states(pipeline: Pipeline) -> Rows:
+    bands = pipeline.saved_bands
+    modelled = bands[bands["reason"] != Reason.NOT_MODELLED]
+    counted = Counter(zip(modelled["state"].tolist(), modelled["reason"].tolist(), strict=True))
+    rows = [
+        (float(count), {"state": _STATES[min(state, 2)].value, "reason": REASON_TEXT[Reason(reason)]})
+        for (state, reason), count in counted.items()
+    ]
+    return [*rows, (float(bands.size - modelled.size), {"state": "not_modelled", "reason": ""})]
+
+
+def _coverage(pipeline: Pipeline) -> Rows:
+    """Measured share of scored points inside the calibrated band, over all series."""
+    bands = pipeline.saved_bands
+    scored = int(bands["scored"].sum())
+    if not scored:
+        return []
+    inside = bands["inside"].sum(axis=0, dtype=np.int64) / scored
+    return [
+        (float(share), {"interval_width": f"{width:g}"})
+        for share, width in zip(inside.tolist(), INTERVAL_WIDTHS, strict=True)
+    ]
+
+
+def _forwarded(forwarder: Forwarder) -> Rows:
+    counts = forwarder.counts()
+    return [
+        *((n, {"signal": signal, "outcome": "sent"}) for signal, n in counts.sent.items()),
+        *((n, {"signal": signal, "outcome": "rejected_there"}) for signal, n in counts.rejected.items()),
+        *((n, {"signal": s, "outcome": "dropped", "code": code}) for (s, code), n in counts.dropped.items()),
+    ]
+
+
+def _waiting(open_reader: Callable[[], SqliteReader]) -> Rows:
+    reader = open_reader()
+    try:
+        return [(reader.outbox_size()[0], {})]
+    finally:
+        reader.close()
+
+
+def _resident_bytes() -> float:
+    """Return the resident memory now (Linux), or the largest so far (elsewhere)."""
+    status = Path("/proc/self/statm")
+    if status.exists():
+        return float(status.read_text().split()[1]) * resource.getpagesize()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024)

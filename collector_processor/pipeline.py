@@ -1,0 +1,386 @@
+"""The fast path: what happens to a micro-batch, stage by stage.
+
+    set apart repeats -> derive series -> close windows -> judge -> enrich -> commit -> answer
+
+Everything a batch changes is one commit. When it fails, nothing of it happened: `reload` rebuilds the state from what
+is durable. One thread uses a pipeline; `now` is an argument.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import numpy as np
+
+from collector_processor.clock import HOUR, MINUTE
+from collector_processor.detect.detector import Detector, blob_names
+from collector_processor.detect.seed import Seed
+from collector_processor.enrichment import Enricher, expected_durations
+from collector_processor.forecast.fleet import FleetModel
+from collector_processor.ledger import Ledger, Signal
+from collector_processor.otlp.decode import (
+    ParsedTraces,
+    decode_logs,
+    decode_metrics,
+    decode_traces,
+    parse_attributes,
+    parse_resource,
+    parse_scope,
+)
+from collector_processor.otlp.status import Answer
+from collector_processor.signals.admit import TimeLimits
+from collector_processor.signals.catalog import Catalog
+from collector_processor.signals.logs import LogSignals
+from collector_processor.signals.metrics import MetricSignals
+from collector_processor.signals.outcome import Settlement
+from collector_processor.signals.spans import SpanSignals
+from collector_processor.signals.windows import WindowSettings
+from collector_processor.store.base import Commit, OutboxItem, RequestReceipt, SeriesWriter
+from collector_processor.telemetry.arrival import LogArrivals, MetricArrivals, SpanArrivals
+from collector_processor.telemetry.band import BAND_DTYPE, BandStates, Reason
+from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.points import EventBatch, Int32, Int64, PointBatch
+from collector_processor.telemetry.series import SeriesKey
+from collector_processor.telemetry.verdict import VerdictBatch
+
+log = logging.getLogger(__name__)
+
+_RECEIPT_KEPT = HOUR
+_SAVE_EVERY = MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One decoded export request; `parsed` only for traces."""
+
+    signal: Signal
+    body: bytes
+    arrivals: MetricArrivals | SpanArrivals | LogArrivals
+    parsed: ParsedTraces | None = None
+
+    @classmethod
+    def decode(cls, signal: Signal, body: bytes) -> "Request":
+        """Decode the body of an export request.
+
+        Raises:
+            MalformedRequestError, TooLargeError: never retry.
+        """
+        if signal is Signal.METRICS:
+            return cls(signal, body, decode_metrics(body))
+        if signal is Signal.LOGS:
+            return cls(signal, body, decode_logs(body))
+        return cls(signal, body, *decode_traces(body))
+
+    @property
+    def items(self) -> int:
+        """Return how many data points, spans or log records it holds."""
+        return self.arrivals.received if isinstance(self.arrivals, MetricArrivals) else len(self.arrivals)
+
+    @property
+    def digest(self) -> bytes:
+        """Return what names this request among those of the last hour."""
+        return blake2b(self.body, digest_size=16, person=self.signal.value.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSettings:
+    """Given by the composition root; durations in nanoseconds."""
+
+    series_limit: int = 100_000
+    span_names_per_service: int = 200
+    windows: WindowSettings = field(default_factory=WindowSettings)
+    limits: TimeLimits = field(default_factory=TimeLimits)
+    threshold: float = 1.10
+    is_forwarding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What others may know of the series, by dense id; replaced as a whole, never changed."""
+
+    first_time: Int64
+    last_time: Int64
+    is_modelled: "np.typing.NDArray[np.bool_]"
+
+
+class Pipeline:
+    """The state of all series and the stages that change it."""
+
+    def __init__(
+        self,
+        writer: SeriesWriter,
+        settings: PipelineSettings,
+        ledger: Ledger,
+        record_batch: Callable[[float, float], None] = lambda _score, _commit: None,
+    ) -> None:
+        self._writer = writer
+        self._settings = settings
+        self._ledger = ledger
+        self._record_batch = record_batch
+        self._is_loaded = False
+        self._last_saved = 0
+        self.fleet = FleetModel.empty()
+        self.saved_bands: BandStates = np.zeros(0, BAND_DTYPE)
+
+    def reload(self, now: int) -> None:
+        """Rebuild all state from the store.
+
+        Raises:
+            StoreError: if it cannot be read; requests are refused until a later reload succeeds.
+        """
+        self._is_loaded = False
+        writer, settings = self._writer, self._settings
+        self._catalog = Catalog(parse_resource, parse_scope, parse_attributes, settings.series_limit)
+        self._catalog.restore(writer.catalog())
+        last = writer.last_points()
+        self._metrics = MetricSignals(self._catalog, settings.limits)
+        self._metrics.restore(last)
+        self._spans = SpanSignals(
+            self._catalog, parse_resource, settings.limits, settings.windows, settings.span_names_per_service
+        )
+        self._logs = LogSignals(self._catalog, parse_resource, settings.limits, settings.windows)
+        events = writer.events()
+        self._spans.restore(events, last)
+        self._logs.restore(events, last)
+        self.fleet = FleetModel.from_records(writer.models())
+        self._detector = self._load_detector()
+        self._enricher = Enricher(self._catalog)
+        self._receipts = {r.digest: r for r in writer.receipts(now - _RECEIPT_KEPT)}
+        self._times = _Times(*writer.first_times(), last)
+        self._is_loaded = True
+
+    @property
+    def keys(self) -> Sequence[SeriesKey]:
+        """All series keys, indexed by dense id."""
+        return self._catalog.keys
+
+    def process(self, requests: Sequence[Request], now: int) -> list[Answer]:
+        """Do everything for a micro-batch; when this returns it is durable and entered in the ledger.
+
+        Raises:
+            StoreError: if nothing of it was made durable.
+        """
+        if not self._is_loaded:
+            self.reload(now)
+        fresh, receipts = self._set_apart_repeats(requests)
+        batch = self._derive(fresh, now)
+        self._commit(batch, [_receipt(r, s, now) for r, s in zip(batch.requests, batch.settlements, strict=True)])
+        receipts |= {r.digest: self._receipts[r.digest] for r in fresh}
+        return [self._settle(request, receipts[request.digest]) for request in requests]
+
+    def tick(self, now: int, *, is_last: bool = False) -> None:
+        """Close windows whose time has come; save detector state now and then, and at the end."""
+        if not self._is_loaded:
+            self.reload(now)
+        batch = self._derive([], now)
+        batch.episodes.extend(self._detector.expire(now))
+        is_due = is_last or now - self._last_saved >= _SAVE_EVERY
+        if len(batch.points) or batch.episodes or is_due:
+            self._commit(batch, [], save_at=now if is_due else None)
+
+    def maintain(self, now: int, budget_seconds: float) -> None:
+        """Let the store do a slice of its housekeeping."""
+        self._writer.maintain(now, budget_seconds)
+        oldest = now - _RECEIPT_KEPT
+        if self._receipts and next(iter(self._receipts.values())).received_unix_nano < oldest:
+            self._receipts = {d: r for d, r in self._receipts.items() if r.received_unix_nano >= oldest}
+
+    def publish(self, records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
+        """Commit models, swap the fleet model, and give seeds to series that have no calibration yet."""
+        fleet = self.fleet.with_models(records)
+        for series, seed in seeds:
+            self._detector.adopt(series, seed, int(fleet.winner[series]))
+        self._writer.commit(Commit(models=records, bands=self._bands(), blobs=self._detector.save()))
+        self.fleet = fleet
+
+    def forget_forwarded(self, item_ids: Sequence[int]) -> None:
+        """Remove delivered (or permanently refused) items from the outbox."""
+        self._writer.commit(Commit(outbox_done=item_ids))
+
+    def open_episodes(self) -> int:
+        """Return how many episodes are open."""
+        return self._detector.open_episodes
+
+    def overview(self) -> Overview:
+        """Return first and last times of all series."""
+        return self._times.overview(self._catalog.keys)
+
+    def _set_apart_repeats(self, requests: Sequence[Request]) -> tuple[list[Request], dict[bytes, RequestReceipt]]:
+        fresh: dict[bytes, Request] = {}
+        known: dict[bytes, RequestReceipt] = {}
+        for request in requests:
+            receipt = self._receipts.get(request.digest)
+            if receipt is not None:
+                known[request.digest] = receipt
+            else:
+                fresh.setdefault(request.digest, request)
+        return list(fresh.values()), known
+
+    def _derive(self, requests: Sequence[Request], now: int) -> "_Batch":
+        """Take the requests of each signal through their stages, then judge and enrich all points together."""
+        of = {signal: [r for r in requests if r.signal == signal] for signal in Signal}
+        metrics = self._metrics.consume([_metrics(r) for r in of[Signal.METRICS]], now, self._writer.existing)
+        spans = self._spans.consume([_spans(r) for r in of[Signal.TRACES]], now)
+        logs = self._logs.consume([_logs(r) for r in of[Signal.LOGS]], now)
+        closed = PointBatch.concat([self._spans.flush(now), self._logs.flush(now)])
+        points = PointBatch.concat([metrics.points, closed])
+        started = time.perf_counter()
+        forecasts = self.fleet.forecasts(points.series, points.time_unix_nano)
+        judgement = self._detector.judge(points, forecasts, self.fleet.winners(points.series))
+        batch = _Batch(
+            requests=[*of[Signal.METRICS], *of[Signal.TRACES], *of[Signal.LOGS]],
+            settlements=[*metrics.settlements, *spans.settlements, *logs.settlements],
+            points=points,
+            verdicts=judgement.verdicts,
+            episodes=judgement.episodes,
+            events=EventBatch.concat([spans.events, logs.events]),
+            score_seconds=time.perf_counter() - started,
+        )
+        if self._settings.is_forwarding:
+            origin = np.concatenate([metrics.request, np.full(len(closed), len(of[Signal.METRICS]), np.int32)])
+            batch.outbox.extend(self._metric_items(of[Signal.METRICS], batch, origin))
+            batch.outbox.extend(self._trace_items(of[Signal.TRACES], spans.stream, spans.first))
+            batch.outbox.extend(OutboxItem(Signal.LOGS, len(_logs(r)), r.body) for r in of[Signal.LOGS])
+        return batch
+
+    def _metric_items(self, requests: Sequence[Request], batch: "_Batch", origin: Int32) -> list[OutboxItem]:
+        """Append to each request's bytes the bands of its points; bands of closed windows leave by themselves."""
+        bodies = [r.body for r in requests]
+        extras = self._enricher.band_metrics(batch.points, batch.verdicts, origin, len(bodies) + 1)
+        items = [
+            OutboxItem(Signal.METRICS, _metrics(request).received, request.body + extra)
+            for request, extra in zip(requests, extras, strict=False)
+        ]
+        return [*items, OutboxItem(Signal.METRICS, 0, extras[-1])] if extras[-1] else items
+
+    def _trace_items(self, requests: Sequence[Request], stream: Int32, first: Int64) -> list[OutboxItem]:
+        items = []
+        for request, begin, end in zip(requests, first[:-1].tolist(), first[1:].tolist(), strict=True):
+            assert request.parsed is not None
+            series = self._spans.duration_series(stream[begin:end])
+            expected = expected_durations(series, _spans(request), self.fleet, self._detector)
+            body = self._enricher.enrich_spans(request.parsed, _spans(request), expected)
+            items.append(OutboxItem(Signal.TRACES, end - begin, body))
+        return items
+
+    def _commit(self, batch: "_Batch", receipts: Sequence[RequestReceipt], save_at: int | None = None) -> None:
+        """Make a batch durable and take note of it.
+
+        Raises:
+            StoreError: if nothing was written.
+        """
+        started = time.perf_counter()
+        is_saving = save_at is not None
+        self._writer.commit(
+            Commit(
+                series=self._catalog.take_new(),
+                points=batch.points,
+                verdicts=batch.verdicts,
+                events=batch.events,
+                forget_events_before=min(self._spans.oldest_open(), self._logs.oldest_open()),
+                episodes=batch.episodes,
+                outbox=batch.outbox,
+                receipts=receipts,
+                bands=self._bands() if save_at is not None else None,
+                blobs=self._detector.save() if is_saving else {},
+            )
+        )
+        self._times.note(batch.points)
+        self._receipts |= {r.digest: r for r in receipts}
+        self._last_saved = self._last_saved if save_at is None else save_at
+        if receipts:
+            self._record_batch(batch.score_seconds, time.perf_counter() - started)
+
+    def _load_detector(self) -> Detector:
+        detector = Detector(threshold=self._settings.threshold)
+        detector.grow(len(self._catalog))
+        blobs = {name: self._writer.blob(name) for name in blob_names(len(self._catalog))}
+        saved = {name: blob for name, blob in blobs.items() if blob is not None}
+        for problem in detector.load(saved, self._writer.open_episodes()):
+            log.warning("%s", problem)
+        return detector
+
+    def _bands(self) -> BandStates:
+        """Return the band states of all series as they are to be saved."""
+        self._detector.grow(len(self._catalog))
+        bands = self._detector.bands()
+        unmodelled = ~self._times.overview(self._catalog.keys).is_modelled
+        bands["reason"][: unmodelled.size][unmodelled] = Reason.NOT_MODELLED
+        self.saved_bands = bands
+        return bands
+
+    def _settle(self, request: Request, receipt: RequestReceipt) -> Answer:
+        self._ledger.settle(request.signal, stored=receipt.stored, rejected=receipt.rejected)
+        return Answer(rejected=receipt.rejected)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a micro-batch became; `settlements[i]` belongs to `requests[i]`."""
+
+    requests: list[Request]
+    settlements: list[Settlement]
+    points: PointBatch
+    verdicts: VerdictBatch
+    episodes: list[Episode]
+    events: EventBatch
+    score_seconds: float
+    outbox: list[OutboxItem] = field(default_factory=list)
+
+
+class _Times:
+    """First and last point of every series, for whoever decides what to fit."""
+
+    def __init__(self, series: Int32, first: Int64, last: PointBatch) -> None:
+        size = int(max([-1, *series.tolist(), *last.series.tolist()])) + 1
+        self._first = np.zeros(size, np.int64)
+        self._last = np.zeros(size, np.int64)
+        self._is_modelled = np.zeros(0, np.bool_)
+        self._first[series] = first
+        self._last[last.series] = last.time_unix_nano
+
+    def note(self, points: PointBatch) -> None:
+        """Take in new points."""
+        if not len(points):
+            return
+        self._grow(int(points.series.max()) + 1)
+        first = np.where(self._first == 0, np.iinfo(np.int64).max, self._first)
+        np.minimum.at(first, points.series, points.time_unix_nano)
+        self._first = np.where(first == np.iinfo(np.int64).max, 0, first)
+        np.maximum.at(self._last, points.series, points.time_unix_nano)
+
+    def overview(self, keys: Sequence[SeriesKey]) -> Overview:
+        """Return copies, as long as there are keys."""
+        self._grow(len(keys))
+        known = self._is_modelled.size
+        more = [key.statistic.is_modelled for key in keys[known:]]
+        self._is_modelled = np.concatenate([self._is_modelled, np.array(more, np.bool_)])
+        return Overview(self._first[: len(keys)].copy(), self._last[: len(keys)].copy(), self._is_modelled)
+
+    def _grow(self, size: int) -> None:
+        if size > self._first.size:
+            more = np.zeros(max(size, 2 * self._first.size) - self._first.size, np.int64)
+            self._first = np.concatenate([self._first, more])
+            self._last = np.concatenate([self._last, more])
+
+
+def _receipt(request: Request, settlement: Settlement, now: int) -> RequestReceipt:
+    return RequestReceipt(request.digest, now, settlement.stored, dict(settlement.rejected))
+
+
+def _metrics(request: Request) -> MetricArrivals:
+    assert isinstance(request.arrivals, MetricArrivals)
+    return request.arrivals
+
+
+def _spans(request: Request) -> SpanArrivals:
+    assert isinstance(request.arrivals, SpanArrivals)
+    return request.arrivals
+
+
+def _logs(request: Request) -> LogArrivals:
+    assert isinstance(request.arrivals, LogArrivals)
+    return request.arrivals

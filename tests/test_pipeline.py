@@ -1,0 +1,232 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from collector_processor.errors import StoreError
+from collector_processor.ledger import Signal
+from collector_processor.pipeline import PipelineSettings
+from collector_processor.store.base import Commit
+from collector_processor.store.settings import StoreSettings
+from collector_processor.store.sqlite import SqliteWriter, open_writer
+from tests.pipeline_room import NOW, SECOND, Room, counter_request, gauge_request, opened, span_request
+
+FORWARDING = PipelineSettings(is_forwarding=True)
+
+
+def test_a_gauge_is_stored_before_it_is_answered(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        (answer,) = room.metrics(gauge_request("cpu", (-60, 1.5), (0, 2.5)))
+        assert not answer.rejected
+        assert room.points("cpu/value") == [(-60, 1.5), (0, 2.5)]
+        assert room.ledger.row(Signal.METRICS).stored == 2
+
+
+def test_several_requests_are_one_commit_and_each_gets_its_own_answer(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        answers = room.metrics(gauge_request("a", (0, 1)), gauge_request("b", (0, 1), (7200, 2)), gauge_request("c"))
+        assert [dict(a.rejected) for a in answers] == [{}, {"time_in_future": 1}, {}]
+        assert room.ledger.row(Signal.METRICS).rejected == {"time_in_future": 1}
+
+
+def test_a_resent_request_changes_nothing_and_gets_the_same_answer(tmp_path: Path) -> None:
+    request = gauge_request("cpu", (0, 1), (7200, 2))
+    with opened(tmp_path) as room:
+        first = room.metrics(request)
+        assert [room.metrics(request), room.metrics(request, request)] == [first, first * 2]
+        assert room.points("cpu/value") == [(0, 1)]
+        assert room.ledger.row(Signal.METRICS).received == 8
+
+
+def test_resent_spans_are_counted_once_also_after_a_restart(tmp_path: Path) -> None:
+    request = span_request(1, 2, 3)
+    with opened(tmp_path) as room:
+        room.spans(request)
+    with opened(tmp_path) as room:
+        room.spans(request)
+        room.pipeline.tick(NOW)
+        room.pipeline.tick(NOW + 200 * SECOND)
+        assert room.points("traces.span.calls/rate/server/GET /") == [(60, 3 / 60)]
+
+
+def test_the_rate_of_a_counter_goes_on_after_a_restart(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        room.metrics(counter_request("orders", (-60, 100)))
+    with opened(tmp_path) as room:
+        room.metrics(counter_request("orders", (0, 160)))
+        assert room.points("orders/rate") == [(0, 1.0)]
+        assert room.points("orders/total") == [(-60, 100), (0, 160)]
+
+
+def test_spans_of_an_open_window_survive_a_restart(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        room.spans(span_request(1, 2), span_request(3, is_error=True))
+    with opened(tmp_path) as room:
+        room.spans(span_request(4))
+        room.pipeline.tick(NOW)
+        room.pipeline.tick(NOW + 200 * SECOND)
+        assert room.points("traces.span.calls/rate/server/GET /") == [(60, 4 / 60)]
+        assert room.points("traces.span.errors/error_ratio/server/GET /") == [(60, 0.25)]
+        assert len(room.writer.events()) == 0
+
+
+class FailingOnce(SqliteWriter):
+    """A store whose next commit fails when told to."""
+
+    is_broken = False
+
+    def commit(self, commit: Commit) -> None:
+        if self.is_broken:
+            self.is_broken = False
+            raise StoreError("the disk is full")
+        super().commit(commit)
+
+
+def test_a_failed_commit_leaves_no_trace_and_the_resend_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_failing(directory: Path, settings: StoreSettings) -> SqliteWriter:
+        monkeypatch.setattr("collector_processor.store.sqlite.SqliteWriter", FailingOnce)
+        return open_writer(directory, settings)
+
+    with opened(tmp_path, open_store=open_failing) as room:
+        room.metrics(counter_request("orders", (-60, 100)))
+        assert isinstance(room.writer, FailingOnce)
+        room.writer.is_broken = True
+        second, spans = counter_request("orders", (0, 160)), span_request(1)
+        with pytest.raises(StoreError):
+            room.metrics(second)
+        room.pipeline.reload(NOW)
+        room.metrics(second)
+        room.writer.is_broken = True
+        with pytest.raises(StoreError):
+            room.spans(spans)
+        room.pipeline.reload(NOW)
+        room.spans(spans)
+        room.pipeline.tick(NOW)
+        room.pipeline.tick(NOW + 200 * SECOND)
+        assert room.points("orders/rate") == [(0, 1.0)]
+        assert room.points("traces.span.calls/rate/server/GET /") == [(60, 1 / 60)]
+
+
+def test_a_point_is_judged_by_the_model_that_had_not_seen_it(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        room.metrics(gauge_request("cpu", (-60, 10)))
+        room.teach("cpu/value", level=10)
+        room.metrics(gauge_request("cpu", (0, 10.2)))
+        room.metrics(gauge_request("cpu", (60, 50)))
+        verdicts = room.judged("cpu/value")
+        assert math.isnan(verdicts.yhat[0])
+        assert verdicts.yhat[1:].tolist() == [10, 10]
+        assert verdicts.anomaly.tolist() == [0, 0, 1]
+        assert verdicts.upper[2] < 50
+        assert verdicts.score[2] > 1
+
+
+def test_an_anomaly_opens_an_episode_in_the_same_commit(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        room.metrics(gauge_request("cpu", (-60, 10)))
+        room.teach("cpu/value", level=10)
+        room.metrics(gauge_request("cpu", (0, 50)))
+        (episode,) = room.writer.open_episodes()
+        assert (episode.direction, episode.start_unix_nano, episode.actual) == (1, NOW, 50)
+
+
+def test_calibration_and_open_episodes_survive_a_restart(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        room.metrics(gauge_request("cpu", (-60, 10)))
+        room.teach("cpu/value", level=10)
+        room.metrics(gauge_request("cpu", (0, 50)))
+        room.pipeline.tick(NOW, is_last=True)
+        before = room.pipeline.saved_bands.copy()
+    with opened(tmp_path) as room:
+        room.pipeline.tick(NOW, is_last=True)
+        assert room.pipeline.open_episodes() == 1
+        assert room.pipeline.saved_bands.tobytes() == before.tobytes()
+
+
+def test_a_metrics_request_leaves_as_it_came_followed_by_its_bands(tmp_path: Path) -> None:
+    with opened(tmp_path, FORWARDING) as room:
+        room.metrics(gauge_request("cpu", (-60, 10), host="h1"))
+        room.teach("cpu/value/h1", level=10)
+        request = gauge_request("cpu", (0, 50), host="h1")
+        room.metrics(request)
+        unjudged, judged = (stored.item.payload for stored in room.writer.outbox(after=0, limit=9))
+        assert unjudged == gauge_request("cpu", (-60, 10), host="h1").SerializeToString()
+        assert judged.startswith(request.SerializeToString())
+        added = ExportMetricsServiceRequest.FromString(judged).resource_metrics[1]
+        assert added.resource == request.resource_metrics[0].resource
+        names = {m.name: m.gauge.data_points[0] for m in added.scope_metrics[0].metrics}
+        assert names["foreband.yhat"].as_double == 10
+        assert names["foreband.anomaly"].as_int == 1
+        attributes = {kv.key: kv.value.string_value for kv in names["foreband.score"].attributes}
+        assert attributes == {"host": "h1", "foreband.metric": "cpu", "foreband.statistic": "value"}
+
+
+def test_spans_leave_with_a_verdict_once_their_operation_has_a_forecast(tmp_path: Path) -> None:
+    with opened(tmp_path, FORWARDING) as room:
+        room.spans(span_request(-100))
+        for statistic in ("p50", "p95", "p99"):
+            room.teach(f"traces.span.duration/{statistic}/server/GET /", level=0.1, spread=0.02, version=7)
+        slow, usual = span_request(1, seconds=2.0), span_request(2, seconds=0.1)
+        room.spans(slow, usual)
+        waiting = [stored.item for stored in room.writer.outbox(after=0, limit=9)]
+        before, *after = (item.payload for item in waiting if item.signal == Signal.TRACES)
+        assert before == span_request(-100).SerializeToString()
+        verdicts = [attributes_of(payload) for payload in after]
+        assert [v["foreband.anomaly"].bool_value for v in verdicts] == [True, False]
+        assert verdicts[0]["foreband.score"].double_value > 1 > verdicts[1]["foreband.score"].double_value
+        assert 0.1 < verdicts[0]["foreband.expected.upper"].double_value < 0.3
+        assert verdicts[0]["foreband.model.version"].string_value == "7"
+
+
+def attributes_of(payload: bytes) -> dict[str, Any]:
+    (span,) = ExportTraceServiceRequest.FromString(payload).resource_spans[0].scope_spans[0].spans
+    return {kv.key: kv.value for kv in span.attributes}
+
+
+def test_the_bands_of_closed_windows_leave_as_metrics_of_their_service(tmp_path: Path) -> None:
+    with opened(tmp_path, FORWARDING) as room:
+        room.spans(span_request(1))
+        room.teach("traces.span.calls/rate/server/GET /", level=1 / 60, spread=0.01)
+        room.pipeline.tick(NOW)
+        room.pipeline.tick(NOW + 200 * SECOND)
+        *_, last = room.writer.outbox(after=0, limit=9)
+        (added,) = ExportMetricsServiceRequest.FromString(last.item.payload).resource_metrics
+        assert added.resource.attributes[0].value.string_value == "shop"
+
+
+def test_logs_are_forwarded_as_they_came(tmp_path: Path) -> None:
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+    request = ExportLogsServiceRequest()
+    request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=NOW, severity_number=17)
+    with opened(tmp_path, FORWARDING) as room:
+        room.send(Signal.LOGS, request.SerializeToString())
+        assert [s.item.payload for s in room.writer.outbox(after=0, limit=9)] == [request.SerializeToString()]
+        assert "logs.records/rate/ERROR" in room.names()
+
+
+def test_past_the_series_limit_existing_series_lose_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path, PipelineSettings(series_limit=10)) as room:
+        room.metrics(*(gauge_request("cpu", (-60, 1), host=f"h{i}") for i in range(10)))
+        answers = room.metrics(*(gauge_request("cpu", (0, 1), host=f"h{i}") for i in range(100)))
+        assert sum(a.rejected.get("series_limit", 0) for a in answers) == 90
+        assert all(len(room.read(f"cpu/value/h{i}")) == 2 for i in range(10))
+
+
+def test_our_own_bands_coming_back_are_stored_nowhere_and_make_no_bands(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        (answer,) = room.metrics(gauge_request("foreband.yhat", (0, 1)))
+        assert not answer.rejected
+        assert room.names() == {}
+
+
+def test_reading_the_same_room_twice_gives_the_same_state(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        room.metrics(gauge_request("cpu", (0, 1)))
+        again = Room(room.writer, PipelineSettings())
+        assert [k.identity for k in again.pipeline.keys] == [k.identity for k in room.pipeline.keys]
