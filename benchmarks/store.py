@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,13 +69,13 @@ def parse_arguments() -> argparse.Namespace:
 def commit_latency(directory: Path, series: int) -> list[Figure]:
     """200 commits of one point a series with verdicts, housekeeping between them."""
     load = Load(series)
-    store = open_writer(directory, StoreSettings())
+    store = open_writer(directory, StoreSettings(retention_nano=30 * DAY))
     commits: list[float] = []
     slices: list[float] = []
     for minute in range(200):
         commit = load.tick(minute)
-        commits.append(seconds(lambda commit=commit: store.commit(commit)))
-        slices.append(seconds(lambda minute=minute: store.maintain(START + minute * MINUTE, 0.02)))
+        commits.append(seconds(partial(store.commit, commit)))
+        slices.append(seconds(partial(store.maintain, START + minute * MINUTE, 0.02)))
     resent = load.tick(195).points
     existing = [seconds(lambda: store.existing(resent)) for _ in range(5)]
     compact(store)
@@ -97,7 +98,7 @@ def commit_latency(directory: Path, series: int) -> list[Figure]:
 
 def long_read(directory: Path, series: int, days: int) -> list[Figure]:
     """14 days of one series, read by a second connection, warm."""
-    store = open_writer(directory, StoreSettings())
+    store = open_writer(directory, StoreSettings(retention_nano=30 * DAY))
     load = Load(series)
     for minute in range(days * 1440):
         store.commit(load.tick(minute))
@@ -118,13 +119,13 @@ def long_read(directory: Path, series: int, days: int) -> list[Figure]:
 
 def fleet(directory: Path, series: int, days: float) -> list[Figure]:
     """Bytes a point, and reading 1,000 series for training; one point a minute with verdicts."""
-    store = open_writer(directory, StoreSettings())
+    store = open_writer(directory, StoreSettings(retention_nano=30 * DAY))
     load = Load(series)
     minutes = int(days * 1440)
     work = 0.0
     for minute in range(minutes):
         store.commit(load.tick(minute))
-        work += seconds(lambda minute=minute: store.maintain(START + minute * MINUTE, 0.2))
+        work += seconds(partial(store.maintain, START + minute * MINUTE, 0.2))
     work += seconds(lambda: compact(store))
     used = used_bytes(store)
     wanted = np.arange(min(series, 1000), dtype=np.int32)
@@ -153,6 +154,7 @@ class Load:
         self._total = np.zeros(series)
 
     def tick(self, minute: int) -> Commit:
+        """Return one point of every series."""
         noise = self._random.normal(0, 1, self._ids.size)
         yhat = 50 + 20 * np.sin(minute * (2 * np.pi / 1440) + self._ids)
         self._total += np.rint(np.abs(noise) * 100)

@@ -1,5 +1,6 @@
 """Points at rest, written: one writer per slice of housekeeping, inside its transaction."""
 
+import json
 import sqlite3
 from collections import defaultdict
 
@@ -16,30 +17,30 @@ _End = tuple[int, int, int, float]
 
 
 class ChunkWriter:
-    """Writes chunks at once and what describes them on `finish`."""
+    """Writes chunks at once, and what describes them on `finish`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._ends: defaultdict[int, dict[int, _End | None]] = defaultdict(dict)
         self._growth: defaultdict[int, int] = defaultdict(int)
-        self._shared: dict[tuple[int, bytes], int] = {}
+        self._times: dict[int, Int64] = {}
+        self._times_ids: dict[tuple[int, bytes], int] = {}
+        self._replaced_times: set[int] = set()
 
     def merge(self, part: int, newer: Columns) -> None:
         """Put rows of one series, sorted by time, over what its chunk holds."""
-        older = self._read(part, int(newer[0][0]))
-        self._write(part, [*older, newer], replaced=sum(rows[1].size for rows in older))
+        series = int(newer[0][0])
+        held = self._take(part, series)
+        self._put(part, series, [*held, newer])
 
     def merge_day(self, day: int, series: int, blocks: list[int]) -> None:
         """Move one series' blocks into its day, under what the day holds: that came later."""
-        moved = {block: self._read(block, series) for block in blocks}
-        held = self._read(day, series)
-        pieces = [piece for found in moved.values() for piece in found]
-        self._write(day, [*pieces, *held], replaced=sum(rows[1].size for rows in held))
-        for block, found in moved.items():
-            self._remove(block, series, points=sum(rows[1].size for rows in found))
+        moved = [rows for block in blocks for rows in self._take(block, series)]
+        if moved:
+            self._put(day, series, [*moved, *self._take(day, series)])
 
     def finish(self) -> None:
-        """Bring summaries and parts up to date."""
+        """Bring parts, summaries and shared times up to date."""
         for row_id, changed in self._ends.items():
             self._update_summary(row_id, changed)
         self._connection.executemany(
@@ -47,35 +48,37 @@ class ChunkWriter:
             " ON CONFLICT (id) DO UPDATE SET points = points + excluded.points",
             self._growth.items(),
         )
-
-    def _read(self, part: int, series: int) -> list[Columns]:
-        wanted = np.array([series], np.int32)
-        return list(chunks.read(self._connection, part, wanted, *layout.span(part), judged=True))
-
-    def _write(self, part: int, pieces: list[Columns], *, replaced: int) -> None:
-        held = rows.last_wins(rows.concat(pieces, judged=True))
-        if not held[0].size:
-            return
-        series, time, value = int(held[0][0]), held[1], held[2]
-        row_id, times_id = layout.chunk_id(part, series), self._times_id(part, time)
-        key = row_id + times_id
-        verdicts = encode_verdicts(value, rows.verdicts_of(held))
         self._connection.execute(
-            "INSERT OR REPLACE INTO chunk (id, times, value, verdicts) VALUES (?, ?, ?, ?)",
-            (
-                row_id,
-                times_id,
-                seal(encode_column(value), key),
-                None if verdicts is None else seal(verdicts, key),
-            ),
+            "DELETE FROM times WHERE id IN (SELECT value FROM json_each(?))"
+            " AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.times = times.id)",
+            (json.dumps(sorted(self._replaced_times)),),
         )
-        self._growth[part] += time.size - replaced
-        self._ends[layout.summary_id(part, series)][series] = (series, int(time[0]), int(time[-1]), float(value[-1]))
 
-    def _remove(self, part: int, series: int, *, points: int) -> None:
-        self._connection.execute("DELETE FROM chunk WHERE id = ?", (layout.chunk_id(part, series),))
-        self._growth[part] -= points
+    def _take(self, part: int, series: int) -> list[Columns]:
+        """Remove and return a chunk; a list of one or none."""
+        row_id = layout.chunk_id(part, series)
+        held = chunks.read_one(self._connection, part, series, self._times)
+        if held is None:
+            return []
+        ((times_id,),) = self._connection.execute("DELETE FROM chunk WHERE id = ? RETURNING times", (row_id,))
+        self._replaced_times.add(times_id)
+        self._growth[part] -= held[1].size
         self._ends[layout.summary_id(part, series)][series] = None
+        return [held]
+
+    def _put(self, part: int, series: int, pieces: list[Columns]) -> None:
+        """Write the chunk of a series that has none in this part."""
+        held = rows.last_wins(rows.concat(pieces, judged=True))
+        time, value = held[1], held[2]
+        row_id, times_id = layout.chunk_id(part, series), self._times_id(part, time)
+        verdicts = encode_verdicts(value, rows.verdicts_of(held))
+        key = row_id + times_id
+        self._connection.execute(
+            "INSERT INTO chunk (id, times, value, verdicts) VALUES (?, ?, ?, ?)",
+            (row_id, times_id, seal(encode_column(value), key), None if verdicts is None else seal(verdicts, key)),
+        )
+        self._growth[part] += time.size
+        self._ends[layout.summary_id(part, series)][series] = (series, int(time[0]), int(time[-1]), float(value[-1]))
 
     def _update_summary(self, row_id: int, changed: dict[int, _End | None]) -> None:
         found = self._connection.execute("SELECT body FROM summary WHERE id = ?", (row_id,)).fetchone()
@@ -89,14 +92,14 @@ class ChunkWriter:
     def _times_id(self, part: int, time: Int64) -> int:
         """Return the row of these times in this part, written by this writer if need be."""
         key = part, time.tobytes()
-        if key not in self._shared:
+        if key not in self._times_ids:
             first, last = layout.ids_of(part)
-            (highest,) = self._connection.execute(
+            ((highest,),) = self._connection.execute(
                 "SELECT max(id) FROM times WHERE id BETWEEN ? AND ?", (first, last)
-            ).fetchone()
+            )
             times_id = first if highest is None else highest + 1
             self._connection.execute(
                 "INSERT INTO times (id, body) VALUES (?, ?)", (times_id, seal(encode_column(time), times_id))
             )
-            self._shared[key] = times_id
-        return self._shared[key]
+            self._times_ids[key] = times_id
+        return self._times_ids[key]

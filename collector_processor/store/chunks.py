@@ -18,6 +18,7 @@ ENDS_DTYPE = np.dtype([("series", "<i4"), ("first", "<i8"), ("last", "<i8"), ("l
 Ends = npt.NDArray[np.void]
 """One row of ENDS_DTYPE per chunk, ascending by series."""
 
+_NO_TIMES, _NO_PLACE = -1, -1
 _Row = tuple[int, int, bytes, bytes | None]
 
 
@@ -39,20 +40,31 @@ def read(
             yield rows.take(_columns(row, time, judged=judged), slice(first, stop))
 
 
+def read_one(connection: sqlite3.Connection, part: int, series: int, known: dict[int, Int64]) -> Columns | None:
+    """Return all judged rows of one chunk; `known` are times read before, and grows."""
+    row_id = layout.chunk_id(part, series)
+    row = connection.execute("SELECT id, times, value, verdicts FROM chunk WHERE id = ?", (row_id,)).fetchone()
+    if row is None:
+        return None
+    if row[1] not in known:
+        known |= read_times(connection, {row[1]})
+    return _columns(row, known[row[1]], judged=True)
+
+
 def lookup(connection: sqlite3.Connection, part: int, points: PointBatch) -> tuple[Bool, Float64]:
     """Tell per row whether a part holds a point of that (series, time), and its value."""
-    found, stored = np.zeros(len(points), np.bool_), np.full(len(points), np.nan)
-    order = np.argsort(points.series, kind="stable")
-    wanted, first = np.unique(points.series[order], return_index=True)
-    asked = dict(zip(wanted.tolist(), np.split(order, first[1:]), strict=True))
-    chunks = _fetch(connection, part, wanted, judged=False)
-    times = read_times(connection, {row[1] for row in chunks})
-    for row in chunks:
-        where = asked[layout.series_of(row[0])]
-        hit, at = _match(times[row[1]], points.time_unix_nano[where])
-        if hit.any():
-            found[where[hit]], stored[where[hit]] = True, _value(row)[at[hit]]
-    return found, stored
+    chunks = {layout.series_of(row[0]): row for row in _fetch(connection, part, np.unique(points.series), judged=False)}
+    series = points.series.tolist()
+    times_id = np.array([chunks[one][1] if one in chunks else _NO_TIMES for one in series], np.int64)
+    place = np.full(len(points), _NO_PLACE)
+    for shared, time in read_times(connection, {row[1] for row in chunks.values()}).items():
+        (asked,) = np.nonzero(times_id == shared)
+        at = np.minimum(np.searchsorted(time, points.time_unix_nano[asked]), time.size - 1)
+        place[asked] = np.where(time[at] == points.time_unix_nano[asked], at, _NO_PLACE)
+    stored = np.full(len(points), np.nan)
+    (found,) = np.nonzero(place != _NO_PLACE)
+    stored[found] = [_value(chunks[series[row]])[place[row]] for row in found.tolist()]
+    return place != _NO_PLACE, stored
 
 
 def read_times(connection: sqlite3.Connection, times_ids: set[int]) -> dict[int, Int64]:
@@ -104,9 +116,3 @@ def _columns(row: _Row, time: Int64, *, judged: bool) -> Columns:
 
 def _value(row: _Row) -> Float64:
     return decode_column(unseal(row[2], row[0] + row[1], "chunk"), np.float64)
-
-
-def _match(held: Int64, asked: Int64) -> tuple[Bool, Int64]:
-    """Tell which asked times are held (ascending), and where."""
-    at = np.minimum(np.searchsorted(held, asked), held.size - 1)
-    return held[at] == asked, at

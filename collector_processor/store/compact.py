@@ -12,35 +12,33 @@ from typing import TypeVar
 import numpy as np
 
 from collector_processor.clock import DAY, SystemClock
-from collector_processor.store import chunks, layout, rows
+from collector_processor.store import chunks, head, layout, rows
 from collector_processor.store.chunk_writer import ChunkWriter
 from collector_processor.store.connection import transaction
-from collector_processor.store.head import Head
 from collector_processor.store.rows import Columns
 from collector_processor.telemetry.points import Int64
 
 CLOCK_TRUST = DAY
 """How far the clock may be ahead of the newest point before it is not believed."""
 
-_SLICE_NANO = 40_000_000
+_SLICE_NANO = 30_000_000
 _CHUNKS_DELETED_AT_ONCE = 500
 _MAX_SHARE_DELETED = 0.1
 
 T = TypeVar("T")
 
 
-def compact_head(connection: sqlite3.Connection, head: Head) -> Iterator[None]:
-    """Move all rows of the head into chunks."""
-    head.refresh(connection)
-    last_id = head.last_id
-    held = rows.last_wins(head.columns())
+def compact_head(connection: sqlite3.Connection, max_points: int) -> Iterator[None]:
+    """Move the oldest rows of the head, up to about that many points, into chunks."""
+    last_id, held = head.oldest(connection, max_points)
     yield
     part = _target_parts(connection, held)
-    order = np.argsort(part, kind="stable")
+    order = np.lexsort((held[1], held[0], part))
+    yield
     held, part = rows.take(held, order), part[order]
+    yield
     for target, groups in _groups(part, held):
         yield from _in_slices(connection, groups, partial(_merge_into, target))
-        yield from _drop_unused_times(connection, target)
     with transaction(connection):
         connection.execute("DELETE FROM head WHERE id <= ?", (last_id,))
     yield
@@ -62,7 +60,6 @@ def merge_day(connection: sqlite3.Connection, day: int) -> Iterator[None]:
     yield from _in_slices(connection, series, lambda writer, one: writer.merge_day(day, one, blocks))
     for block in blocks:
         yield from drop_part(connection, block)
-    yield from _drop_unused_times(connection, day)
 
 
 def expired_parts(connection: sqlite3.Connection, *, now: int, newest: int, retention: int) -> list[int]:
@@ -144,14 +141,3 @@ def _series_of_parts(connection: sqlite3.Connection, parts: list[int]) -> list[i
         ids = connection.execute("SELECT id FROM chunk WHERE id BETWEEN ? AND ?", layout.ids_of(part))
         found.update(layout.series_of(row_id) for (row_id,) in ids)
     return sorted(found)
-
-
-def _drop_unused_times(connection: sqlite3.Connection, part: int) -> Iterator[None]:
-    first, last = layout.ids_of(part)
-    with transaction(connection):
-        connection.execute(
-            "DELETE FROM times WHERE id BETWEEN ?1 AND ?2"
-            " AND id NOT IN (SELECT times FROM chunk WHERE id BETWEEN ?1 AND ?2)",
-            (first, last),
-        )
-    yield

@@ -1,11 +1,11 @@
 """The head: points as they came, one row per commit, until they are compacted into chunks.
 
 Other rows of the store are found by key; the head has to be searched. So each connection keeps the head's columns in
-memory and adds only rows it has not seen. Compaction removes whole rows from the front, which is noticed by the
-smallest id and answered by loading the short rest again.
+memory and adds only rows it has not seen; what compaction removed from the front is noticed by the smallest id.
 """
 
 import sqlite3
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from collector_processor.store import rows
 from collector_processor.store.codec import seal, unseal
 from collector_processor.store.rows import Columns
 from collector_processor.store.verdict_codec import is_absent, rounded
-from collector_processor.telemetry.points import Bool, Float64, Int32, PointBatch
+from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 
 _VERDICT_DTYPE = np.dtype(
@@ -39,56 +39,68 @@ def append(connection: sqlite3.Connection, sequence: int, points: PointBatch, ve
     )
 
 
+def oldest(connection: sqlite3.Connection, max_points: int) -> tuple[int, Columns]:
+    """Return the oldest rows that hold at least `max_points`, or all, and the last one's id."""
+    found: list[Columns] = []
+    last_id, points = 0, 0
+    for row in connection.execute("SELECT id, points, verdicts FROM head ORDER BY id"):
+        found.append(_unpack(*row))
+        last_id, points = row[0], points + found[-1][0].size
+        if points >= max_points:
+            break
+    return last_id, rows.concat(found, judged=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """Some rows of the head, one after another; `row_id` is the commit of each point."""
+
+    row_id: Int64
+    columns: Columns
+
+
 class Head:
     """The head as seen by one connection; rows are in order of commit."""
 
     def __init__(self) -> None:
-        self._first_id: int | None = None
         self._last_id = 0
-        self._segments: list[Columns] = []
-        self._first_row_newest = 0
-
-    @property
-    def last_id(self) -> int:
-        """Return the newest row seen."""
-        return self._last_id
+        self._segments: list[_Segment] = []
 
     @property
     def first_row_newest(self) -> int:
-        """Return the newest time of the oldest row."""
-        return self._first_row_newest
+        """Return the newest time of the oldest commit; the head is not empty."""
+        oldest = self._segments[0]
+        return int(oldest.columns[1][oldest.row_id == oldest.row_id[0]].max())
 
     def __len__(self) -> int:
-        return sum(segment[0].size for segment in self._segments)
+        return sum(segment.row_id.size for segment in self._segments)
 
     def refresh(self, connection: sqlite3.Connection) -> None:
         """Catch up with the connection's snapshot."""
         (first_id,) = connection.execute("SELECT min(id) FROM head").fetchone()
-        if first_id != self._first_id:
-            self._first_id, self._last_id, self._segments = first_id, 0, []
+        self._drop_before(self._last_id + 1 if first_id is None else first_id)
         found = connection.execute(
             "SELECT id, points, verdicts FROM head WHERE id > ? ORDER BY id", (self._last_id,)
         ).fetchall()
         if found:
-            if not self._segments:
-                self._first_row_newest = int(_unpack(*found[0])[1].max())
-            self._segments.append(rows.concat([_unpack(*row) for row in found], judged=True))
+            self._segments.append(_segment([(row[0], _unpack(*row)) for row in found]))
             self._last_id = found[-1][0]
             self._merge_small()
 
     def columns(self) -> Columns:
         """Return all rows in order of commit."""
         if len(self._segments) > 1:
-            self._segments = [rows.concat(self._segments, judged=True)]
-        return self._segments[0] if self._segments else rows.empty(judged=True)
+            self._segments = [_merged(self._segments)]
+        return self._segments[0].columns if self._segments else rows.empty(judged=True)
 
     def select(self, wanted: Int32, start: int, end: int) -> Columns:
         """Return the rows of `wanted` (ascending ids) in `[start, end)`, sorted, the last of equal ones."""
         found = []
         for segment in self._segments:
-            hit = (segment[1] >= start) & (segment[1] < end)
-            hit[hit] = _is_in(segment[0][hit], wanted)
-            found.append(rows.take(segment, hit))
+            series, time = segment.columns[:2]
+            hit = (time >= start) & (time < end)
+            hit[hit] = _is_in(series[hit], wanted)
+            found.append(rows.take(segment.columns, hit))
         return rows.last_wins(rows.concat(found, judged=True))
 
     def lookup(self, points: PointBatch) -> tuple[Bool, Float64]:
@@ -101,9 +113,31 @@ class Head:
 
     def _merge_small(self) -> None:
         """Keep segments in sizes that halve, so that a search visits few and adding copies little."""
-        while len(self._segments) > 1 and self._segments[-2][0].size < 2 * self._segments[-1][0].size:
+        while len(self._segments) > 1 and self._segments[-2].row_id.size < 2 * self._segments[-1].row_id.size:
             right, left = self._segments.pop(), self._segments.pop()
-            self._segments.append(rows.concat([left, right], judged=True))
+            self._segments.append(_merged([left, right]))
+
+    def _drop_before(self, first_id: int) -> None:
+        """Forget rows that were compacted."""
+        while self._segments and self._segments[0].row_id[0] < first_id:
+            segment = self._segments.pop(0)
+            start = np.searchsorted(segment.row_id, first_id)
+            if start < segment.row_id.size:
+                kept = _Segment(segment.row_id[start:], rows.take(segment.columns, slice(start, None)))
+                self._segments.insert(0, _merged([kept]))  # a copy: a view would keep the rest in memory
+
+
+def _segment(found: list[tuple[int, Columns]]) -> _Segment:
+    sizes = [columns[0].size for _, columns in found]
+    row_id = np.repeat(np.array([row_id for row_id, _ in found], np.int64), sizes)
+    return _Segment(row_id, rows.concat([columns for _, columns in found], judged=True))
+
+
+def _merged(segments: list[_Segment]) -> _Segment:
+    return _Segment(
+        np.concatenate([segment.row_id for segment in segments]),
+        rows.concat([segment.columns for segment in segments], judged=True),
+    )
 
 
 def _pack(verdicts: VerdictBatch) -> bytes | None:

@@ -89,16 +89,20 @@ class Housekeeping:
             return False
         if newest - self._head.first_row_newest >= layout.BLOCK:
             return True
-        series = np.unique(self._head.columns()[0]).size if self._head_points >= _HEAD_POINTS else 0
-        return self._head_points >= max(_HEAD_POINTS, _HEAD_POINTS_PER_SERIES * series)
+        return self._head_points >= _HEAD_POINTS and self._head_points >= self._points_per_compaction()
+
+    def _points_per_compaction(self) -> int:
+        """Return how many points are worth rewriting the chunks of their series."""
+        return max(_HEAD_POINTS, _HEAD_POINTS_PER_SERIES * np.unique(self._head.columns()[0]).size)
 
     def _is_retention_due(self, now: int) -> bool:
         last = self._last_retention
         return last is None or not 0 <= now - last < _RETENTION_INTERVAL
 
     def _compaction(self) -> Iterator[None]:
-        yield from compact.compact_head(self._connection, self._head)
-        self._head_points = 0
+        yield from compact.compact_head(self._connection, self._points_per_compaction())
+        self._head.refresh(self._connection)
+        self._head_points = len(self._head)
         yield from self._checkpoint()
 
     def _retention(self, now: int, newest: int) -> Iterator[None]:

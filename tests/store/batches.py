@@ -1,5 +1,6 @@
 """Batches to store, and bit-exact comparison of what comes back."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,7 +40,7 @@ def ids(*series: int) -> Int32:
 
 def tick(number: int, series: int = 5, *, start: int = START) -> Commit:
     """One point of each series at minute `number`, with verdicts."""
-    value: Float64 = 50.0 + np.round(np.sin(np.arange(series, dtype=np.float64) + number), 2)
+    value = np.array([50.0 + round(math.sin(one + number), 2) for one in range(series)])
     time = np.full(series, start + number * MINUTE)
     return Commit(points=PointBatch(np.arange(series, dtype=np.int32), time, value), verdicts=verdicts_for(value))
 
