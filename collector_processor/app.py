@@ -85,7 +85,7 @@ class Foreband:
             raise ConfigError(f"forward.endpoint: {endpoint} is this Foreband itself: everything would go in a loop")
         writer = open_writer(config.store.directory, _store_settings(config))
         opened.callback(writer.close)
-        self._instance_id = writer.instance_id
+        self.instance_id = writer.instance_id
         self._pipeline = pipeline = Pipeline(writer, _pipeline_settings(config), self.ledger, self._record_batch)
         pipeline.reload(self._clock.now_unix_nano())
         self._consumer = Consumer(pipeline, self._clock)
@@ -119,7 +119,7 @@ class Foreband:
             PermanentError: it came from this very instance: a loop.
             RetryableError: not now; entered in the ledger as refused.
         """
-        if metadata.get(INSTANCE_KEY) == self._instance_id:
+        if metadata.get(INSTANCE_KEY) == self.instance_id:
             raise PermanentError(
                 "this request was forwarded by this very Foreband: everything would go round in a loop"
             )
@@ -139,7 +139,7 @@ class Foreband:
         forward = self._config.forward
         endpoint = Endpoint(
             url=url,
-            instance_id=self._instance_id,
+            instance_id=self.instance_id,
             headers={name: value.get_secret_value() for name, value in forward.headers.items()},
             gzip=forward.compression == "gzip",
             timeout=forward.timeout.total_seconds(),

@@ -83,14 +83,14 @@ class Section(BaseModel):
 class LogConfig(Section):
     """How Foreband writes its own log, to standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is worth a line")
     format: Literal["auto", "plain", "json"] = Field("auto", description="auto: plain on a terminal, JSON elsewhere")
 
 
 class ReceiverConfig(Section):
     """The OTLP gRPC door. Defaults keep one hostile or broken sender from harming the others."""
 
-    listen: Listen = "127.0.0.1:4317"
+    listen: Listen = Field("127.0.0.1:4317", description="address of the OTLP gRPC receiver")
     max_message: Annotated[Size, Field(ge=64 << 10, le=64 << 20)] = Field(
         16 << 20, description="largest inflated request; a stock Collector batch of 8,192 spans is about 4.6 MB"
     )
@@ -117,7 +117,9 @@ class StoreConfig(Section):
     """Where points, verdicts, models and the outbox live."""
 
     directory: Path = Field(Path("foreband-data"), description="created 0700; one Foreband at a time")
-    retention: Annotated[Duration, Field(ge=timedelta(hours=1), le=timedelta(days=3650))] = timedelta(days=15)
+    retention: Annotated[Duration, Field(ge=timedelta(hours=1), le=timedelta(days=3650))] = Field(
+        timedelta(days=15), description="how long points and verdicts are kept; older data is not taken either"
+    )
 
 
 class ForecastConfig(Section):
@@ -130,8 +132,12 @@ class ForecastConfig(Section):
     window: Annotated[Duration, Field(ge=timedelta(hours=1), le=timedelta(days=3650))] = Field(
         timedelta(days=28), description="history a fit looks at"
     )
-    refit_interval: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=7))] = timedelta(hours=1)
-    fit_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = timedelta(seconds=30)
+    refit_interval: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=7))] = Field(
+        timedelta(hours=1), description="a model is renewed this often, a young series' more often"
+    )
+    fit_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = Field(
+        timedelta(seconds=30), description="a fit that takes longer is killed; its series keeps the older model"
+    )
 
 
 class DetectConfig(Section):
@@ -148,9 +154,11 @@ class ForwardConfig(Section):
     endpoint: str | None = Field(
         None, pattern=r"^https?://[^/\s]+$", description="OTLP gRPC, e.g. http://collector:4317"
     )
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
-    compression: Literal["gzip", "none"] = "gzip"
-    timeout: Annotated[Duration, Field(ge=timedelta(milliseconds=100), le=timedelta(minutes=5))] = timedelta(seconds=5)
+    headers: dict[str, SecretStr] = Field(default_factory=dict, description="sent with every request; shown masked")
+    compression: Literal["gzip", "none"] = Field("gzip", description="of forwarded requests")
+    timeout: Annotated[Duration, Field(ge=timedelta(milliseconds=100), le=timedelta(minutes=5))] = Field(
+        timedelta(seconds=5), description="of one forwarded request"
+    )
     queue: Annotated[Size, Field(ge=1 << 20)] = Field(
         512 << 20, description="bytes of outbox kept; then oldest dropped"
     )
@@ -159,7 +167,7 @@ class ForwardConfig(Section):
 class GrafanaConfig(Section):
     """The HTTP side: Prometheus API, JSON rows, built-in page."""
 
-    listen: Listen = "127.0.0.1:8080"
+    listen: Listen = Field("127.0.0.1:8080", description="address of the page and all HTTP APIs")
 
 
 class SecurityConfig(Section):
