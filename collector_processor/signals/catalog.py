@@ -18,7 +18,7 @@ REFUSED = -1
 MALFORMED = -2
 """Id of a series whose attributes, resource or scope can't be parsed."""
 
-_REFUSED_ROW, _MALFORMED_ROW = 0, 1
+_UNKNOWN_ROW, _REFUSED_ROW, _MALFORMED_ROW = -1, 0, 1
 _ALIAS_OVERHEAD = 200  # bytes of a dict entry and its objects beside the raw bytes
 
 Aliases = dict[tuple[Source, tuple[Statistic, ...]], dict[bytes, int]]
@@ -77,13 +77,16 @@ class Catalog:
 
         A row is `REFUSED` where the series limit is reached and `MALFORMED` where bytes can't be parsed.
         """
-        families = self._families.setdefault(statistics, _Families(len(statistics)))
-        known = self._aliases.get((source, statistics), {})
-        get = known.get
-        rows = np.array([get(raw, -1) for raw in attributes], np.int64)
-        for i in np.flatnonzero(rows < 0).tolist():
-            rows[i] = self._learn(source, attributes[i], statistics, families)
-        return families.take(rows)
+        families = self._families.get(statistics)
+        if families is None:
+            families = self._families[statistics] = _Families(len(statistics))
+        get = self._aliases.get((source, statistics), {}).get
+        rows = [get(raw, _UNKNOWN_ROW) for raw in attributes]
+        if _UNKNOWN_ROW in rows:
+            for i, row in enumerate(rows):
+                if row == _UNKNOWN_ROW:
+                    rows[i] = self._learn(source, attributes[i], statistics, families)
+        return families.take(np.array(rows, np.int64))
 
     def intern(self, keys: Sequence[SeriesKey], *, beyond_limit: bool = False) -> Int32:
         """Return ids `(k,)` of keys that belong together, new ones as needed: all of them, or `REFUSED` for the new."""

@@ -34,8 +34,6 @@ def bucket_quantiles(bounds: Float64, counts: Float64, quantiles: Sequence[float
     total = cumulative[:, -1:]
     lower = np.concatenate([[min(0.0, bounds[0])], bounds])
     upper = np.concatenate([bounds, bounds[-1:]])
-    if bounds[0] <= 0:
-        lower[0] = bounds[0]
     result = np.empty((len(counts), len(quantiles)))
     for column, quantile in enumerate(quantiles):
         rank = quantile * total

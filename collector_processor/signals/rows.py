@@ -20,6 +20,8 @@ OWN_PREFIX = "foreband."
 
 Block = NumberPoints | HistogramPoints
 
+_HISTOGRAMS = {Kind.HISTOGRAM_CUMULATIVE, Kind.HISTOGRAM_DELTA}
+
 
 @dataclass(frozen=True, slots=True)
 class MetricRows:
@@ -68,9 +70,10 @@ def gather(arrivals: Sequence[MetricArrivals]) -> list[MetricRows]:
 def resolve(catalog: Catalog, rows: MetricRows, statistics: tuple[Statistic, ...], wanted: Bool) -> Int32:
     """Return series ids `(n, k)` of the `wanted` rows, `REFUSED` for the others, which make no series."""
     ids = np.full((len(rows), len(statistics)), REFUSED, np.int32)
+    all_wanted = bool(wanted.all())
     for first, block in rows.sources:
         part = slice(first, first + len(block.attributes))
-        if wanted[part].all():
+        if all_wanted or wanted[part].all():
             ids[part] = catalog.resolve(block.source, block.attributes, statistics)
         else:
             chosen = np.flatnonzero(wanted[part])
@@ -110,10 +113,15 @@ def _join(kind: Kind | None, blocks: Sequence[tuple[int, Block]]) -> MetricRows:
         time=_column(blocks, lambda b: b.time_unix_nano),
         value=np.where(is_gap, np.nan, value),
         is_gap=is_gap,
-        sum=_column(blocks, lambda b: np.full(len(b.attributes), np.nan) if isinstance(b, NumberPoints) else b.sum),
+        sum=np.full(value.size, np.nan) if kind not in _HISTOGRAMS else _column(blocks, _sum),
         sources=sources,
         buckets=_join_buckets(sources),
     )
+
+
+def _sum(block: Block) -> Float64:
+    assert isinstance(block, HistogramPoints)
+    return block.sum
 
 
 def _column(blocks: Sequence[tuple[int, Block]], of: Callable[[Block], npt.NDArray[Any]]) -> npt.NDArray[Any]:

@@ -105,10 +105,11 @@ class SpanSignals:
         services = [self._services.of_bytes(r) for r in arrivals.resources]
         service = np.array(services, np.int64)[arrivals.resource] if services else np.empty(0, np.int64)
         kinds = [KIND_NAMES[k] if 0 <= k < len(KIND_NAMES) else KIND_NAMES[0] for k in arrivals.kind.tolist()]
-        operations = list(zip(service.tolist(), kinds, arrivals.name, strict=True))
-        streams = np.array([self._operations.get(o, REFUSED) for o in operations], np.int32)
+        get = self._operations.get
+        found = [get(operation, REFUSED) for operation in zip(service.tolist(), kinds, arrivals.name, strict=True)]
+        streams = np.array(found, np.int32)
         for i in np.flatnonzero((streams < 0) & wanted).tolist():
-            streams[i] = self._learn(*operations[i])
+            streams[i] = self._learn(int(service[i]), kinds[i], arrivals.name[i])
         return streams
 
     def _learn(self, service: int, kind: str, name: str) -> int:

@@ -115,6 +115,8 @@ class Windows:
 
     def close(self, now: int) -> ClosedWindows:
         """Close what is due and return it."""
+        if not self._open:
+            return _no_windows()
         due = self._due(now)
         if not (self._oldest < due).any():
             self._closed = np.maximum(self._closed, self._watermark(now))
@@ -122,7 +124,7 @@ class Windows:
         events = EventBatch.concat(self._open)
         service = self._service[events.stream]
         is_due = events.time_unix_nano < due[service]
-        self._open = [events.take(~is_due)]
+        self._open = [] if is_due.all() else [events.take(~is_due)]
         closed = self._with_silent(_grouped(events.take(is_due), self._settings.length))
         np.maximum.at(self._closed, self._service[closed.stream], closed.end_unix_nano)
         self._closed = np.maximum(self._closed, self._watermark(now))
@@ -151,8 +153,7 @@ class Windows:
         is_idle = now - self._progress >= self._settings.grace
         length = self._settings.length
         by_clock = (now - self._settings.grace) // length * length
-        watermark = self._watermark(now)
-        return np.where(is_idle, np.maximum(watermark, by_clock), watermark)
+        return np.where(is_idle, by_clock, self._watermark(now))
 
     def _with_silent(self, closed: ClosedWindows) -> ClosedWindows:
         """Add a row without events for each known stream of a service that had events in that window."""

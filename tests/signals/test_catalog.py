@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from collector_processor.signals.catalog import MALFORMED, REFUSED, Catalog
 from collector_processor.telemetry.arrival import Source
-from collector_processor.telemetry.series import Kind, SeriesKey, Statistic
+from collector_processor.telemetry.series import Attributes, Kind, SeriesKey, Statistic
 from tests.signals.room import parse_attributes, parse_scope, raw
 
 SOURCE = Source(b'{"service.name": "shop"}', b"scope", "requests", "1", Kind.GAUGE)
@@ -102,6 +102,20 @@ def test_the_alias_table_is_bounded_and_forgetting_an_alias_changes_no_id() -> N
         blanks = b" " * i
         assert ids(c, blanks + b'{"a": 1}', hot) == [0, 1]
         assert sum(map(len, c._aliases.values())) + sum(map(len, c._older_aliases.values())) <= 250
+
+
+def test_an_alias_in_use_is_never_parsed_again() -> None:
+    parsed: list[bytes] = []
+
+    def parse(data: bytes) -> Attributes:
+        parsed.append(data)
+        return parse_attributes(data)
+
+    c = Catalog(parse_attributes, parse_scope, parse, 1000, alias_bytes=20_000)
+    hot = raw({"hot": 1})
+    for i in range(1000):
+        ids(c, b" " * i + b'{"a": 1}', hot)
+    assert parsed.count(hot) == 1
 
 
 def test_new_series_are_handed_out_once_and_survive_a_restart() -> None:

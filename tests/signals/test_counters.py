@@ -66,6 +66,10 @@ def test_a_late_total_is_kept_but_gives_no_rate() -> None:
     assert rates([(0, 10, 5), (0, 30, 25), (0, 20, 15), (0, 40, 35)]) == {30: 1.0, 40: 1.0}
 
 
+def test_a_second_value_for_the_newest_time_replaces_the_total_and_changes_no_rate() -> None:
+    assert rates([(0, 10, 5), (0, 20, 15), (0, 20, 900), (0, 30, 25)]) == {20: 1.0, 30: 1.0}
+
+
 def test_points_of_one_batch_may_come_in_any_order() -> None:
     assert rates([(0, 10, 5), (0, 30, 25), (0, 20, 15)], batches=1) == {20: 1.0, 30: 1.0}
 

@@ -119,6 +119,19 @@ def test_other_bounds_cost_quantiles_once_and_nothing_else() -> None:
     ]
 
 
+@pytest.mark.parametrize("is_one_batch", [False, True])
+def test_other_bounds_of_the_same_number_are_other_bounds(*, is_one_batch: bool) -> None:
+    room = Room()
+    points = [
+        histogram(CUMULATIVE, 0, 10, [5, 0, 0], 2.5, [1.0, 2.0]),
+        histogram(CUMULATIVE, 0, 20, [15, 0, 0], 7.5, [4.0, 8.0]),
+        histogram(CUMULATIVE, 0, 30, [25, 0, 0], 9.5, [4.0, 8.0]),
+    ]
+    for part in [points] if is_one_batch else [[p] for p in points]:
+        room.take_metrics(*part, now=100)
+    assert derived(room)[:3] == [{20: 1.0, 30: 1.0}, {20: 0.5, 30: pytest.approx(0.2)}, {30: 2.0}]
+
+
 def test_bounds_that_keep_changing_leave_nothing_behind() -> None:
     room = Room()
     for i in range(1, 50):
@@ -139,6 +152,16 @@ def test_without_a_sum_there_is_no_mean() -> None:
     room.take_metrics(histogram(CUMULATIVE, 0, 20, [15, 0, 0, 0]), now=100)
     assert room.read(Statistic.SUM) == {}
     assert derived(room) == [{20: 1.0}, {}, {20: 0.5}, {20: pytest.approx(0.95)}, {20: pytest.approx(0.99)}]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_sum_that_was_missing_once_gives_no_mean_of_more_than_one_interval(*, restarts: bool) -> None:
+    room = Room()
+    for time, total in ((10, 1.0), (20, np.nan), (30, 7.0), (40, 9.0)):
+        room.take_metrics(histogram(CUMULATIVE, 0, time, [time / 10, 0, 0, 0], total), now=100)
+        if restarts:
+            room.restart()
+    assert room.read(Statistic.MEAN) == {40: 2.0}
 
 
 def test_a_delta_histogram_needs_no_predecessor() -> None:

@@ -42,6 +42,14 @@ def test_a_silent_severity_has_rate_zero_for_good_while_its_service_logs() -> No
     }
 
 
+def test_a_severity_has_no_zeros_before_its_first_record() -> None:
+    room = Room()
+    room.take_logs(logs([("shop", 9, 10), ("shop", 9, 90), ("shop", 17, 95)]), now=95)
+    room.flush(now=300)
+    assert ("shop", "ERROR", 60) not in rates(room)
+    assert rates(room)["shop", "ERROR", 120] == 1 / 60
+
+
 @pytest.mark.parametrize(
     ("time", "reason"),
     [

@@ -151,6 +151,15 @@ def test_of_two_values_for_one_time_the_last_wins_and_the_conflict_is_counted() 
     assert room.read(Statistic.VALUE) == {10: 3.0}
 
 
+@pytest.mark.parametrize("kind", [Kind.GAUGE, Kind.COUNTER_DELTA])
+def test_a_gap_replaces_a_value_like_any_other_value(kind: Kind) -> None:
+    room = Room()
+    room.take_metrics(numbers(kind, [({}, None, 10, 1.0), ({}, None, 20, 1.0)]), now=100)
+    consumed = room.take_metrics(numbers(kind, [({}, None, 20, None)]), now=100)
+    assert consumed.settlements[0].conflicts == 1
+    assert [t for (_, t), v in room.stored.items() if t == at(20) and math.isnan(v)] == [at(20)]
+
+
 def test_points_and_settlements_know_their_request() -> None:
     room = Room()
     gauge = numbers(Kind.GAUGE, [({}, None, 10, 1.0)])

@@ -1,13 +1,15 @@
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector_processor.signals.spans import CALLS, DURATION, ERRORS
+from collector_processor.signals.spans import CALLS, DURATION, ERRORS, SpanSignals
+from collector_processor.signals.windows import WindowSettings
 from collector_processor.telemetry.series import Statistic
-from tests.signals.room import SECOND, START, Room, SpanRow, at, spans
+from tests.signals.room import SECOND, START, Room, SpanRow, at, parse_attributes, raw, spans
 
 RATE, RATIO, P50, P95, P99 = (
     Statistic.RATE,
@@ -46,6 +48,29 @@ def test_an_operation_is_named_by_service_kind_and_name() -> None:
     ]
     assert {k.resource for k in room.keys} == {(("service.name", "shop"),)}
     assert {k.attributes for k in room.keys} == {(("span.kind", "server"), ("span.name", "get"))}
+
+
+def test_instances_of_a_service_are_one_service() -> None:
+    rows = spans([("a", "get", 1, 0.1, False), ("b", "get", 1, 0.1, False), ("c", "get", 1, 0.1, False)])
+    same = {"service.name": "shop", "deployment.environment.name": "test"}
+    resources = [raw(same | {"host.name": "a"}), raw(same | {"host.name": "b"}), raw(same | {"service.namespace": "x"})]
+    streams = Room().take_spans(replace(rows, resources=resources), now=1).stream.tolist()
+    assert streams == [0, 0, 5]
+
+
+def test_a_service_without_a_name_is_unknown() -> None:
+    room = Room()
+    room.take_spans(replace(spans(window(1)), resources=[raw({"host.name": "a"})]), now=60)
+    assert {key.service for key in room.keys} == {"unknown_service"}
+
+
+def test_the_length_of_a_window_is_a_setting() -> None:
+    signals = SpanSignals(Room().catalog, parse_attributes, windows=WindowSettings(length=10 * SECOND))
+    signals.consume([spans([("shop", "get", 1, 0.1, False), ("shop", "get", 19, 0.1, False)])], at(19))
+    points = signals.flush(at(100))
+    rates = points.take(points.series == 0)
+    assert rates.time_unix_nano.tolist() == [at(10), at(20)]
+    assert rates.value.tolist() == [0.1, 0.1]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +131,21 @@ def test_a_window_closes_by_the_clock_when_its_service_is_silent() -> None:
     assert named(room) == {}
     room.flush(now=75)
     assert {end for *_, end in named(room)} == {60}
+
+
+def test_a_service_that_tells_nothing_new_is_silent_whatever_others_do() -> None:
+    room = Room()
+    room.take_spans(spans(window(2)), now=59)
+    room.take_spans(spans([("shop", "get", 30, 0.1, False), ("other", "get", 73, 0.1, False)]), now=74)
+    assert named(room) == {}
+    room.flush(now=75)
+    assert named(room)["shop", "get", RATE, 60] == 3 / 60
+
+
+def test_a_window_that_held_nothing_is_closed_too() -> None:
+    room = Room()
+    room.take_spans(spans([("shop", "get", 10, 0.1, False), ("shop", "get", 500, 0.1, False)]), now=500)
+    assert room.take_spans(spans([("shop", "get", 100, 0.1, False)]), now=501).settlements[0].rejected == {"late": 1}
 
 
 def test_a_backlog_is_taken_whole_although_the_clock_is_far_ahead() -> None:
