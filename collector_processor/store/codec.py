@@ -30,12 +30,14 @@ def seal(body: bytes, key: int = 0) -> bytes:
     return body + zlib.crc32(body, key & 0xFFFFFFFF).to_bytes(_CRC_BYTES, "little")
 
 
-def unseal(sealed: bytes, key: int = 0, what: str = "a row") -> bytes:
+def unseal(sealed: object, key: int = 0, what: str = "a row") -> bytes:
     """Return the body.
 
     Raises:
         DamagedStoreError: if it is not what was sealed under this key.
     """
+    if not isinstance(sealed, bytes):  # damage can change the type of a column
+        raise DamagedStoreError(f"{what} {key} has no body")
     body = sealed[:-_CRC_BYTES]
     if zlib.crc32(body, key & 0xFFFFFFFF).to_bytes(_CRC_BYTES, "little") != sealed[-_CRC_BYTES:]:
         raise DamagedStoreError(f"{what} {key} fails its checksum")

@@ -1,6 +1,5 @@
 """Opening the database: its settings, schema version and the checks at the door."""
 
-import os
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -47,23 +46,38 @@ def connect_reader(directory: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_writer(directory: Path) -> sqlite3.Connection:
-    """Open the store for writing, made first where there is none; the caller holds the directory's lock.
+def inspect(directory: Path) -> int | None:
+    """Check a store without changing it; return how many commits it knows, None where there is nothing yet.
 
     Raises:
-        StoreError: if it is not a store of this version; nothing was written.
+        StoreError: if it is damaged, or not of this version.
+    """
+    if not has_database(directory):
+        return None
+    with closing(connect_reader(directory)) as connection, translated():
+        if not _has_tables(connection):
+            return None
+        ((sequence, is_clean),) = connection.execute("SELECT sequence, is_clean FROM store")
+        if not is_clean:
+            _check_structure(connection, directory / DATABASE)
+        ((last_id,),) = connection.execute("SELECT coalesce(max(id), 0) FROM head")
+    if last_id > sequence:
+        raise DamagedStoreError(f"it counts {sequence} commits and holds number {last_id}")
+    return int(sequence)
+
+
+def connect_writer(directory: Path) -> sqlite3.Connection:
+    """Open the store for writing, made first where there is none; the caller holds the lock and has inspected it.
+
+    Raises:
+        StoreError: if it cannot be opened.
     """
     path = directory / DATABASE
-    if has_database(directory):
-        with closing(connect_reader(directory)):
-            pass
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # its log files take over these permissions
     with translated():
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             _configure(connection)
             _create_schema(connection)
-            _check_after_crash(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -138,11 +152,10 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
     return bool(count)
 
 
-def _check_after_crash(connection: sqlite3.Connection, path: Path) -> None:
-    """Check the structure of a small database that was not closed; a large one shows damage when read."""
-    (is_clean,) = connection.execute("SELECT is_clean FROM store").fetchone()
-    if is_clean or path.stat().st_size > _MAX_BYTES_CHECKED_AT_OPEN:
+def _check_structure(connection: sqlite3.Connection, path: Path) -> None:
+    """Check a small database that was not closed; a large one shows damage when it is read."""
+    if path.stat().st_size > _MAX_BYTES_CHECKED_AT_OPEN:
         return
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise DamagedStoreError(verdict)
+        raise DamagedStoreError("its structure is broken")

@@ -37,6 +37,8 @@ def translated() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _as_store_error(error) from error
+    except UnicodeDecodeError as error:
+        raise DamagedStoreError("text in it is not text") from error
 
 
 def _as_store_error(error: sqlite3.Error) -> StoreError:

@@ -35,6 +35,11 @@ def has_database(directory: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
 
 
+def create_database(directory: Path) -> None:
+    """Make an empty database file that only this user may read; its log files take over the permissions."""
+    FileIO(os.open(directory / DATABASE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)).close()
+
+
 def free_bytes(directory: Path) -> int:
     """Return the disk space this user can still fill."""
     disk = os.statvfs(directory)

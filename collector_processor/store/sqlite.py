@@ -25,9 +25,9 @@ from pathlib import Path
 from collector_processor.errors import StoreError
 from collector_processor.store import head, layout, outbox, records
 from collector_processor.store.base import Commit
-from collector_processor.store.connection import connect_reader, connect_writer, transaction
+from collector_processor.store.connection import connect_reader, connect_writer, inspect, transaction
 from collector_processor.store.faults import DamagedStoreError, translated
-from collector_processor.store.files import AcknowledgedMark, DirectoryLock, free_bytes, has_database, prepare
+from collector_processor.store.files import AcknowledgedMark, DirectoryLock, create_database, free_bytes, prepare
 from collector_processor.store.housekeeping import Housekeeping
 from collector_processor.store.reader import SqliteReader
 from collector_processor.store.settings import StoreSettings
@@ -57,8 +57,10 @@ def open_writer(directory: Path, settings: StoreSettings) -> "SqliteWriter":
         opened.callback(lock.release)
         mark = AcknowledgedMark(directory)
         opened.callback(mark.close)
-        if mark.read() and not has_database(directory) and not settings.accept_loss:
-            raise _lost(mark.read())
+        known = inspect(directory)
+        if mark.read() > (known or 0) and not settings.accept_loss:
+            raise _lost(mark.read() - (known or 0))
+        create_database(directory)
         writer = SqliteWriter(directory, settings, lock, mark)
         opened.pop_all()
     return writer
@@ -117,16 +119,10 @@ class SqliteWriter(SqliteReader):
             self._lock.release()
 
     def _resume(self) -> tuple[int, int]:
-        """Return number of commits and newest time, after making sure that none is lost."""
+        """Return the number of the last commit and the newest time; from here on a crash shows."""
         with translated():
-            ((sequence, newest),) = self._connection.execute("SELECT sequence, newest FROM store")
-            ((last_id,),) = self._connection.execute("SELECT coalesce(max(id), 0) FROM head")
-        if last_id > sequence:
-            raise DamagedStoreError(f"it counts {sequence} commits and holds number {last_id}")
-        acknowledged = self._mark.read()
-        if acknowledged > sequence and not self._settings.accept_loss:
-            raise _lost(acknowledged - sequence)
-        sequence = max(sequence, acknowledged)  # numbers of lost commits are not used again: readers may hold them
+            ((known, newest),) = self._connection.execute("SELECT sequence, newest FROM store")
+        sequence = max(known, self._mark.read())  # numbers of lost commits are not used again: readers may hold them
         with transaction(self._connection):
             self._connection.execute("UPDATE store SET sequence = ?, is_clean = 0", (sequence,))
         self._mark.write(sequence)
