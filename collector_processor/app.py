@@ -97,7 +97,7 @@ class Foreband:
         forwarder = self._start_forwarding(endpoint, opened) if endpoint else None
         trainer = self._start_training(pipeline, opened)
         self._telemetry = SelfTelemetry(
-            watched(self.ledger, pipeline, trainer, forwarder, self._open_reader, self._clock),
+            watched(self.ledger, pipeline, trainer, forwarder, self._open_reader),
             version=VERSION,
             instance_id=writer.instance_id,
             environ=self._environ,

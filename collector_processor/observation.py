@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from collector_processor.clock import Clock
 from collector_processor.ledger import Ledger
 from collector_processor.otlp.forward import Forwarder
 from collector_processor.pipeline import Pipeline
@@ -29,14 +28,13 @@ def watched(
     trainer: Trainer,
     forwarder: Forwarder | None,
     open_reader: Callable[[], SqliteReader],
-    clock: Clock,
 ) -> Watched:
     """Bind the running parts to what is watched."""
     return Watched(
         ledger=ledger,
         series_states=lambda: _series_states(pipeline),
-        fit_backlog_age=lambda: [(trainer.backlog_age_seconds(clock.now_unix_nano()), {})],
-        fits=lambda: [(count, {"outcome": outcome}) for outcome, count in trainer.counts().items()],
+        fit_backlog_age=lambda: [(trainer.status.backlog_seconds, {})],
+        fits=lambda: [(count, {"outcome": outcome}) for outcome, count in trainer.status.outcomes.items()],
         forwarded=lambda: _forwarded(forwarder) if forwarder else [],
         forward_waiting=lambda: _waiting(open_reader) if forwarder else [],
         anomalies=lambda: [(pipeline.open_episodes(), {})],

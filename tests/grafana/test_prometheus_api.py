@@ -1,0 +1,222 @@
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.grafana.scene import CALLS, CPU, GAPPY, KEYS, MODELLED, NOW, SILENT, TOTAL, TWIN, WARMING
+from tests.grafana.strict import body_of, error_of
+
+S = NOW // 10**9
+HOUR = 3600
+ROUTES = [
+    ("query", {"query": "foreband_anomaly"}),
+    ("query_range", {"query": "foreband_yhat", "start": str(S - HOUR), "end": str(S + HOUR), "step": "60"}),
+    ("labels", {"match[]": "foreband_yhat"}),
+    ("label/__name__/values", {}),
+    ("label/service_name/values", {"start": str(S - HOUR), "end": str(S)}),
+    ("series", {"match[]": "foreband_state"}),
+    ("metadata", {"limit": "5"}),
+    ("rules", {}),
+    ("alerts", {}),
+    ("query_exemplars", {"query": "test", "start": str(S * 1000), "end": str(S * 1000)}),
+    ("status/buildinfo", {}),
+]
+
+
+def ask(client: FlaskClient, query: str, **params: str) -> Any:
+    response = client.get("/prom/api/v1/query", query_string={"query": query, **params})
+    return body_of(response)["data"]
+
+
+def over(client: FlaskClient, query: str, start: int, end: int, step: str = "60") -> Any:
+    params = {"query": query, "start": str(start), "end": str(end), "step": step}
+    return body_of(client.get("/prom/api/v1/query_range", query_string=params))["data"]["result"]
+
+
+def test_save_and_test_gets_two(client: FlaskClient) -> None:
+    response = client.post("/prom/api/v1/query", data={"query": "1+1", "time": "4"})
+    assert body_of(response) == {"status": "success", "data": {"resultType": "scalar", "result": [4, "2"]}}
+
+
+@pytest.mark.parametrize(("route", "params"), ROUTES)
+def test_every_route_takes_get_form_and_query_string_alike(
+    client: FlaskClient, route: str, params: dict[str, str]
+) -> None:
+    path = f"/prom/api/v1/{route}"
+    by_get = body_of(client.get(path, query_string=params))
+    assert by_get["status"] == "success"
+    assert body_of(client.post(path, data=params)) == by_get
+    assert body_of(client.post(path, query_string=params)) == by_get
+
+
+def test_parameters_may_be_split_between_form_and_query_string(client: FlaskClient) -> None:
+    response = client.post("/prom/api/v1/query?query=2*3", data={"time": "4"})
+    assert body_of(response)["data"]["result"] == [4, "6"]
+
+
+def test_buildinfo_has_no_features_and_so_is_no_mimir(client: FlaskClient) -> None:
+    data = body_of(client.get("/prom/api/v1/status/buildinfo"))["data"]
+    assert "features" not in data
+    assert data["version"]
+
+
+def test_every_live_series_has_an_anomaly_sample_and_a_silent_one_has_none(client: FlaskClient) -> None:
+    found = {sample["metric"]["series"]: sample["value"] for sample in ask(client, "foreband_anomaly")["result"]}
+    live = {key.stable_id for key in [*MODELLED, WARMING, TWIN]}
+    assert set(found) == live
+    assert SILENT.stable_id not in found
+    assert TOTAL.stable_id not in found
+    assert found[CALLS.stable_id] == [S, "-1"]
+    assert found[CPU.stable_id] == [S, "0"]
+
+
+def test_an_alert_rule_can_filter(client: FlaskClient) -> None:
+    outside = ask(client, "foreband_anomaly != 0")["result"]
+    assert [sample["metric"]["series"] for sample in outside] == [CALLS.stable_id]
+    assert outside[0]["metric"]["__name__"] == "foreband_anomaly"
+    absolute = ask(client, "abs(foreband_anomaly) > 0")["result"]
+    assert [sample["value"][1] for sample in absolute] == ["1"]
+    assert "__name__" not in absolute[0]["metric"]
+    assert len(ask(client, "foreband_anomaly != bool 0")["result"]) == len(MODELLED) + 2
+
+
+def test_samples_are_text_and_times_are_exactly_the_steps_asked_for(client: FlaskClient) -> None:
+    (series,) = over(client, f'foreband_actual{{series="{CALLS.stable_id}"}}', S - 607, S - 7, "60.5")
+    assert [time for time, _ in series["values"]] == [S - 607 + 60.5 * i for i in range(10)]
+    assert all(isinstance(text, str) and math.isfinite(float(text)) for _, text in series["values"])
+
+
+def test_the_future_is_answered_with_forecast_and_band_but_no_value(client: FlaskClient) -> None:
+    only = f'{{series="{CALLS.stable_id}"}}'
+    ahead = {"start": S + 60, "end": S + HOUR}
+    assert over(client, f"foreband_actual{only}", **ahead) == []
+    assert over(client, f"foreband_anomaly{only}", **ahead) == []
+    (yhat,) = over(client, f"foreband_yhat{only}", **ahead)
+    (lower,) = over(client, f'foreband_lower{{series="{CALLS.stable_id}",band="alert"}}', **ahead)
+    (upper,) = over(client, f'foreband_upper{{series="{CALLS.stable_id}",band="alert"}}', **ahead)
+    assert len(yhat["values"]) == 60
+    for (_, low), (_, middle), (_, high) in zip(lower["values"], yhat["values"], upper["values"], strict=True):
+        assert float(low) < float(middle) < float(high)
+
+
+def test_the_forecast_goes_on_where_the_stored_one_ends(client: FlaskClient) -> None:
+    (series,) = over(client, f'foreband_yhat{{series="{CPU.stable_id}"}}', S - 600, S + 600, "60")
+    values = [float(text) for _, text in series["values"]]
+    assert len(values) == 21
+    assert max(abs(b - a) for a, b in pairwise(values)) < 0.01
+
+
+@pytest.mark.parametrize("band", ["calibrated", "prophet"])
+def test_wider_intervals_contain_narrower_ones(client: FlaskClient, band: str) -> None:
+    edges = []
+    for width in ("0.8", "0.95", "0.99"):
+        labels = f'{{series="{CPU.stable_id}",band="{band}",interval_width="{width}"}}'
+        low, high = (ask(client, f"foreband_{edge}{labels}")["result"][0]["value"][1] for edge in ("lower", "upper"))
+        edges.append((float(low), float(high)))
+    assert edges[2][0] < edges[1][0] < edges[0][0] < edges[0][1] < edges[1][1] < edges[2][1]
+
+
+def test_a_gap_has_no_samples(client: FlaskClient) -> None:
+    assert over(client, f'foreband_actual{{series="{GAPPY.stable_id}"}}', S - 12 * HOUR, S - 10 * HOUR) == []
+
+
+def test_stored_series_are_found_by_their_prometheus_name(client: FlaskClient) -> None:
+    (total,) = ask(client, 'system_network_io_total{device="eth0"}')["result"]
+    assert total["metric"] == {
+        "__name__": "system_network_io_total",
+        "device": "eth0",
+        "host_name": "node-7",
+        "service_name": "host",
+    }
+
+
+def test_two_series_that_look_alike_keep_different_labels(client: FlaskClient) -> None:
+    twins = [sample["metric"] for sample in ask(client, "system_cpu_utilization")["result"]]
+    assert sorted("series" in labels for labels in twins) == [False, True]
+    assert TWIN.stable_id in {labels.get("series") for labels in twins}
+
+
+def test_match_may_repeat(client: FlaskClient) -> None:
+    path = "/prom/api/v1/series?match[]=foreband_yhat&match[]=foreband_yhat&match[]=foreband_score"
+    rows = body_of(client.get(path))["data"]
+    modelled = len(KEYS) - 1
+    assert sorted(row["__name__"] for row in rows) == ["foreband_score"] * modelled + ["foreband_yhat"] * modelled
+
+
+def test_the_metrics_browser_may_ask_case_insensitively(client: FlaskClient) -> None:
+    path = "/prom/api/v1/label/__name__/values"
+    query = {"match[]": '{__name__=~"(?i).*CPU.*"}'}
+    assert body_of(client.get(path, query_string=query))["data"] == ["system_cpu_utilization"]
+
+
+def test_escaped_label_names_in_paths_are_understood(client: FlaskClient) -> None:
+    escaped = body_of(client.get("/prom/api/v1/label/U__service_2e_name/values"))["data"]
+    assert escaped == ["checkout", "host", "mailer"]
+    assert escaped == body_of(client.get("/prom/api/v1/label/service_name/values"))["data"]
+
+
+def test_quoted_dotted_label_names_are_understood(client: FlaskClient) -> None:
+    found = ask(client, 'foreband_state{"service.name"="mailer"}')["result"]
+    assert [sample["metric"]["series"] for sample in found] == [WARMING.stable_id]
+
+
+def test_a_limit_is_kept_and_said(client: FlaskClient) -> None:
+    body = body_of(client.get("/prom/api/v1/label/__name__/values?limit=2"))
+    assert len(body["data"]) == 2
+    assert body["warnings"] == ["results truncated to 2"]
+
+
+def test_people_are_told_which_series_are_not_active_and_why(client: FlaskClient) -> None:
+    infos = body_of(client.get("/prom/api/v1/query?query=foreband_yhat"))["infos"]
+    assert any("warming" in info and "24 h" in info for info in infos)
+    assert any("degraded" in info for info in infos)
+    active = f'foreband_yhat{{series="{CPU.stable_id}"}}'
+    assert "infos" not in body_of(client.get("/prom/api/v1/query", query_string={"query": active}))
+
+
+def test_label_values_with_quotes_backslashes_and_newlines_match_exactly(client: FlaskClient) -> None:
+    (sample,) = ask(client, r'foreband_anomaly{device="sd\"a\\b\n"}')["result"]
+    assert sample["metric"]["device"] == 'sd"a\\b\n'
+    assert ask(client, r"""foreband_anomaly{device="' OR 1=1--"}""")["result"] == []
+
+
+def test_every_label_set_of_an_answer_is_unique(client: FlaskClient) -> None:
+    rows = over(client, '{__name__=~"foreband_.*"}', S - 600, S)
+    sets = [tuple(sorted(row["metric"].items())) for row in rows]
+    assert len(set(sets)) == len(sets)
+    for row in rows:
+        times = [time for time, _ in row["values"]]
+        assert times == sorted(set(times))
+
+
+@pytest.mark.parametrize(
+    ("query", "part"),
+    [
+        ("sum(foreband_anomaly)", "sum()"),
+        ("sum by (job) (x)", "sum()"),
+        ("rate(x[5m])", "rate()"),
+        ("x[5m]", "[...]"),
+        ("x offset 5m", "'offset'"),
+        ("x and y", "'and'"),
+        ("x + y", "between two vectors"),
+        ("x @ 4", "@"),
+        ('"text"', "string"),
+        ("-{__name__=~'foreband_(yhat|score)'}", "same label set"),
+    ],
+)
+def test_what_is_not_supported_is_named(client: FlaskClient, query: str, part: str) -> None:
+    response = client.get("/prom/api/v1/query", query_string={"query": query})
+    assert part in error_of(response, 422)
+
+
+@pytest.mark.parametrize("query", ["", "1+", "{", "{}", 'x{a=~".*"', "x{a}", "(1", "1 == 1", "x{a='b'", "§", "abs(1)"])
+def test_what_is_no_query_is_a_bad_request(client: FlaskClient, query: str) -> None:
+    error_of(client.get("/prom/api/v1/query", query_string={"query": query}), 400)
+
+
+def test_healthy_answers_in_plain_text(client: FlaskClient) -> None:
+    response = client.get("/prom/-/healthy")
+    assert response.status_code == 200
+    assert response.mimetype == "text/plain"
