@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
-from threading import Lock
+from threading import Condition
 from typing import Any
 
 import grpc
@@ -126,15 +126,18 @@ class GrpcReceiver:
     def drain(self, grace_seconds: float) -> None:
         """Refuse new calls as retryable, let those under way finish, then close."""
         self._health.enter_graceful_shutdown()
-        self._exports.gate.close()
-        self._server.stop(grace_seconds).wait()
+        gate = self._exports.gate
+        gate.close()
+        # gRPC cancels calls that come while it stops; so answer them properly until the last one under way is done
+        gate.wait_until_empty(grace_seconds)
+        self._server.stop(min(1.0, grace_seconds)).wait()
 
 
 class Gate:
     """Admit up to so many requests and bytes at once; refuse the rest at once rather than queue them."""
 
     def __init__(self, max_requests: int, max_bytes: int) -> None:
-        self._lock = Lock()
+        self._lock = Condition()
         self._capacity = max_requests
         self._requests = max_requests
         self._bytes = max_bytes
@@ -159,11 +162,18 @@ class Gate:
         with self._lock:
             self._requests += 1
             self._bytes += size
+            self._lock.notify_all()
 
     def close(self) -> None:
         """Admit nobody any more."""
         with self._lock:
             self._is_open = False
+            self._lock.notify_all()
+
+    def wait_until_empty(self, timeout_seconds: float) -> bool:
+        """Wait until everybody has left; return whether that happened in time."""
+        with self._lock:
+            return self._lock.wait_for(lambda: self._requests == self._capacity, timeout_seconds)
 
     @property
     def retry_after_seconds(self) -> float:
@@ -260,7 +270,7 @@ def _options(settings: ReceiverSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # else a second process takes half of the connections without a word
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_concurrent_streams", settings.max_streams_per_connection),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", round(settings.min_ping_interval * 1000)),
+        ("grpc.http2.min_ping_interval_without_data_ms", round(settings.min_ping_interval * 1000)),
         ("grpc.http2.max_ping_strikes", settings.max_ping_strikes),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.max_connection_idle_ms", round(settings.connection_idle * 1000)),

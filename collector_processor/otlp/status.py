@@ -16,7 +16,6 @@ from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untype
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from collector_processor.errors import (
-    ForebandError,
     MalformedRequestError,
     PermanentError,
     RetryableError,
@@ -83,8 +82,6 @@ def status_of(error: Exception) -> StatusAnswer:
             return StatusAnswer(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         case RetryableError():
             return retry_later(str(error), error.retry_after_seconds)
-        case ForebandError():
-            return StatusAnswer(grpc.StatusCode.INTERNAL, str(error))
         case _:
             return StatusAnswer(grpc.StatusCode.INTERNAL, "internal error")
 
