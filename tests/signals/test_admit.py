@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector_processor.clock import DAY, HOUR, MINUTE
@@ -90,6 +90,7 @@ values = st.sampled_from([1.0, 2.0, -0.0, float("nan"), float("inf")])
 some_points = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), values), max_size=20)
 
 
+@settings(deadline=None, max_examples=60)
 @given(some_points, some_points)
 def test_a_batch_gives_what_its_points_one_by_one_would(before: Points, points: Points) -> None:
     store = Store(before)

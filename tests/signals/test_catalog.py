@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector_processor.signals.catalog import MALFORMED, REFUSED, Catalog
@@ -150,6 +150,7 @@ def test_keys_that_belong_together_come_together_or_not_at_all() -> None:
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.dictionaries(st.text(max_size=3), scalars, max_size=3), max_size=8), st.randoms())
 def test_two_attribute_sets_share_a_series_exactly_when_they_are_the_same(
     sets: list[dict[str, Any]], random: Any

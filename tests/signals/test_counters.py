@@ -2,7 +2,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector_processor.telemetry.series import Kind, Statistic
@@ -87,6 +87,7 @@ def writer(start: float | None, begins: float, total: float, growth: float, inte
     return [(start, begins + t, total + growth * t) for t in range(0, 400, interval)]
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.floats(0, 1e6), st.floats(0, 1e6), growths, growths, st.integers(5, 10), intervals, st.integers(10, 100))
 def test_a_writer_that_joins_later_makes_no_spike_whatever_its_total(
     total: float, other: float, growth: float, other_growth: float, interval: int, other_interval: int, joins: int
@@ -97,6 +98,7 @@ def test_a_writer_that_joins_later_makes_no_spike_whatever_its_total(
     assert all(0 <= rate <= allowed for rate in rates(sorted([*one, *two], key=lambda t: t[1]), batches=1).values())
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.sampled_from([0, None]), st.floats(1e4, 1e6), growths, growths, intervals, intervals)
 def test_writers_with_the_same_start_make_no_spike_either(
     start: float | None, apart: float, growth: float, other_growth: float, interval: int, other_interval: int
@@ -120,6 +122,7 @@ steps = st.lists(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(steps)
 def test_rates_are_those_of_the_rules_taken_one_by_one(
     script: list[tuple[int, int, float, str, bool, bool]],

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector_processor.signals.histogram import BucketBlock, bucket_quantiles, is_consistent
@@ -33,6 +33,7 @@ def prometheus_quantile(q: float, bounds: list[float], counts: list[float]) -> f
 bound_lists = st.lists(st.integers(-50, 50), max_size=6, unique=True).map(sorted)
 
 
+@settings(deadline=None, max_examples=60)
 @given(bound_lists, st.data())
 def test_quantiles_are_those_of_prometheus(bounds: list[int], data: st.DataObject) -> None:
     rows = data.draw(
@@ -193,6 +194,7 @@ def test_a_restart_costs_one_interval_of_quantiles_and_no_rate_or_mean() -> None
     assert {time for _, time in missing} == {at(40)}
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(0, 2), st.lists(st.integers(0, 9), min_size=3, max_size=3), st.booleans()), max_size=25

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector_processor.telemetry.arrival import MetricArrivals
@@ -221,6 +221,7 @@ any_row = st.tuples(
 requests = st.lists(st.tuples(kinds, st.lists(any_row, max_size=6)), max_size=6)
 
 
+@settings(deadline=None, max_examples=60)
 @given(requests, st.integers(1, 20))
 def test_every_item_gets_exactly_one_outcome(batch: list[tuple[Kind, list[Row]]], limit: int) -> None:
     room = Room(series_limit=limit)
@@ -238,6 +239,7 @@ well_behaved = st.lists(
 kinds_restored = (Kind.COUNTER_CUMULATIVE, Kind.UPDOWN_CUMULATIVE, Kind.COUNTER_DELTA, Kind.GAUGE)
 
 
+@settings(deadline=None, max_examples=60)
 @given(well_behaved, st.integers(0, 30))
 def test_a_restart_in_the_middle_changes_no_point(script: list[tuple[int, int, int, bool]], restart: int) -> None:
     rooms = [Room(), Room()]

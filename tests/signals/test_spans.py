@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector_processor.signals.spans import CALLS, DURATION, ERRORS, SpanSignals
@@ -305,6 +305,7 @@ bursts = st.lists(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(bursts, st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(0, 8))
 def test_windows_are_those_of_a_naive_grouping_however_batched_and_restarted(
     script: list[tuple[str, str, int, int]], seed: int, batches: int, restart: int
