@@ -5,7 +5,11 @@ After each scored point with residual r = x - yhat and tail probability a = (1 -
     upper += eta (1[r > upper] - a)        lower -= eta (1[r < lower] - a)
 
 so whatever the distribution, the long-run share of points outside tends to a on each side (Angelopoulos, Candes and
-Tibshirani, "Conformal PID control for time series prediction", 2023, the P part). It is far too jumpy to alert on.
+Tibshirani, "Conformal PID control for time series prediction", 2023, the P part). eta is 5 % of the 95 % quantile of
+|residual|, or 10 % of the offset it moves where that is more: heavy tails, whose 99 % offset is many times the usual
+residual, are otherwise reached only after thousands of points. It is far too jumpy to alert on.
+
+The offsets need not lie on both sides of 0: a forecast that is always too low has a band above itself.
 """
 
 import numpy as np
@@ -16,6 +20,7 @@ from collector_processor.telemetry.points import Bool, Float64, Int32
 
 STEP_SHARE = 0.05
 STEP_QUANTILE = 0.95
+OFFSET_SHARE = 0.1
 OPEN_EPISODE_SHARE = 0.1
 """A long anomaly must not become the new normal: while an episode is open the step is this share of itself."""
 
@@ -60,8 +65,10 @@ class QuantileTracker:
         self.records["inside"][series] += (known & ~above & ~below).T.astype(np.uint32)
         self.records["scored"][series] += known.astype(np.uint32)
         step = np.where(rows["step"] > 0.0, rows["step"], STEP_SHARE * reach)
-        step *= np.where(is_episode_open, OPEN_EPISODE_SHARE, 1.0)
-        lower, upper = _ordered(lower - step * (below - _TAIL), upper + step * (above - _TAIL))
+        cap = np.where(is_episode_open, OPEN_EPISODE_SHARE, 1.0)
+        down = np.maximum(step, OFFSET_SHARE * np.abs(lower)) * cap
+        up = np.maximum(step, OFFSET_SHARE * np.abs(upper)) * cap
+        lower, upper = _ordered(lower - down * (below - _TAIL), upper + up * (above - _TAIL))
         self.records["offset_lower"][series], self.records["offset_upper"][series] = lower.T, upper.T
 
     def adopt(self, series: int, forecast: int, seed: record.Records) -> None:

@@ -127,9 +127,9 @@ class BlockMaxima:
     def learn(self, series: Int32, time_unix_nano: Int64, distance: Float64) -> None:
         """Take distances `(n, F)` from the forecasts, NaN where a forecast is absent.
 
-        Points not newer than the newest one learned are ignored.
+        Points not newer than the newest one learned, or without any forecast, are ignored.
         """
-        fresh = time_unix_nano > self.newest(series)
+        fresh = (time_unix_nano > self.newest(series)) & ~np.isnan(distance.T).all(axis=0)
         if not fresh.all():
             series, time_unix_nano, distance = series[fresh], time_unix_nano[fresh], distance[fresh]
         newest = self.newest(series)
