@@ -4,14 +4,17 @@ import sqlite3
 from collections.abc import Sequence
 
 from collector_processor.store.base import OutboxItem, StoredOutboxItem
-from collector_processor.store.codec import seal, unseal
+from collector_processor.store.codec import seal, text_key, unseal
 
 
 def put(connection: sqlite3.Connection, items: Sequence[OutboxItem]) -> None:
     """Append items."""
     connection.executemany(
         "INSERT INTO outbox (signal, items, size, payload) VALUES (?, ?, ?, ?)",
-        ((item.signal, item.items, len(item.payload), seal(item.payload)) for item in items),
+        (
+            (item.signal, item.items, len(item.payload), seal(item.payload, _key(item.signal, item.items)))
+            for item in items
+        ),
     )
 
 
@@ -37,7 +40,7 @@ def waiting(connection: sqlite3.Connection, after: int, limit: int) -> list[Stor
         "SELECT id, signal, items, payload FROM outbox WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
     ).fetchall()
     return [
-        StoredOutboxItem(item_id, OutboxItem(signal, items, unseal(payload, what="outbox item")))
+        StoredOutboxItem(item_id, OutboxItem(signal, items, unseal(payload, _key(signal, items), "outbox item")))
         for item_id, signal, items, payload in found
     ]
 
@@ -46,3 +49,7 @@ def size(connection: sqlite3.Connection) -> tuple[int, int]:
     """Return the number of waiting items and their payload bytes."""
     count, total = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM outbox").fetchone()
     return int(count), int(total)
+
+
+def _key(signal: str, items: int) -> int:
+    return text_key(signal) + items

@@ -175,7 +175,11 @@ def put_receipts(connection: sqlite3.Connection, receipts: Sequence[RequestRecei
     connection.executemany(
         "INSERT OR REPLACE INTO receipt (digest, received, body) VALUES (?, ?, ?)",
         (
-            (r.digest, r.received_unix_nano, seal(json.dumps([r.stored, r.rejected]).encode(), text_key(r.digest)))
+            (
+                r.digest,
+                r.received_unix_nano,
+                seal(json.dumps([r.stored, r.rejected]).encode(), _key(r.digest, r.received_unix_nano)),
+            )
             for r in receipts
         ),
     )
@@ -189,7 +193,7 @@ def receipts(connection: sqlite3.Connection, since: int) -> list[RequestReceipt]
         "SELECT digest, received, body FROM receipt WHERE received >= ? ORDER BY received", (since,)
     ).fetchall()
     return [
-        RequestReceipt(digest, received, *json.loads(unseal(body, text_key(digest), "receipt")))
+        RequestReceipt(digest, received, *json.loads(unseal(body, _key(digest, received), "receipt")))
         for digest, received, body in found
     ]
 
@@ -200,6 +204,10 @@ def bound_receipts(connection: sqlite3.Connection) -> None:
         "DELETE FROM receipt WHERE received <= (SELECT received FROM receipt ORDER BY received DESC LIMIT 1 OFFSET ?)",
         (MAX_RECEIPTS,),
     )
+
+
+def _key(digest: bytes, received: int) -> int:
+    return text_key(digest) + received
 
 
 def _decode_episode(name: str, body: bytes) -> Episode:
