@@ -1,0 +1,277 @@
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from collector_processor.clock import DAY, HOUR, MINUTE
+from collector_processor.detect.detector import Detector, Judgement, blob_names
+from collector_processor.detect.seed import Seed, seed_from_residuals
+from collector_processor.forecast.bands import alert_band
+from collector_processor.telemetry.band import Reason
+from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.points import Float64, PointBatch
+from collector_processor.telemetry.verdict import VerdictBatch
+
+START = 19_000 * DAY
+NAN = float("nan")
+
+
+def seed(*, days: int = 7, scale: float = 1.0, std: float = 1.0, end: int = START) -> Seed:
+    time = end - DAY * days + np.arange(0, days * DAY, 5 * MINUTE)
+    residual = np.random.default_rng(1).normal(0.0, scale, (time.size, 2)).clip(-3 * scale, 3 * scale)
+    return seed_from_residuals(time, residual, std)
+
+
+def batch(series: list[int], minutes: list[float], values: list[float]) -> PointBatch:
+    time = START + (np.array(minutes) * MINUTE).astype(np.int64)
+    return PointBatch(np.array(series, np.int32), time, np.array(values, np.float64))
+
+
+def judge(detector: Detector, points: PointBatch, forecasts: Float64 | None = None) -> Judgement:
+    f = np.full((len(points), 2), 100.0) if forecasts is None else forecasts
+    return detector.judge(points, f, np.zeros(len(points), np.uint8))
+
+
+def seeded(n: int = 1) -> Detector:
+    detector = Detector()
+    for series in range(n):
+        detector.adopt(series, seed(), winner=0)
+    return detector
+
+
+def assert_same(a: VerdictBatch, b: VerdictBatch) -> None:
+    for field in fields(VerdictBatch):
+        np.testing.assert_array_equal(getattr(a, field.name), getattr(b, field.name))
+
+
+def test_a_fall_from_ten_thousand_to_four_thousand_is_flagged() -> None:
+    detector = Detector()
+    detector.adopt(0, seed(days=14, scale=400.0, std=2500.0), winner=0)
+    judged = judge(detector, batch([0], [5], [4200.0]), np.array([[10250.0, 10100.0]]))
+    assert judged.verdicts.anomaly.tolist() == [-1]
+    (episode,) = judged.episodes
+    assert (episode.direction, episode.actual, episode.yhat) == (-1, 4200.0, 10250.0)
+
+
+def test_a_point_is_judged_before_it_is_learned_from_and_a_repeat_is_quiet() -> None:
+    detector = seeded()
+    assert judge(detector, batch([0], [5], [120.0])).verdicts.anomaly.tolist() == [1]
+    assert judge(detector, batch([0], [10], [120.0])).verdicts.anomaly.tolist() == [0]
+    assert detector.open_episodes == 1  # held until the value is back, not until the band has widened
+
+
+def test_what_is_flagged_lies_outside_the_drawn_band_and_only_that() -> None:
+    detector, rng = seeded(50), np.random.default_rng(2)
+    flagged = 0
+    for k in range(200):
+        points = PointBatch(
+            np.arange(50, dtype=np.int32), np.full(50, START + k * 5 * MINUTE), 100.0 + 1.5 * rng.standard_t(3, 50)
+        )
+        v = judge(detector, points).verdicts
+        outside = (points.value > v.upper) | (points.value < v.lower)
+        np.testing.assert_array_equal(v.anomaly != 0, outside)
+        np.testing.assert_array_equal(np.abs(v.score) > 1.0, outside)
+        flagged += int(outside.sum())
+    assert flagged > 0
+
+
+def test_stationary_noise_raises_hardly_any_alarm() -> None:
+    detector, rng = Detector(), np.random.default_rng(3)
+    weeks, series, starts = 3, 100, 0
+    everyone = np.arange(series, dtype=np.int32)
+    for k in range(weeks * 7 * 24):
+        points = PointBatch(everyone, np.full(series, START + k * HOUR), 100.0 + rng.normal(size=series))
+        starts += sum(e.start_unix_nano == e.last_unix_nano for e in judge(detector, points).episodes)
+    assert 0 < starts / (series * weeks) < 0.35
+
+
+def test_without_calibration_nothing_is_flagged_for_a_day() -> None:
+    detector, rng = Detector(), np.random.default_rng(4)
+    for k in range(24 * 12):
+        value = 100.0 + rng.normal() + (500.0 if k == 200 else 0.0)
+        judged = judge(detector, batch([0], [5.0 * k], [value]))
+        assert judged.verdicts.anomaly.tolist() == [0]
+        assert judged.episodes == []
+    assert judged.verdicts.score[0] != 0.0
+    assert detector.bands()["reason"][0] == Reason.SHORT_HISTORY
+    judge(detector, batch([0], [24 * 60.0], [100.0]))
+    assert detector.bands()["reason"][0] == Reason.NONE
+
+
+def test_the_first_point_of_a_series_is_learned_although_it_cannot_be_judged() -> None:
+    detector = Detector()
+    first = judge(detector, batch([0], [0], [103.0]))
+    assert_same(first.verdicts, VerdictBatch.absent(1))
+    second = judge(detector, batch([0], [5], [103.0])).verdicts
+    assert second.upper[0] >= 103.0
+    assert second.anomaly[0] == 0
+
+
+def test_points_without_a_forecast_pass_through() -> None:
+    detector = seeded()
+    forecasts = np.array([[NAN, NAN], [100.0, 100.0], [NAN, NAN]])
+    judged = judge(detector, batch([5, 0, 0], [5, 5, 10], [1.0, 500.0, 500.0]), forecasts)
+    assert judged.verdicts.anomaly.tolist() == [0, 1, 0]
+    assert np.isnan(judged.verdicts.score).tolist() == [True, False, True]
+
+
+def test_a_batch_in_any_order_gives_what_point_by_point_gives() -> None:
+    rng = np.random.default_rng(5)
+    series = np.repeat(np.arange(4), 30)
+    minutes = np.tile(np.arange(30) * 5.0, 4)
+    points = batch(series.tolist(), minutes.tolist(), (100.0 + rng.standard_t(2, 120) * 2.0).tolist())
+    shuffled = rng.permutation(120)
+    together = judge(seeded(4), points.take(shuffled))
+    one_by_one = seeded(4)
+    rows = [judge(one_by_one, points.take(np.array([i]))) for i in range(120)]
+    for field in fields(VerdictBatch):
+        expected = np.concatenate([getattr(row.verdicts, field.name) for row in rows])
+        np.testing.assert_array_equal(getattr(together.verdicts, field.name), expected[shuffled])
+    final = {e.episode_id: e for row in rows for e in row.episodes}
+    assert final
+    assert {e.episode_id: e for e in together.episodes} == final
+
+
+def test_a_late_point_is_judged_but_changes_nothing() -> None:
+    detector = seeded()
+    judge(detector, batch([0], [60], [100.0]))
+    before = detector.save()
+    late = judge(detector, batch([0, 0], [30, 60], [900.0, 900.0]))
+    assert late.verdicts.anomaly.tolist() == [1, 1]
+    assert late.episodes == []
+    assert detector.save() == before
+
+
+@pytest.mark.parametrize("value", [NAN, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_never_learned_from(value: float) -> None:
+    detector = seeded()
+    before = detector.save()
+    judged = judge(detector, batch([0], [5], [value]))
+    assert np.isnan(judged.verdicts.score[0])
+    assert np.isfinite(judged.verdicts.upper[0])
+    assert detector.save() == before
+
+
+def test_asking_what_is_expected_learns_nothing() -> None:
+    detector = seeded()
+    judge(detector, batch([0], [5], [100.0]))
+    before = detector.save()
+    expected = detector.expected(np.array([0], np.int32), np.array([[100.0, 100.0]]), np.zeros(1, np.uint8))
+    assert np.isfinite(expected.upper[0])
+    assert detector.save() == before
+
+
+def test_the_saved_bands_draw_the_band_that_judges() -> None:
+    detector = seeded()
+    judge(detector, batch([0], [5], [104.0]))
+    state = detector.bands()
+    judged = judge(detector, batch([0], [10], [100.0])).verdicts
+    drawn = alert_band(np.full((1, 2), 100.0), state["tolerance"], state["threshold"])
+    np.testing.assert_allclose([drawn.lower, drawn.upper], [judged.lower, judged.upper], rtol=1e-13)
+
+
+def test_the_threshold_relaxes_with_days_of_calibration() -> None:
+    for days, factor in [(1, 1.5), (2, 1.5), (3, 1.25), (11, 1.05)]:  # one day less a step is complete
+        detector = Detector(threshold=1.2)
+        detector.adopt(0, seed(days=days), winner=0)
+        assert detector.bands()["threshold"][0] == pytest.approx(1.2 * factor)
+
+
+def test_reasons_come_in_order_of_weight() -> None:
+    detector = seeded(4)
+    detector.grow(6)
+    detector.mark(np.array([1, 5], np.int32), Reason.FIT_FAILED)
+    detector.mark(np.array([2], np.int32), Reason.NOT_MODELLED)
+    judge(detector, batch([3], [5], [100.0]), np.array([[100.0, 900.0]]))
+    bands = detector.bands()
+    assert [Reason(r) for r in bands["reason"]] == [
+        Reason.NONE,
+        Reason.FIT_FAILED,
+        Reason.NOT_MODELLED,
+        Reason.FORECASTS_DISAGREE,
+        Reason.NO_HISTORY,
+        Reason.NO_HISTORY,
+    ]
+    assert bands["state"].tolist() == [1, 2, 0, 2, 0, 0]
+    detector.mark(np.array([1], np.int32), Reason.NONE)
+    assert detector.bands()["reason"][1] == Reason.NONE
+
+
+def test_a_restart_continues_exactly_where_it_stopped() -> None:
+    rng = np.random.default_rng(6)
+    live = seeded(3)
+    rows: dict[str, Episode] = {}
+
+    def feed(detector: Detector, k: int, values: Float64) -> Judgement:
+        return judge(detector, batch([0, 1, 2], [5.0 * k] * 3, values.tolist()))
+
+    for k in range(1, 60):
+        values = 100.0 + rng.normal(size=3) + (np.array([30.0, 0.0, 0.0]) if k > 55 else 0.0)
+        rows |= {e.episode_id: e for e in feed(live, k, values).episodes}
+    restarted = Detector()
+    assert restarted.load(live.save(), [e for e in rows.values() if e.is_open]) == []
+    assert restarted.open_episodes == 1
+    assert restarted.bands().tobytes() == live.bands().tobytes()
+    for k in range(60, 90):
+        values = 100.0 + rng.normal(size=3)
+        a, b = feed(live, k, values), feed(restarted, k, values)
+        assert_same(a.verdicts, b.verdicts)
+        assert [e.is_open for e in a.episodes] == [e.is_open for e in b.episodes]
+    assert restarted.open_episodes == live.open_episodes == 0
+
+
+def test_state_of_an_unknown_version_starts_afresh_and_says_so() -> None:
+    live = seeded(2)
+    (name,) = blob_names(2)
+    blob = live.save()[name]
+    for broken in (b"", b"something else", blob[:-5], blob.replace(b'"version": 1', b'"version": 9')):
+        restarted = Detector()
+        (problem,) = restarted.load({name: broken}, [])
+        assert name in problem
+        assert len(restarted) == 0
+
+
+def test_blobs_can_be_saved_one_at_a_time() -> None:
+    detector = Detector()
+    detector.grow(20_000)
+    names = blob_names(20_000)
+    assert len(names) == 3
+    assert list(detector.save(names[1:2])) == names[1:2]
+    restarted = Detector()
+    assert restarted.load(detector.save(), []) == []
+    assert len(restarted) == 20_000
+
+
+def test_growing_keeps_what_is_known() -> None:
+    detector = seeded(2)
+    before = detector.bands()
+    detector.grow(5000)
+    after = detector.bands()
+    assert after[:2].tobytes() == before.tobytes()
+    assert set(after["reason"][2:].tolist()) == {Reason.NO_HISTORY}
+    assert np.isnan(after["tolerance"][2:]).all()
+
+
+def test_a_constant_series_with_exact_forecasts_is_quiet_until_it_changes() -> None:
+    detector = Detector()
+    time = START - 3 * DAY + np.arange(0, 3 * DAY, HOUR)
+    detector.adopt(0, seed_from_residuals(time, np.zeros((time.size, 2)), std=0.0), winner=0)
+    value = 0.1 + 0.2  # one rounding away from the forecast
+    quiet = judge(detector, batch([0], [5], [value]), np.full((1, 2), 0.3))
+    assert quiet.verdicts.anomaly.tolist() == [0]
+    changed = judge(detector, batch([0], [10], [0.3001]), np.full((1, 2), 0.3))
+    assert changed.verdicts.anomaly.tolist() == [1]
+
+
+def test_an_empty_batch_is_judged_to_nothing() -> None:
+    judged = judge(Detector(), PointBatch.empty())
+    assert len(judged.verdicts) == 0
+    assert judged.episodes == []
+
+
+def test_the_arguments_are_left_as_they_were() -> None:
+    detector, points = seeded(), batch([0, 0], [10, 5], [500.0, 100.0])
+    forecasts = np.full((2, 2), 100.0)
+    judge(detector, points, forecasts)
+    assert points.value.tolist() == [500.0, 100.0]
+    assert (forecasts == 100.0).all()
