@@ -14,7 +14,7 @@ from collector_processor.training.task import FitOutcome, FitStatus
 from tests.training import tasks
 from tests.training.tasks import misbehave, request
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 
 @pytest.fixture

@@ -1,0 +1,137 @@
+"""Which series is to be fitted next: a pure decision from times, with `now` as an argument.
+
+Never fitted series come first, then those whose first backtest is pending, then the others by how long they are
+overdue. A series is due again after a quarter of its age, at least a minute and at most the refit interval, so that a
+young one is refitted often. It is left alone while it has no new points, and paused after failures, so that one that
+always fails costs little.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND
+from collector_processor.telemetry.points import Bool, Int32, Int64
+from collector_processor.training.task import FitStatus
+
+_MIN_HISTORY = 2 * MINUTE
+_MIN_INTERVAL = MINUTE
+_AGE_SHARE = 4
+_BACKTEST_HISTORY = 2 * DAY
+_BACKTEST_INTERVAL = DAY
+_MAX_FAILURES = 3
+_PAUSE = HOUR
+
+_ROW = np.dtype(
+    [
+        ("seen", "<i8"),  # when it was first found fit to be fitted; 0: not yet
+        ("tried", "<i8"),  # when the last fit ended, well or not
+        ("fitted_until", "<i8"),  # newest point in the model; 0: no model
+        ("backtested", "<i8"),  # when a backtest was last tried
+        ("paused_until", "<i8"),
+        ("failures", "<i4"),  # in a row
+        ("is_busy", "?"),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """Durations are nanoseconds, `fit_timeout` seconds."""
+
+    workers: int = 1
+    step: int = 15 * MINUTE
+    window: int = 28 * DAY
+    refit_interval: int = HOUR
+    fit_timeout: float = 30.0
+
+
+class SeriesOverview(Protocol):
+    """First and last times `(S,)` in Unix nanoseconds (0: no point) and which series are modelled, by dense id."""
+
+    @property
+    def first_time(self) -> Int64:
+        """Return times of the oldest points kept."""
+        ...
+
+    @property
+    def last_time(self) -> Int64:
+        """Return times of the newest points."""
+        ...
+
+    @property
+    def is_modelled(self) -> Bool:
+        """Return which series get forecasts at all."""
+        ...
+
+
+class Schedule:
+    """What was done to each series and when."""
+
+    def __init__(self, refit_interval: int) -> None:
+        self._refit_interval = refit_interval
+        self._rows = np.zeros(0, _ROW)
+        self.backlog_seconds = 0.0
+        """How long the most overdue series had been due at the last look."""
+
+    def restore(self, series: int, fitted_at: int, fitted_until: int, backtested: int) -> None:
+        """Take what a stored model says: when it was made, its newest point, its backtest (0: none)."""
+        self._grow(series + 1)
+        row = self._rows[series]
+        row["seen"] = row["tried"] = fitted_at
+        row["fitted_until"], row["backtested"] = fitted_until, backtested
+
+    def due(self, overview: SeriesOverview, now: int) -> Int32:
+        """Return the series to fit, most urgent first, without those being fitted."""
+        self._grow(overview.last_time.size)
+        rows = self._rows[: overview.last_time.size]
+        age = overview.last_time - overview.first_time
+        is_fitted = rows["fitted_until"] > 0
+        is_pending = is_fitted & (rows["backtested"] == 0) & (age >= _BACKTEST_HISTORY)
+        is_fit = overview.is_modelled & (age >= _MIN_HISTORY)
+        is_fit &= (overview.last_time > rows["fitted_until"]) | is_pending
+        rows["seen"][is_fit & (rows["seen"] == 0)] = now
+        due_at = np.where(rows["tried"] > 0, rows["tried"] + self._interval(age, rows["failures"]), rows["seen"])
+        due_at = np.where(is_pending, rows["tried"], due_at)
+        due = np.flatnonzero(is_fit & (due_at <= now) & (rows["paused_until"] <= now) & ~rows["is_busy"])
+        self.backlog_seconds = float((now - due_at[due]).max(initial=0) / NANOS_PER_SECOND)
+        urgency = np.where(is_fitted, np.where(is_pending, 1, 2), 0)
+        return due[np.lexsort((due_at[due], urgency[due]))].astype(np.int32)
+
+    def wants_backtest(self, series: int, age: int, now: int) -> bool:
+        """Whether it is time to find out again which forecast is better; not at first, and not after a failure."""
+        row = self._rows[series]
+        is_sound = row["fitted_until"] > 0 and row["failures"] == 0
+        return bool(is_sound and age >= _BACKTEST_HISTORY and now - row["backtested"] >= _BACKTEST_INTERVAL)
+
+    def begin(self, series: int) -> None:
+        """Note that a series is being fitted."""
+        self._grow(series + 1)
+        self._rows["is_busy"][series] = True
+
+    def end(self, series: int, status: FitStatus, now: int, *, fitted_until: int, was_backtest: bool) -> None:
+        """Note how a fit ended; `fitted_until` counts only where it succeeded."""
+        row = self._rows[series]
+        row["is_busy"] = False
+        row["tried"] = now
+        if was_backtest:
+            row["backtested"] = now  # a failed one too: it is tried again tomorrow, plain fits go on
+        if status is FitStatus.FITTED:
+            row["fitted_until"] = fitted_until
+        row["failures"] = row["failures"] + 1 if status.is_failure else 0
+        if row["failures"] >= _MAX_FAILURES:
+            row["paused_until"] = now + _PAUSE
+
+    def paused(self, now: int) -> int:
+        """Return how many series are paused."""
+        return int(np.count_nonzero(self._rows["paused_until"] > now))
+
+    def _interval(self, age: Int64, failures: Int32) -> Int64:
+        usual = np.clip(age // _AGE_SHARE, _MIN_INTERVAL, self._refit_interval)
+        return np.where(failures > 0, _MIN_INTERVAL, usual)
+
+    def _grow(self, size: int) -> None:
+        if size > self._rows.size:
+            more = np.zeros(max(size, 2 * self._rows.size) - self._rows.size, _ROW)
+            self._rows = np.concatenate([self._rows, more])

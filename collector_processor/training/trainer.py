@@ -1,0 +1,237 @@
+"""The thread that keeps models fresh: takes what is due, feeds the pool, hands over what comes back.
+
+Models and seeds go to `publish`, which makes them durable and known; while it fails they are kept and nothing new is
+begun. The thread never ends on its own: an unexpected error is logged and the next round tried.
+"""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import orjson
+
+from collector_processor.clock import NANOS_PER_SECOND, Clock
+from collector_processor.detect.seed import Seed
+from collector_processor.store.sqlite import open_reader
+from collector_processor.telemetry.model import ModelRecord
+from collector_processor.training.pool import FitPool, PoolSettings
+from collector_processor.training.schedule import Schedule, SeriesOverview, TrainingSettings
+from collector_processor.training.task import FitOutcome, FitRequest, FitStatus
+
+log = logging.getLogger(__name__)
+
+Publish = Callable[[Sequence[ModelRecord], Sequence[tuple[int, Seed]]], None]
+
+_ROUND_SECONDS = 0.2
+_AFTER_ERROR_SECONDS = 1.0
+_LOOK_AGAIN = 5 * NANOS_PER_SECOND
+_JOIN_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStatus:
+    """How the slow path is doing.
+
+    `backlog_seconds` is how long the most overdue series has been due, `outcomes` counts fits by FitStatus since the
+    start, `forecasters` the series by the forecast that is drawn.
+    """
+
+    due: int = 0
+    backlog_seconds: float = 0.0
+    paused: int = 0
+    unpublished: int = 0
+    processes_started: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+    forecasters: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What the newest model of a series chose, carried over to refits without a backtest."""
+
+    forecaster: str
+    backtest: dict[str, Any] | None
+
+
+class Trainer:
+    """`start` once, `stop` once; `status` may be read by any thread."""
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        directory: Path,
+        overview: Callable[[], SeriesOverview],
+        publish: Publish,
+        clock: Clock,
+        pool: FitPool | None = None,
+    ) -> None:
+        self.status = TrainingStatus()
+        self._settings = settings
+        self._directory = directory
+        self._overview = overview
+        self._publish = publish
+        self._clock = clock
+        self._pool = pool or FitPool(PoolSettings(settings.workers, settings.fit_timeout), clock)
+        self._schedule = Schedule(settings.refit_interval)
+        self._is_restored = False
+        self._version = 0
+        self._drawn: dict[int, _Drawn] = {}
+        self._queue: deque[int] = deque()
+        self._looked_at = 0
+        self._waiting: list[tuple[ModelRecord, FitOutcome]] = []
+        self._outcomes: Counter[str] = Counter()
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="trainer", daemon=True)
+
+    def start(self) -> None:
+        """Begin in the background; the first fit process starts when the first series is due."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop within two seconds; fits in progress are abandoned and will be due again."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_JOIN_SECONDS)
+        else:
+            self._pool.close()
+
+    def run_round(self, timeout_seconds: float) -> None:
+        """Hand out what is due, wait for outcomes at most so long, publish.
+
+        Raises:
+            StoreError: if the stored models can't be read, or nothing could be published; the next round tries again.
+        """
+        if not self._is_restored:
+            self._restore()
+        if not self._waiting:
+            self._submit_due()
+        for outcome in self._pool.collect(timeout_seconds):
+            self._settle(outcome)
+        try:
+            self._publish_waiting()
+        finally:
+            self.status = self._current_status()
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._run_round_safely()
+        finally:
+            self._pool.close()
+
+    def _run_round_safely(self) -> None:
+        try:
+            self.run_round(_ROUND_SECONDS)
+        except Exception:
+            log.exception("a round of training failed; the next one follows in a second")
+            self._stop.wait(_AFTER_ERROR_SECONDS)
+        if not self._pool.busy:
+            self._stop.wait(_ROUND_SECONDS)
+
+    def _restore(self) -> None:
+        with closing(open_reader(self._directory)) as reader:
+            records = reader.models()
+        for record in records:
+            self._version = max(self._version, record.version)
+            drawn = _drawn_by(record)
+            if drawn is not None:  # else it is fitted anew, as if it had never been
+                self._drawn[record.series] = drawn
+                self._schedule.restore(
+                    record.series,
+                    record.created_unix_nano,
+                    record.trained_end_unix_nano,
+                    drawn.backtest["end_unix_nano"] if drawn.backtest else 0,
+                )
+        self._is_restored = True
+
+    def _submit_due(self) -> None:
+        now = self._clock.now_unix_nano()
+        if self._pool.free <= 0:
+            return
+        overview = self._overview()
+        if not self._queue or self._clock.monotonic_nano() - self._looked_at >= _LOOK_AGAIN:
+            self._queue = deque(self._schedule.due(overview, now).tolist())
+            self._looked_at = self._clock.monotonic_nano()
+        while self._queue and self._pool.free > 0:
+            series = self._queue.popleft()
+            self._pool.submit(self._request(series, overview, now))
+            self._schedule.begin(series)
+
+    def _request(self, series: int, overview: SeriesOverview, now: int) -> FitRequest:
+        first, last = int(overview.first_time[series]), int(overview.last_time[series])
+        drawn = self._drawn.get(series, _Drawn("seasonal", None))
+        needs_backtest = self._schedule.wants_backtest(series, last - first, now)
+        return FitRequest(
+            directory=self._directory,
+            series=series,
+            start_unix_nano=last + 1 - self._settings.window,
+            end_unix_nano=last + 1,
+            step=self._settings.step,
+            needs_backtest=needs_backtest,
+            needs_seed=needs_backtest and drawn.backtest is None,
+            forecaster=drawn.forecaster,
+            backtest=drawn.backtest,
+        )
+
+    def _settle(self, outcome: FitOutcome) -> None:
+        request, status = outcome.request, outcome.status
+        self._outcomes[status] += 1
+        self._schedule.end(
+            request.series,
+            status,
+            self._clock.now_unix_nano(),
+            fitted_until=outcome.trained_end_unix_nano,
+            was_backtest=request.needs_backtest,
+        )
+        if status is FitStatus.FITTED:
+            self._version += 1
+            self._waiting.append((self._record(outcome), outcome))
+            self._drawn[request.series] = _Drawn(outcome.forecaster, outcome.backtest)
+        elif status.is_failure:
+            log.warning("series %d was not fitted: %s: %s", request.series, status, outcome.reason)
+
+    def _record(self, outcome: FitOutcome) -> ModelRecord:
+        return ModelRecord(
+            series=outcome.request.series,
+            version=self._version,
+            created_unix_nano=self._clock.now_unix_nano(),
+            trained_start_unix_nano=outcome.trained_start_unix_nano,
+            trained_end_unix_nano=outcome.trained_end_unix_nano,
+            forecaster=outcome.forecaster,
+            reason=outcome.reason,
+            parameters=outcome.parameters,
+        )
+
+    def _publish_waiting(self) -> None:
+        if not self._waiting:
+            return
+        seeds = [(o.request.series, o.seed) for _, o in self._waiting if o.seed is not None]
+        self._publish([record for record, _ in self._waiting], seeds)
+        self._waiting = []
+
+    def _current_status(self) -> TrainingStatus:
+        return TrainingStatus(
+            due=len(self._queue),
+            backlog_seconds=self._schedule.backlog_seconds,
+            paused=self._schedule.paused(self._clock.now_unix_nano()),
+            unpublished=len(self._waiting),
+            processes_started=self._pool.started,
+            outcomes=dict(self._outcomes),
+            forecasters=dict(Counter(drawn.forecaster for drawn in self._drawn.values())),
+        )
+
+
+def _drawn_by(record: ModelRecord) -> _Drawn | None:
+    """Return what a stored model chose, None if it can't be read."""
+    try:
+        found = orjson.loads(record.parameters)["backtest"]
+        if found is not None:
+            found = {**found, "end_unix_nano": int(found["end_unix_nano"]), "reason": str(found["reason"])}
+    except (KeyError, TypeError, ValueError):
+        return None
+    return _Drawn(record.forecaster, found)

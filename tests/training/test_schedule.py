@@ -1,0 +1,153 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from collector_processor.clock import DAY, HOUR, MINUTE
+from collector_processor.telemetry.points import Bool, Int64
+from collector_processor.training.schedule import Schedule
+from collector_processor.training.task import FitStatus
+
+NOW = 1_770_000_000 * 10**9
+
+
+@dataclass(frozen=True)
+class Overview:
+    first_time: Int64
+    last_time: Int64
+    is_modelled: Bool
+
+
+def ages(*age: int, last: int = NOW, modelled: bool = True) -> Overview:
+    size = len(age)
+    return Overview(last - np.array(age, np.int64), np.full(size, last, np.int64), np.full(size, modelled))
+
+
+def fitted(schedule: Schedule, series: int, at: int, *, until: int | None = None, was_backtest: bool = False) -> None:
+    schedule.begin(series)
+    end = at if until is None else until
+    schedule.end(series, FitStatus.FITTED, at, fitted_until=end, was_backtest=was_backtest)
+
+
+def failed(schedule: Schedule, series: int, at: int, status: FitStatus = FitStatus.TIMED_OUT) -> None:
+    schedule.begin(series)
+    schedule.end(series, status, at, fitted_until=0, was_backtest=False)
+
+
+@pytest.fixture
+def schedule() -> Schedule:
+    return Schedule(HOUR)
+
+
+def test_series_with_two_minutes_of_history_are_due(schedule: Schedule) -> None:
+    assert schedule.due(ages(MINUTE, 2 * MINUTE, DAY, 0), NOW).tolist() == [1, 2]
+
+
+def test_series_that_are_not_modelled_are_never_due(schedule: Schedule) -> None:
+    assert schedule.due(ages(DAY, modelled=False), NOW).size == 0
+
+
+@pytest.mark.parametrize(
+    ("age", "interval"), [(3 * MINUTE, MINUTE), (20 * MINUTE, 5 * MINUTE), (2 * HOUR, 30 * MINUTE), (9 * DAY, HOUR)]
+)
+def test_a_refit_is_due_after_a_quarter_of_the_age_within_a_minute_and_an_hour(
+    schedule: Schedule, age: int, interval: int
+) -> None:
+    fitted(schedule, 0, NOW, was_backtest=True)
+    at = NOW + interval
+    assert schedule.due(Overview(np.array([at - age - 1]), np.array([at - 1]), np.array([True])), at - 1).size == 0
+    assert schedule.due(Overview(np.array([at - age]), np.array([at]), np.array([True])), at).tolist() == [0]
+
+
+def test_a_series_without_new_points_is_left_alone(schedule: Schedule) -> None:
+    fitted(schedule, 0, NOW, until=NOW)
+    assert schedule.due(ages(DAY), NOW + 30 * DAY).size == 0
+    assert schedule.due(ages(DAY, last=NOW + 1), NOW + 30 * DAY).tolist() == [0]
+
+
+def test_never_fitted_come_first_then_pending_backtests_then_the_most_overdue(schedule: Schedule) -> None:
+    fitted(schedule, 0, NOW - 2 * HOUR, until=1, was_backtest=True)
+    fitted(schedule, 1, NOW - 3 * HOUR, until=1, was_backtest=True)
+    fitted(schedule, 2, NOW - MINUTE, until=1)
+    assert schedule.due(ages(9 * DAY, 9 * DAY, 9 * DAY, 9 * DAY, MINUTE), NOW).tolist() == [3, 2, 1, 0]
+    assert schedule.backlog_seconds == 7200.0
+
+
+def test_waiting_for_a_first_fit_counts_from_when_it_became_possible(schedule: Schedule) -> None:
+    schedule.due(ages(DAY), NOW)
+    schedule.due(ages(DAY), NOW + 90 * 10**9)
+    assert schedule.backlog_seconds == 90.0
+
+
+def test_a_series_being_fitted_is_not_due(schedule: Schedule) -> None:
+    assert schedule.due(ages(DAY), NOW).tolist() == [0]
+    schedule.begin(0)
+    assert schedule.due(ages(DAY), NOW).size == 0
+
+
+def test_a_failed_fit_is_tried_again_after_a_minute_and_paused_after_three(schedule: Schedule) -> None:
+    at = NOW
+    for _ in range(3):
+        assert schedule.due(ages(9 * DAY), at).tolist() == [0]
+        failed(schedule, 0, at)
+        assert schedule.due(ages(9 * DAY), at + MINUTE - 1).size == 0
+        at += MINUTE
+    last = at - MINUTE
+    assert schedule.paused(at) == 1
+    assert schedule.due(ages(9 * DAY), last + HOUR - 1).size == 0
+    assert schedule.due(ages(9 * DAY), last + HOUR).tolist() == [0]
+    failed(schedule, 0, last + HOUR)
+    assert schedule.paused(last + HOUR + 1) == 1
+    fitted(schedule, 0, last + 2 * HOUR)
+    failed(schedule, 0, last + 3 * HOUR)
+    assert schedule.paused(last + 3 * HOUR) == 0
+
+
+def test_too_little_data_is_no_failure(schedule: Schedule) -> None:
+    for i in range(5):
+        failed(schedule, 0, NOW + i * HOUR, FitStatus.NOT_ENOUGH_DATA)
+    assert schedule.paused(NOW + 5 * HOUR) == 0
+    assert schedule.due(ages(9 * DAY, last=NOW + 5 * HOUR), NOW + 5 * HOUR).tolist() == [0]
+
+
+def test_a_backtest_follows_the_first_fit_at_once_and_then_daily(schedule: Schedule) -> None:
+    assert not schedule.wants_backtest(*first_fit(schedule))
+    fitted(schedule, 0, NOW)
+    assert schedule.due(ages(9 * DAY), NOW).tolist() == [0]
+    assert schedule.wants_backtest(0, 9 * DAY, NOW)
+    assert not schedule.wants_backtest(0, 2 * DAY - 1, NOW)
+    fitted(schedule, 0, NOW, was_backtest=True)
+    assert schedule.due(ages(9 * DAY), NOW).size == 0
+    assert not schedule.wants_backtest(0, 9 * DAY, NOW + DAY - 1)
+    assert schedule.wants_backtest(0, 9 * DAY, NOW + DAY)
+
+
+def first_fit(schedule: Schedule) -> tuple[int, int, int]:
+    schedule.due(ages(9 * DAY), NOW)
+    return 0, 9 * DAY, NOW
+
+
+def test_after_a_failed_backtest_plain_fits_go_on(schedule: Schedule) -> None:
+    fitted(schedule, 0, NOW)
+    schedule.begin(0)
+    schedule.end(0, FitStatus.TIMED_OUT, NOW, fitted_until=0, was_backtest=True)
+    assert not schedule.wants_backtest(0, 9 * DAY, NOW + MINUTE)
+    assert schedule.due(ages(9 * DAY, last=NOW + MINUTE), NOW + MINUTE).tolist() == [0]
+    fitted(schedule, 0, NOW + MINUTE)
+    assert not schedule.wants_backtest(0, 9 * DAY, NOW + 2 * MINUTE)
+
+
+def test_a_restored_series_goes_on_where_it_was(schedule: Schedule) -> None:
+    schedule.restore(0, NOW - 10 * MINUTE, NOW - 11 * MINUTE, NOW - HOUR)
+    assert schedule.due(ages(9 * DAY), NOW).size == 0
+    assert schedule.due(ages(9 * DAY), NOW + 50 * MINUTE).tolist() == [0]
+
+
+def test_a_hundred_thousand_series_are_looked_through_in_50_milliseconds(schedule: Schedule) -> None:
+    import time
+
+    overview = ages(*[9 * DAY] * 100_000)
+    schedule.due(overview, NOW)
+    started = time.perf_counter()
+    assert schedule.due(overview, NOW).size == 100_000
+    assert time.perf_counter() - started < 0.05

@@ -1,0 +1,260 @@
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+
+from collector_processor.clock import DAY, HOUR, MINUTE, ManualClock, SystemClock
+from collector_processor.detect.seed import Seed, seed_from_residuals
+from collector_processor.errors import StoreError
+from collector_processor.forecast.fleet import FleetModel
+from collector_processor.store.base import Commit
+from collector_processor.store.settings import StoreSettings
+from collector_processor.store.sqlite import open_writer
+from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.points import Bool, Int64, PointBatch
+from collector_processor.training import Trainer, TrainingSettings
+from collector_processor.training.pool import FitPool, PoolSettings
+from collector_processor.training.task import FitOutcome, FitRequest, FitStatus
+from tests.forecast.shapes import NOW, daily, times
+from tests.training import tasks
+
+PATIENCE = 90.0
+
+
+@dataclass
+class World:
+    """Nine-day-old series that get a new point whenever the clock moves; what was published, and whether it may be."""
+
+    clock: ManualClock
+    series: int = 1
+    records: list[ModelRecord] = field(default_factory=list)
+    seeds: list[tuple[int, Seed]] = field(default_factory=list)
+    store_error: StoreError | None = None
+
+    @property
+    def first_time(self) -> Int64:
+        return np.full(self.series, NOW - 9 * DAY)
+
+    @property
+    def last_time(self) -> Int64:
+        return np.full(self.series, self.clock.now_unix_nano())
+
+    @property
+    def is_modelled(self) -> Bool:
+        return np.ones(self.series, np.bool_)
+
+    def publish(self, records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
+        if self.store_error is not None:
+            raise self.store_error
+        self.records += records
+        self.seeds += seeds
+
+
+class EchoPool(FitPool):
+    """Answers at once and in this process; series in `failing` fail."""
+
+    def __init__(self, clock: ManualClock, workers: int = 1) -> None:
+        super().__init__(PoolSettings(workers), clock)
+        self.asked: list[FitRequest] = []
+        self.failing: set[int] = set()
+        self._size = workers
+        self._waiting: list[FitRequest] = []
+
+    @property
+    def free(self) -> int:
+        return self._size - len(self._waiting)
+
+    def submit(self, request: FitRequest) -> None:
+        self.asked.append(request)
+        self._waiting.append(request)
+
+    def collect(self, timeout_seconds: float) -> list[FitOutcome]:  # noqa: ARG002
+        outcomes = [self._answer(request) for request in self._waiting]
+        self._waiting = []
+        return outcomes
+
+    def _answer(self, request: FitRequest) -> FitOutcome:
+        if request.series in self.failing:
+            return FitOutcome(request, FitStatus.TIMED_OUT, "the fit took too long and was stopped")
+        backtest = request.backtest
+        if request.needs_backtest:
+            backtest = {"reason": "prophet won", "end_unix_nano": request.end_unix_nano, "origins": 3}
+        seed = seed_from_residuals(np.array([NOW]), np.ones((1, 2)), 1.0) if request.needs_seed else None
+        return FitOutcome(
+            request,
+            FitStatus.FITTED,
+            "because",
+            forecaster="prophet" if backtest else "seasonal",
+            parameters="{}",
+            backtest=backtest,
+            trained_start_unix_nano=request.start_unix_nano,
+            trained_end_unix_nano=request.end_unix_nano - 1,
+            seed=seed,
+        )
+
+
+@pytest.fixture
+def world() -> World:
+    return World(ManualClock(NOW))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    open_writer(tmp_path, StoreSettings(reserve_bytes=0)).close()
+    return tmp_path
+
+
+@pytest.fixture
+def pool(world: World) -> EchoPool:
+    return EchoPool(world.clock)
+
+
+@pytest.fixture
+def trainer(world: World, store: Path, pool: EchoPool) -> Trainer:
+    return Trainer(TrainingSettings(), store, lambda: world, world.publish, world.clock, pool)
+
+
+def test_a_first_fit_is_followed_by_a_backtest_with_a_seed_and_then_by_refits(
+    trainer: Trainer, world: World, pool: EchoPool
+) -> None:
+    for _ in range(3):
+        trainer.run_round(0.0)
+    assert [(r.needs_backtest, r.needs_seed) for r in pool.asked] == [(False, False), (True, True)]
+    world.clock.advance(HOUR)
+    trainer.run_round(0.0)
+    assert pool.asked[2].forecaster == "prophet"
+    assert pool.asked[2].backtest == {"reason": "prophet won", "end_unix_nano": NOW + 1, "origins": 3}
+    assert not pool.asked[2].needs_backtest
+    world.clock.advance(DAY)
+    trainer.run_round(0.0)
+    assert (pool.asked[3].needs_backtest, pool.asked[3].needs_seed) == (True, False)
+    assert [(r.series, r.version, r.forecaster) for r in world.records] == [
+        (0, 1, "seasonal"),
+        (0, 2, "prophet"),
+        (0, 3, "prophet"),
+        (0, 4, "prophet"),
+    ]
+    assert [series for series, _ in world.seeds] == [0]
+
+
+def test_a_request_covers_the_window_up_to_the_newest_point(trainer: Trainer, pool: EchoPool, store: Path) -> None:
+    trainer.run_round(0.0)
+    request = pool.asked[0]
+    assert (request.end_unix_nano, request.start_unix_nano) == (NOW + 1, NOW + 1 - 28 * DAY)
+    assert (request.step, request.directory) == (15 * MINUTE, store)
+
+
+def test_what_could_not_be_published_is_kept_and_nothing_new_is_begun(
+    trainer: Trainer, world: World, pool: EchoPool
+) -> None:
+    world.series = 3
+    world.store_error = StoreError("disk full")
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            trainer.run_round(0.0)
+    assert len(pool.asked) == 1
+    assert trainer.status.unpublished == 1
+    world.store_error = None
+    trainer.run_round(0.0)
+    assert [r.series for r in world.records] == [0]
+    assert trainer.status.unpublished == 0
+
+
+def test_failures_are_counted_and_the_series_paused_while_others_go_on(
+    trainer: Trainer, world: World, pool: EchoPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.series = 2
+    pool.failing = {0}
+    for _ in range(20):
+        trainer.run_round(0.0)
+        world.clock.advance(MINUTE)
+    assert trainer.status.outcomes == {"timed_out": 3, "fitted": 2}
+    assert trainer.status.paused == 1
+    assert {r.series for r in world.records} == {1}
+    assert trainer.status.forecasters == {"prophet": 1}
+    assert "series 0 was not fitted: timed_out" in caplog.text
+
+
+def test_the_backlog_says_how_long_the_most_overdue_series_waits(trainer: Trainer, world: World) -> None:
+    world.series = 200
+    for _ in range(10):
+        trainer.run_round(0.0)
+        world.clock.advance(20 * 10**9)
+    assert trainer.status.backlog_seconds == 180.0
+    assert trainer.status.due > 100
+
+
+def test_after_a_restart_only_what_is_due_is_fitted(world: World, store: Path, pool: EchoPool) -> None:
+    parameters = json.dumps({"backtest": {"reason": "prophet won", "end_unix_nano": NOW - HOUR, "origins": 3}})
+    fresh = ModelRecord(0, 7, NOW - MINUTE, NOW - DAY, NOW - MINUTE, "prophet", "because", parameters)
+    stale = replace(fresh, series=1, version=8, created_unix_nano=NOW - 2 * HOUR)
+    damaged = replace(fresh, series=2, version=9, parameters='{"backtest": 3}')
+    with closing(open_writer(store, StoreSettings(reserve_bytes=0))) as writer:
+        writer.commit(Commit(models=[fresh, stale, damaged]))
+    world.series = 3
+    trainer = Trainer(TrainingSettings(), store, lambda: world, world.publish, world.clock, pool)
+    trainer.run_round(0.0)
+    trainer.run_round(0.0)
+    assert [(r.series, r.forecaster, r.needs_seed) for r in pool.asked] == [
+        (2, "seasonal", False),
+        (1, "prophet", False),
+    ]
+    assert [r.version for r in world.records] == [10, 11]
+
+
+@pytest.fixture
+def running(world: World, store: Path) -> Iterator[tuple[Trainer, Event]]:
+    """A started trainer on real processes: series 0 is well, 1 hangs, 2 dies, 3 raises."""
+    told = Event()
+
+    def publish(records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
+        world.publish(records, seeds)
+        told.set()
+
+    world.series = 4
+    pool = FitPool(PoolSettings(workers=2, timeout_seconds=2.0), SystemClock(), tasks.misbehave)
+    trainer = Trainer(TrainingSettings(), store, lambda: world, publish, world.clock, pool)
+    trainer.start()
+    yield trainer, told
+    trainer.stop()
+
+
+def test_the_thread_goes_on_beside_hanging_dying_and_failing_fits(running: tuple[Trainer, Event], world: World) -> None:
+    trainer, told = running
+    for _ in range(2):
+        assert told.wait(PATIENCE)
+        told.clear()
+        world.clock.advance(2 * HOUR)
+    assert {r.series for r in world.records} == {tasks.GOOD}
+    assert trainer.status.outcomes["died"] >= 1
+    assert trainer.status.outcomes["failed"] >= 1
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")  # prophet 1.5 on pandas 3.1
+def test_a_series_in_a_store_becomes_a_forecast(tmp_path: Path) -> None:
+    time = times(5 * 48, 30 * MINUTE)
+    world, told = World(ManualClock(NOW)), Event()
+    writer = open_writer(tmp_path, StoreSettings(reserve_bytes=0))
+    writer.commit(Commit(points=PointBatch(np.zeros(time.size, np.int32), time, daily(time))))
+
+    def publish(records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
+        world.publish(records, seeds)
+        if seeds:
+            told.set()
+
+    trainer = Trainer(TrainingSettings(), tmp_path, lambda: world, publish, world.clock)
+    trainer.start()
+    try:
+        assert told.wait(PATIENCE)
+    finally:
+        trainer.stop()
+        writer.close()
+    fleet = FleetModel.from_records(world.records)
+    ahead = NOW + HOUR * np.arange(12)
+    assert np.abs(fleet.forecasts_of(0, ahead) - daily(ahead, noise=0.0)[:, np.newaxis]).max() < 0.5
+    assert [r.version for r in world.records] == [1, 2]
