@@ -4,9 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from collector_processor.telemetry.band import INTERVAL_WIDTHS
 from collector_processor.telemetry.points import Float64
+from grafana_datasource.directory import Entry
 from grafana_datasource.outlook import Outlook
+from grafana_datasource.titles import full_title
 from grafana_datasource.view import View, calibrated_band, prophet_band
 
 
@@ -17,6 +21,12 @@ class Family:
     metric: str
     labels: tuple[tuple[str, str], ...]
     values: Callable[[Outlook, View], Float64]
+    has_title: bool = False
+
+    def labels_of(self, entry: Entry) -> dict[str, str]:
+        """Return all labels of one series' samples but the metric name."""
+        title = {"title": full_title(entry.key)} if self.has_title else {}
+        return {**entry.own, **dict(self.labels), **title}
 
 
 HELP = {
@@ -27,6 +37,7 @@ HELP = {
     "foreband_score": "Signed distance from yhat in half-widths of the alert band; beyond 1 or -1 is outside.",
     "foreband_anomaly": "1 above the alert band, -1 below, 0 inside or not judged; present for every live series.",
     "foreband_state": "0 warming, 1 active, 2 degraded.",
+    "foreband_info": "Always 1; the label title names the series for people.",
 }
 
 
@@ -56,6 +67,7 @@ DERIVED = (
     Family("foreband_score", (), lambda _, view: view.score),
     Family("foreband_anomaly", (), lambda _, view: view.anomaly),
     Family("foreband_state", (), lambda _, view: view.state),
+    Family("foreband_info", (), lambda _, view: np.ones_like(view.value), has_title=True),
 )
 """All derived metrics, in the order they are listed."""
 

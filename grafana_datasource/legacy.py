@@ -151,7 +151,7 @@ def _target(
             "refId": reference,
             "title": _legend(labels, entries),
             "tags": labels,
-            "datapoints": [[None if v != v else v, t] for v, t in zip(row.tolist(), times, strict=True)],  # noqa: PLR0124
+            "datapoints": list(zip(row.tolist(), times, strict=True)),
         }
         for labels, row in zip(result.labels, result.values, strict=True)
     ]

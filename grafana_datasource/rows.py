@@ -48,6 +48,7 @@ KINDS = {
 }
 """Kinds of long rows, and the derived metric each is."""
 
+_WHOLE = {"foreband_anomaly", "foreband_state"}
 _WIDTHS = [f"{width:g}" for width in INTERVAL_WIDTHS]
 _METHODS = ["GET", "POST"]
 
@@ -84,7 +85,7 @@ def _long_rows(backend: Backend) -> Response:
             (view, family.values(session.outlook, view))
             for view in aligned(session.reader, session.outlook, series, grid, session.now, session.budget)
         ]
-    return reply(_ascending(columns, entries, backend.limits))
+    return reply(_ascending(columns, entries, backend.limits, int if family.metric in _WHOLE else float))
 
 
 def _wide_rows(backend: Backend, text: str) -> Response:
@@ -105,7 +106,7 @@ def _wide_rows(backend: Backend, text: str) -> Response:
         "calibrated_lower": lower[0].tolist(),
         "calibrated_upper": upper[0].tolist(),
         "score": view.score[0].tolist(),
-        "anomaly": [None if flag != flag else int(flag) for flag in view.anomaly[0].tolist()],  # noqa: PLR0124
+        "anomaly": _whole_or_null(view.anomaly[0]),
     }
     return reply([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 
@@ -163,7 +164,9 @@ def _catalog(backend: Backend) -> Response:
         return reply(catalog_page(session, entries, _open_episodes(session), search, most))
 
 
-def _ascending(columns: list[tuple[View, Float64]], entries: dict[int, Entry], limits: Limits) -> list[dict[str, Any]]:
+def _ascending(
+    columns: list[tuple[View, Float64]], entries: dict[int, Entry], limits: Limits, number: type[int | float]
+) -> list[dict[str, Any]]:
     """Flatten to rows, ascending by time, then series."""
     found = sum(int((~np.isnan(values)).sum()) for _, values in columns)
     if found > limits.rows:
@@ -172,10 +175,14 @@ def _ascending(columns: list[tuple[View, Float64]], entries: dict[int, Entry], l
     for view, values in columns:
         times = (view.time_unix_nano // MILLISECOND).tolist()
         for i, k in np.argwhere(~np.isnan(values)).tolist():
-            rows.append((times[k], int(view.series[i]), float(values[i, k])))
+            rows.append((times[k], int(view.series[i]), number(values[i, k])))
     rows.sort()
     identities = {series: _identity(entry) for series, entry in entries.items()}
     return [{"time": time, **identities[series], "value": value} for time, series, value in rows]
+
+
+def _whole_or_null(column: Float64) -> list[int | None]:
+    return [None if absent else int(flag) for flag, absent in zip(column, np.isnan(column), strict=True)]
 
 
 def _row_grid(params: Params, session: Session) -> Grid:

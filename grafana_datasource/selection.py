@@ -19,7 +19,7 @@ class Picked:
         """Return the whole label set of one of the series."""
         if self.family is STORED:
             return {"__name__": entry.name, **entry.labels}
-        return {"__name__": self.family.metric, **entry.own, **dict(self.family.labels)}
+        return {"__name__": self.family.metric, **self.family.labels_of(entry)}
 
 
 def select(directory: Directory, matchers: Iterable[Matcher]) -> list[Picked]:
@@ -52,7 +52,8 @@ def _derived(directory: Directory, family: Family, matchers: Sequence[Matcher]) 
         [
             entry
             for entry in _candidates(directory, of_series)
-            if entry.key.statistic.is_modelled and _matches(entry.own, of_series)
+            if entry.key.statistic.is_modelled
+            and _matches(family.labels_of(entry) if family.has_title else entry.own, of_series)
         ],
     )
 

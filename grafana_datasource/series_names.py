@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from collector_processor.telemetry.series import AttributeValue, SeriesKey, Statistic
 
-OWN_LABELS = ("series", "metric", "statistic", "band", "interval_width")
+OWN_LABELS = ("series", "metric", "statistic", "band", "interval_width", "title")
 """Labels Foreband sets itself; an attribute of that name is prefixed with `exported_`."""
 
 SUFFIX = {

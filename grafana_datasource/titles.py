@@ -11,12 +11,12 @@ _WORDS = {
     Statistic.RATE: "rate",
     Statistic.MEAN: "mean",
     Statistic.P50: "median",
-    Statistic.P95: "95th percentile",
-    Statistic.P99: "99th percentile",
+    Statistic.P95: "p95",
+    Statistic.P99: "p99",
     Statistic.ERROR_RATIO: "error ratio",
 }
 _SPAN_WORDS = {
-    "traces.span.calls": "requests per second",
+    "traces.span.calls": "requests/s",
     "traces.span.errors": "error ratio",
     "traces.span.duration": "duration",
 }
@@ -28,7 +28,7 @@ def title(key: SeriesKey) -> str:
         return _span_title(key)
     if key.kind is Kind.LOG:
         severity = dict(key.attributes).get("severity", "")
-        return f"{attribute_text(severity)} log records per second".strip()
+        return f"{attribute_text(severity)} log records/s".strip()
     return " ".join(part for part in (key.metric, _WORDS[key.statistic]) if part)
 
 
@@ -36,6 +36,11 @@ def detail(key: SeriesKey) -> str:
     """Return the attributes that `title` does not say, as `key=value, ...`."""
     hidden = {"span.name", "severity"} if key.kind in {Kind.SPAN, Kind.LOG} else set()
     return ", ".join(f"{k}={attribute_text(v)}" for k, v in key.attributes if k not in hidden)
+
+
+def full_title(key: SeriesKey) -> str:
+    """Return one line that names the series among all."""
+    return f"{key.service}: {title(key)}" + (f" ({detail(key)})" if detail(key) else "")
 
 
 def unit(key: SeriesKey) -> str:
@@ -51,7 +56,7 @@ def unit(key: SeriesKey) -> str:
 def _span_title(key: SeriesKey) -> str:
     what = _SPAN_WORDS[key.metric]
     if key.statistic in {Statistic.P50, Statistic.P95, Statistic.P99}:
-        what = f"{what}, {_WORDS[key.statistic]}"
+        what = f"{_WORDS[key.statistic]} {what}"
     return f"{_attribute(key.attributes, 'span.name')} {what}".strip()
 
 

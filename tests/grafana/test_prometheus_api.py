@@ -90,12 +90,12 @@ def test_samples_are_text_and_times_are_exactly_the_steps_asked_for(client: Flas
 
 def test_the_future_is_answered_with_forecast_and_band_but_no_value(client: FlaskClient) -> None:
     only = f'{{series="{CALLS.stable_id}"}}'
-    ahead = {"start": S + 60, "end": S + HOUR}
-    assert over(client, f"foreband_actual{only}", **ahead) == []
-    assert over(client, f"foreband_anomaly{only}", **ahead) == []
-    (yhat,) = over(client, f"foreband_yhat{only}", **ahead)
-    (lower,) = over(client, f'foreband_lower{{series="{CALLS.stable_id}",band="alert"}}', **ahead)
-    (upper,) = over(client, f'foreband_upper{{series="{CALLS.stable_id}",band="alert"}}', **ahead)
+    ahead = (S + 60, S + HOUR)
+    assert over(client, f"foreband_actual{only}", *ahead) == []
+    assert over(client, f"foreband_anomaly{only}", *ahead) == []
+    (yhat,) = over(client, f"foreband_yhat{only}", *ahead)
+    (lower,) = over(client, f'foreband_lower{{series="{CALLS.stable_id}",band="alert"}}', *ahead)
+    (upper,) = over(client, f'foreband_upper{{series="{CALLS.stable_id}",band="alert"}}', *ahead)
     assert len(yhat["values"]) == 60
     for (_, low), (_, middle), (_, high) in zip(lower["values"], yhat["values"], upper["values"], strict=True):
         assert float(low) < float(middle) < float(high)

@@ -4,7 +4,13 @@ import * as format from "./format.js";
 
 const HOUR = 3600000;
 
-export function draw(element, series, rows, episodes, view) {
+// Plotly is large: words and figures are on the page before it has been read.
+const plotly = new Promise((resolve) => {
+  if (window.Plotly) resolve(window.Plotly);
+  else document.getElementById("plotly").addEventListener("load", () => resolve(window.Plotly));
+});
+
+export async function draw(element, series, rows, episodes, view) {
   const colors = palette();
   const past = rows.filter((row) => row.time <= view.now);
   const ahead = rows.filter((row) => row.time > view.now);
@@ -18,12 +24,12 @@ export function draw(element, series, rows, episodes, view) {
     traces.push(band(joined, "calibrated_lower", "calibrated_upper", colors.calibratedAhead, "Calibrated band ahead"));
   }
   traces.push(
-    line(past, "yhat", series, { color: colors.forecast, width: 1.3 }, "Expected"),
-    line(joined, "yhat", series, { color: colors.forecast, width: 1.7, dash: "6px,5px" }, "Expected ahead"),
-    line(past, "actual", series, { color: colors.value, width: 1.7 }, "Value"),
+    line(past, "actual", series, { color: colors.value, width: past.length > 700 ? 1 : 1.4 }, "Value"),
+    line(past, "yhat", series, { color: colors.forecast, width: 1.8 }, "Expected"),
+    line(joined.slice(past.length ? 1 : 0), "yhat", series, { color: colors.forecast, width: 1.8, dash: "6px,5px" }, "Expected ahead"),
     marks(past, series, colors),
   );
-  return Plotly.react(element, traces, layout(series, rows, episodes, view, colors), {
+  return (await plotly).react(element, traces, layout(series, rows, episodes, view, colors), {
     displayModeBar: false,
     responsive: true,
     doubleClick: "reset",
@@ -79,13 +85,12 @@ function line(rows, column, series, style, name) {
     text: rows.map((row) => hover(row, column, series)),
     hovertemplate: "%{text}<extra></extra>",
     type: "scatter", mode: "lines", line: style, connectgaps: false, showlegend: false,
-    hoverinfo: name === "Expected ahead" && rows.length < 2 ? "skip" : undefined,
   };
 }
 
 function hover(row, column, series) {
   if (column === "actual") return `Value <b>${format.value(row.actual, series)}</b>`;
-  const range = row.lower === null ? "" : ` (${format.value(row.lower, series)} to ${format.value(row.upper, series)})`;
+  const range = row.lower === null ? "" : ` (${format.range(row.lower, row.upper, series)})`;
   return `Expected ${format.value(row.yhat, series)}${range}`;
 }
 
@@ -95,23 +100,24 @@ function marks(rows, series, colors) {
     name: "Anomaly",
     x: flagged.map((row) => format.local(row.time)),
     y: flagged.map((row) => row.actual),
-    text: flagged.map((row) => `<b>${row.anomaly > 0 ? "Above" : "Below"} the band</b>, score ${row.score?.toFixed(1)}`),
+    text: flagged.map((row) => `<b>${row.anomaly > 0 ? "Above" : "Below"} the band</b>, score ${format.score(row.score)}`),
     hovertemplate: "%{text}<extra></extra>",
     type: "scatter", mode: "markers", showlegend: false, cliponaxis: false,
-    marker: { color: colors.anomaly, size: 6.5, line: { color: colors.card, width: 1 } },
+    marker: { color: colors.anomaly, size: flagged.length > 40 ? 5 : 7, line: { color: colors.card, width: flagged.length > 40 ? 0.5 : 1 } },
   };
 }
 
 function layout(series, rows, episodes, view, colors) {
   const numbers = rows.flatMap((row) => [row.actual, row.upper]).filter((n) => n !== null);
   const isPositive = rows.every((row) => row.actual === null || row.actual >= 0);
+  const { caption, ...ticks } = format.axis(series, Math.max(0, ...numbers.map(Math.abs)));
   const shared = { gridcolor: colors.grid, zeroline: false, tickfont: { color: colors.text, size: 12 }, fixedrange: false };
   return {
     uirevision: `${series.id} ${view.range}`,
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif", color: colors.ink },
-    margin: { l: 8, r: 14, t: 14, b: 8 },
+    margin: { l: 8, r: 14, t: caption ? 26 : 14, b: 8 },
     hovermode: "x unified",
     hoverlabel: { bgcolor: colors.card, bordercolor: colors.line, font: { color: colors.ink, size: 12.5 } },
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
@@ -122,10 +128,10 @@ function layout(series, rows, episodes, view, colors) {
     },
     yaxis: {
       ...shared, automargin: true, rangemode: isPositive ? "nonnegative" : "normal", nticks: 7,
-      ...format.axis(series, Math.max(0, ...numbers.map(Math.abs))),
+      ...ticks,
     },
     shapes: [...episodes.map((episode) => region(episode, view, colors)), nowLine(view, colors)],
-    annotations: [nowLabel(view, colors)],
+    annotations: [nowLabel(view, colors), ...(caption ? [unitLabel(caption, colors)] : [])],
   };
 }
 
@@ -154,6 +160,13 @@ function nowLabel(view, colors) {
   return {
     x: format.local(view.now), xref: "x", y: 1, yref: "paper", text: "now", showarrow: false, xanchor: "left", yanchor: "top",
     xshift: 4, font: { size: 11, color: colors.text },
+  };
+}
+
+function unitLabel(caption, colors) {
+  return {
+    x: 0, xref: "paper", y: 1, yref: "paper", text: caption, showarrow: false, xanchor: "left", yanchor: "bottom", yshift: 6,
+    font: { size: 12, color: colors.text },
   };
 }
 

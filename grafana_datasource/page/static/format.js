@@ -22,7 +22,19 @@ export function axis(series, largest) {
   if (series.unit.startsWith("By")) return { tickformat: "~s", ticksuffix: series.unit.replace("By", "B") };
   const unit = series.unit === "1" ? "" : series.unit;
   const suffix = unit.startsWith("/") ? unit : unit && ` ${unit}`;
-  return { tickformat: largest >= 1e4 ? "~s" : ",.4~g", ticksuffix: suffix };
+  const isShort = suffix.trim().length <= 2;
+  return { tickformat: largest >= 1e4 ? "~s" : ",.4~g", ticksuffix: isShort ? suffix : "", caption: isShort ? "" : suffix.trim() };
+}
+
+// "37.1 to 61.6 span/s": the unit once, where both ends have the same.
+export function range(lower, upper, series) {
+  const [from, to] = [value(lower, series), value(upper, series)];
+  const unit = to.replace(/^[^\s%a-zA-Zµ/]+/, "");
+  return `${unit && from.endsWith(unit) ? from.slice(0, -unit.length).trimEnd() : from} to ${to}`;
+}
+
+export function score(number) {
+  return `${number < 0 ? "−" : ""}${Math.abs(number).toFixed(Math.abs(number) < 10 ? 2 : 1)}`;
 }
 
 export function duration(ms) {
@@ -35,7 +47,7 @@ export function duration(ms) {
 }
 
 export function clock(ms, now) {
-  const time = new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const isToday = new Date(ms).toDateString() === new Date(now).toDateString();
   if (isToday) return time;
   return `${new Date(ms).toLocaleDateString([], { weekday: "short", day: "numeric", month: "short" })}, ${time}`;

@@ -106,7 +106,7 @@ function figures(series, rows) {
   const ahead = rows.findLast((row) => row.time > state.now && row.yhat !== null);
   const entries = [["Latest", last ? format.value(last.actual, series) : "–", last ? ago(last.time) : "no points"]];
   entries.push(["Expected", expected ? format.value(expected.yhat, series) : "–", expected ? edges(expected, series) : "no forecast yet"]);
-  entries.push(["Score", last?.score == null ? "–" : last.score.toFixed(2), "beyond ±1 is outside the band"]);
+  entries.push(["Score", last?.score == null ? "–" : format.score(last.score), "beyond ±1 is outside the band"]);
   entries.push(["Ahead", ahead ? format.value(ahead.yhat, series) : "–", ahead ? `at ${format.clock(ahead.time, state.now)}` : "no forecast yet"]);
   return entries.map(([term, value, note]) => {
     const box = document.createElement("div");
@@ -117,7 +117,7 @@ function figures(series, rows) {
 
 function edges(row, series) {
   if (row.lower === null) return "no band yet";
-  return `${format.value(row.lower, series)} to ${format.value(row.upper, series)}`;
+  return format.range(row.lower, row.upper, series);
 }
 
 function episodeRows(episodes, series) {
@@ -147,10 +147,10 @@ function episodeRow(episode, series) {
   const unit = state.ofAll ? { unit: "", metric: "", statistic: "" } : series;
   what.append(
     `${format.value(episode.actual, unit)} at its peak, where ` +
-      `${format.value(episode.lower, unit)} to ${format.value(episode.upper, unit)} was expected`,
+      `${format.range(episode.lower, episode.upper, unit)} was expected`,
   );
   const direction = element("span", `badge ${isOpen ? "anomalous" : "closed"}`, episode.direction > 0 ? "Above" : "Below");
-  row.append(direction, when, what, element("span", "episode-score", `score ${episode.peak_score.toFixed(1)}`));
+  row.append(direction, when, what, element("span", "episode-score", `score ${format.score(episode.peak_score)}`));
   return row;
 }
 

@@ -1,0 +1,130 @@
+"""Describe the alert rules: the same question asked through Prometheus and through Infinity.
+
+The Infinity variant is paused, because both together would alert twice.
+"""
+
+from typing import Any
+
+from grafana_datasource.provisioning.names import (
+    DASHBOARD_UID,
+    EXPRESSION,
+    FOLDER,
+    INFINITY,
+    INFINITY_UID,
+    PROMETHEUS,
+    PROMETHEUS_UID,
+)
+
+_QUERY = {"intervalMs": 60_000, "maxDataPoints": 43_200}
+
+
+def alerting() -> dict[str, Any]:
+    """Return `alerting/*.yaml`."""
+    return {
+        "apiVersion": 1,
+        "groups": [
+            {
+                "orgId": 1,
+                "name": "foreband",
+                "folder": FOLDER,
+                "interval": "1m",
+                "rules": [
+                    _rule("foreband-outside-band", "Series outside its forecast band", _prometheus_query()),
+                    _rule("foreband-outside-band-json", "Series outside its forecast band (JSON)", _infinity_query())
+                    | {"isPaused": True},
+                ],
+            }
+        ],
+    }
+
+
+def _rule(uid: str, title: str, query: dict[str, Any]) -> dict[str, Any]:
+    """Fire after three minutes outside the band, stop five minutes after the return."""
+    return {
+        "uid": uid,
+        "title": title,
+        "condition": "C",
+        "for": "3m",
+        "keepFiringFor": "5m",
+        "noDataState": "OK",
+        "execErrState": "Error",
+        "labels": {"severity": "warning", "source": "foreband"},
+        "annotations": {
+            "summary": "{{ $labels.metric }} ({{ $labels.statistic }}) is outside its forecast band",
+            "series": "{{ $labels.series }}",
+        },
+        "dashboardUid": DASHBOARD_UID,
+        "panelId": 1,
+        "isPaused": False,
+        "data": [query, _reduced(), _threshold()],
+    }
+
+
+def _prometheus_query() -> dict[str, Any]:
+    model = {
+        "refId": "A",
+        "datasource": PROMETHEUS,
+        "expr": "abs(foreband_anomaly)",
+        "instant": True,
+        "range": False,
+        "editorMode": "code",
+        **_QUERY,
+    }
+    return _data("A", PROMETHEUS_UID, model, 600)
+
+
+def _infinity_query() -> dict[str, Any]:
+    """Ask for long rows: ascending time, strings that never change, one number."""
+    texts = ("series", "service", "metric", "statistic")
+    model = {
+        "refId": "A",
+        "datasource": INFINITY,
+        "type": "json",
+        "source": "url",
+        "parser": "backend",
+        "format": "timeseries",
+        "url": "/api/v1/series",
+        "root_selector": "",
+        "filters": [],
+        "url_options": {
+            "method": "GET",
+            "params": [
+                {"key": "kind", "value": "anomaly"},
+                {"key": "from", "value": "${__timeFrom}"},
+                {"key": "to", "value": "${__timeTo}"},
+            ],
+        },
+        "columns": [
+            {"selector": "time", "text": "time", "type": "timestamp_epoch"},
+            *({"selector": text, "text": text, "type": "string"} for text in texts),
+            {"selector": "value", "text": "value", "type": "number"},
+        ],
+        **_QUERY,
+    }
+    return _data("A", INFINITY_UID, model, 900)
+
+
+def _reduced() -> dict[str, Any]:
+    model = {
+        "refId": "B",
+        "datasource": EXPRESSION,
+        "type": "reduce",
+        "expression": "A",
+        "reducer": "last",
+        "settings": {"mode": "dropNN"},
+    }
+    return _data("B", "__expr__", model, 0)
+
+
+def _threshold() -> dict[str, Any]:
+    """Take 1 above and -1 below alike."""
+    conditions = [{"evaluator": {"type": "outside_range", "params": [-0.5, 0.5]}}]
+    model = {"refId": "C", "datasource": EXPRESSION, "type": "threshold", "expression": "B", "conditions": conditions}
+    return _data("C", "__expr__", model, 0)
+
+
+def _data(ref: str, uid: str, model: dict[str, Any], seconds_back: int) -> dict[str, Any]:
+    data: dict[str, Any] = {"refId": ref, "datasourceUid": uid}
+    if seconds_back:
+        data["relativeTimeRange"] = {"from": seconds_back, "to": 0}
+    return data | {"model": model}
