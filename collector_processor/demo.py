@@ -6,6 +6,7 @@ waits until Foreband has flagged it.
 """
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -54,6 +55,7 @@ class Flagged:
 def run_demo(*, is_check: bool, days: float, directory: Path | None) -> int:
     """Run the demo until stopped (or, as a check, until the fault was flagged); return the exit code."""
     console = Console(highlight=False)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     with ExitStack() as running:
         where = directory or Path(running.enter_context(tempfile.TemporaryDirectory(prefix="foreband-demo-")))
         where.mkdir(parents=True, exist_ok=True)
@@ -85,6 +87,7 @@ class _Demo:
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
             console=console,
+            disable=not console.is_terminal,
         )
 
     def run(self, days: float) -> Flagged:
@@ -102,7 +105,7 @@ class _Demo:
             self._backfill(days)
             with self._step("open the shop: five services, real HTTP") as note:
                 port = self._control.rpartition(":")[2].split("/")[0]
-                self._start("shop", "examples.shop", f"--endpoint=http://{self._otlp}", "--metric-interval=10",
+                self._start("shop", "examples.shop", f"--endpoint=http://{self._otlp}", 
                             f"--control-port={port}")  # fmt: skip
                 self._wait_for(lambda: self._fault(None), 20, "the shop did not open")
                 note("live, following the simulated rhythm")
@@ -262,9 +265,13 @@ class _Demo:
 
     @contextmanager
     def _step(self, title: str, total: float | None = 1.0) -> "Iterator[Callable[[str], None]]":
+        began = time.monotonic()
         task: TaskID = self._progress.add_task(title, total=total, note="")
         yield lambda note: self._progress.update(task, note=note)
         self._progress.update(task, total=total or 1.0, completed=total or 1.0)
+        if not self._console.is_terminal:
+            (shown,) = (t for t in self._progress.tasks if t.id == task)
+            self._console.print(f"{title}: {shown.fields['note']} ({time.monotonic() - began:.0f} s)")
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -16,6 +16,8 @@ from collector_processor.telemetry.points import Bool, Int32, Int64
 from collector_processor.training.task import FitStatus
 
 _MIN_HISTORY = 2 * MINUTE
+_CURRENT = 15 * MINUTE
+_STILL = 10 * NANOS_PER_SECOND
 _MIN_INTERVAL = MINUTE
 _AGE_SHARE = 4
 _BACKTEST_HISTORY = 2 * DAY
@@ -26,6 +28,8 @@ _PAUSE = HOUR
 _ROW = np.dtype(
     [
         ("seen", "<i8"),  # when it was first found fit to be fitted; 0: not yet
+        ("newest", "<i8"),  # time of its newest point at the last look
+        ("moved", "<i8"),  # when that was first seen
         ("tried", "<i8"),  # when the last fit ended, well or not
         ("fitted_until", "<i8"),  # newest point in the model; 0: no model
         ("backtested", "<i8"),  # when a backtest was last tried
@@ -91,6 +95,7 @@ class Schedule:
         is_pending = is_fitted & (rows["backtested"] == 0) & (age >= _BACKTEST_HISTORY)
         is_fit = overview.is_modelled & (age >= _MIN_HISTORY)
         is_fit &= (overview.last_time > rows["fitted_until"]) | is_pending
+        is_fit &= ~self._is_back_filled(overview.last_time, now)
         rows["seen"][is_fit & (rows["seen"] == 0)] = now
         due_at = np.where(rows["tried"] > 0, rows["tried"] + self._interval(age, rows["failures"]), rows["seen"])
         due_at = np.where(is_pending, rows["tried"], due_at)
@@ -126,6 +131,15 @@ class Schedule:
     def paused(self, now: int) -> int:
         """Return how many series are paused."""
         return int(np.count_nonzero(self._rows["paused_until"] > now))
+
+    def _is_back_filled(self, last_time: Int64, now: int) -> Bool:
+        """Tell which series lie in the past and are still moving."""
+        rows = self._rows[: last_time.size]
+        has_moved = last_time != rows["newest"]
+        rows["moved"][has_moved] = now
+        rows["newest"] = last_time
+        result: Bool = (last_time < now - _CURRENT) & (rows["moved"] > now - _STILL)
+        return result
 
     def _interval(self, age: Int64, failures: Int32) -> Int64:
         usual = np.clip(age // _AGE_SHARE, _MIN_INTERVAL, self._refit_interval)

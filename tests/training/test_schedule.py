@@ -62,7 +62,20 @@ def test_a_refit_is_due_after_a_quarter_of_the_age_within_a_minute_and_an_hour(
 def test_a_series_without_new_points_is_left_alone(schedule: Schedule) -> None:
     fitted(schedule, 0, NOW, until=NOW)
     assert schedule.due(ages(DAY), NOW + 30 * DAY).size == 0
-    assert schedule.due(ages(DAY, last=NOW + 1), NOW + 30 * DAY).tolist() == [0]
+    assert schedule.due(ages(DAY, last=NOW + 1), NOW + HOUR).size == 0
+    assert schedule.due(ages(DAY, last=NOW + 1), NOW + HOUR + MINUTE).tolist() == [0]
+
+
+def test_a_series_whose_past_is_still_coming_in_is_left_alone_until_it_stops(schedule: Schedule) -> None:
+    second = 10**9
+    for i in range(5):
+        assert schedule.due(ages(DAY, last=NOW - 9 * DAY + i * HOUR), NOW + i * second).size == 0
+    assert schedule.due(ages(DAY, last=NOW - 9 * DAY + 4 * HOUR), NOW + 30 * second).tolist() == [0]
+
+
+def test_a_series_that_has_reached_the_present_is_due_though_it_moves(schedule: Schedule) -> None:
+    assert schedule.due(ages(DAY, last=NOW - 9 * DAY), NOW).size == 0
+    assert schedule.due(ages(DAY, last=NOW - MINUTE), NOW + 1).tolist() == [0]
 
 
 def test_never_fitted_come_first_then_pending_backtests_then_the_most_overdue(schedule: Schedule) -> None:
