@@ -232,7 +232,7 @@ def test_every_item_gets_exactly_one_outcome(batch: list[tuple[Kind, list[Row]]]
 
 
 well_behaved = st.lists(
-    st.tuples(st.integers(0, 2), st.integers(1, 90), st.integers(0, 50), st.booleans()), min_size=1, max_size=30
+    st.tuples(st.integers(0, 2), st.integers(1, 90), st.integers(0, 50), st.booleans()), min_size=1, max_size=15
 )
 
 
@@ -240,7 +240,7 @@ kinds_restored = (Kind.COUNTER_CUMULATIVE, Kind.UPDOWN_CUMULATIVE, Kind.COUNTER_
 
 
 @settings(deadline=None, max_examples=60)
-@given(well_behaved, st.integers(0, 30))
+@given(well_behaved, st.integers(0, 15))
 def test_a_restart_in_the_middle_changes_no_point(script: list[tuple[int, int, int, bool]], restart: int) -> None:
     rooms = [Room(), Room()]
     time, total, start = dict.fromkeys(range(3), 0.0), dict.fromkeys(range(3), 0.0), dict.fromkeys(range(3), -10.0)
