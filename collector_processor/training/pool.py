@@ -19,10 +19,10 @@ _MAX_RESTART_DELAY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """How many processes, and how long each lives.
+    """How many processes, how long a fit may take, and how long a process lives.
 
-    After `recycle_after` fits a process is replaced, so that no leak in a library lasts. `memory_limit` is in bytes of
-    address space, None for no limit.
+    `timeout_seconds` is for one history; a request with a backtest has up to four. After `recycle_after` fits a process
+    is replaced, so that no leak in a library lasts. `memory_limit` is in bytes of address space, None for no limit.
     """
 
     workers: int = 1
@@ -68,7 +68,7 @@ class FitPool:
         if self.free <= 0:
             raise RuntimeError("every fit process is busy")
         process = next((p for p in self._processes if p.request is None), None) or self._start()
-        seconds = self._settings.timeout_seconds + (0.0 if process.fits else _STARTUP_SECONDS)
+        seconds = request.fits * self._settings.timeout_seconds + (0.0 if process.fits else _STARTUP_SECONDS)
         process.take(request, self._clock.monotonic_nano() + round(seconds * NANOS_PER_SECOND))
 
     def collect(self, timeout_seconds: float) -> list[FitOutcome]:

@@ -17,7 +17,7 @@ import orjson
 from collector_processor.clock import MINUTE, NANOS_PER_SECOND
 from collector_processor.detect.seed import Seed, seed_from_residuals
 from collector_processor.errors import NotEnoughDataError, StoreError
-from collector_processor.forecast.backtest import Backtest, backtest
+from collector_processor.forecast.backtest import MAX_ORIGINS, Backtest, backtest
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.reference import ProphetForecaster
 from collector_processor.forecast.resample import means, standard_deviation
@@ -62,6 +62,11 @@ class FitRequest:
     needs_seed: bool = False
     forecaster: str = "seasonal"
     backtest: dict[str, Any] | None = None
+
+    @property
+    def fits(self) -> int:
+        """How many histories are fitted at most."""
+        return 1 + (MAX_ORIGINS if self.needs_backtest else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -92,6 +93,15 @@ def test_a_warm_process_gets_the_plain_time(pool: FitPool, clock: ManualClock) -
     outcome_of(pool, tasks.GOOD)
     pool.submit(request(tasks.HANG))
     clock.advance(30 * NANOS_PER_SECOND)
+    assert [o.status for o in pool.collect(0.0)] == [FitStatus.TIMED_OUT]
+
+
+def test_a_backtest_may_take_as_long_as_its_fits(pool: FitPool, clock: ManualClock) -> None:
+    outcome_of(pool, tasks.GOOD)
+    pool.submit(replace(request(tasks.HANG), needs_backtest=True))
+    clock.advance(120 * NANOS_PER_SECOND - 1)
+    assert pool.collect(0.0) == []
+    clock.advance(1)
     assert [o.status for o in pool.collect(0.0)] == [FitStatus.TIMED_OUT]
 
 
