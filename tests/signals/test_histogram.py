@@ -76,7 +76,7 @@ def test_a_histogram_must_agree_with_itself(
 
 
 def derived(room: Room) -> list[dict[float, float]]:
-    return [room.read(s) for s in (Statistic.RATE, Statistic.MEAN, Statistic.P50, Statistic.P95, Statistic.P99)]
+    return [room.read(s, "m") for s in (Statistic.RATE, Statistic.MEAN, Statistic.P50, Statistic.P95, Statistic.P99)]
 
 
 def test_a_cumulative_histogram_is_measured_from_point_to_point() -> None:
@@ -124,6 +124,7 @@ def test_other_bounds_cost_quantiles_once_and_nothing_else() -> None:
 def test_other_bounds_of_the_same_number_are_other_bounds(*, is_one_batch: bool) -> None:
     room = Room()
     points = [
+        histogram(CUMULATIVE, 0, 20, [1, 0, 0], 1.0, [4.0, 8.0], metric="another of these bounds"),
         histogram(CUMULATIVE, 0, 10, [5, 0, 0], 2.5, [1.0, 2.0]),
         histogram(CUMULATIVE, 0, 20, [15, 0, 0], 7.5, [4.0, 8.0]),
         histogram(CUMULATIVE, 0, 30, [25, 0, 0], 9.5, [4.0, 8.0]),
