@@ -5,7 +5,7 @@ fields number 7, exactly as they stand in a `NumberDataPoint`; those of histogra
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -22,6 +22,8 @@ TOO_LONG = -1
 """The size of a set in which a key or a value exceeds its limit."""
 
 POINT_TAG = 7 << 3 | wire.LENGTH
+
+V = TypeVar("V")
 
 
 def parse(message_class: Any, raw: bytes, what: str) -> Any:
@@ -60,12 +62,12 @@ def framed(key_values: Iterable[bytes]) -> bytes:
     return encoded
 
 
-def is_framed(raw: bytes) -> bool:
-    """Tell whether `raw` consists of attribute fields and nothing else."""
+def is_framed(raw: bytes, tag: int = POINT_TAG) -> bool:
+    """Tell whether `raw` consists of attribute fields (those with `tag`) and nothing else."""
     position, end = 0, len(raw)
     try:
         while position < end:
-            if raw[position] != POINT_TAG:
+            if raw[position] != tag:
                 return False
             length, position = wire.read_varint(raw, position + 1)
             position += length
@@ -74,22 +76,36 @@ def is_framed(raw: bytes) -> bool:
     return position == end
 
 
+class Memo(Generic[V]):
+    """Values by byte string, bounded in bytes: past the bound it starts again from nothing."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.known: dict[bytes, V] = {}
+        self._max_bytes = max_bytes
+        self._bytes = 0
+
+    def remember(self, raw: bytes, value: V) -> None:
+        """Keep a value, unless its key is so long that it is better found again each time."""
+        if self._bytes > self._max_bytes:
+            self.known, self._bytes = {}, 0
+        if len(raw) <= MAX_VALUE_BYTES:
+            self.known[raw] = value
+            self._bytes += len(raw) + 100  # what an entry costs beside its bytes
+
+
 class AttributeSizes:
     """Measure attribute sets, each distinct one once.
 
-    A size is the number of attributes, or `TOO_LONG`. To be measured a set is parsed, so a known set is well
-    formed. What is remembered is bounded in bytes; past the bound it starts again from nothing.
+    A size is the number of attributes, or `TOO_LONG`. To be measured a set is parsed, so a known set is well formed.
     """
 
     def __init__(self, parse_set: Callable[[bytes, Budget], Attributes], *, max_bytes: int) -> None:
         self._parse = parse_set
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._known: dict[bytes, int] = {}
+        self._memo: Memo[int] = Memo(max_bytes)
 
     def known(self, sets: Sequence[bytes]) -> list[int | None]:
         """Return the size of each set, None where it was never measured."""
-        return list(map(self._known.get, sets))
+        return list(map(self._memo.known.get, sets))
 
     def measure(self, raw: bytes, budget: Budget) -> int:
         """Return the size of a set; one not known yet is parsed at the cost of `budget`.
@@ -98,18 +114,11 @@ class AttributeSizes:
             MalformedRequestError: if it can't be parsed.
             TooLargeError: if the budget is spent.
         """
-        size = self._known.get(raw)
+        size = self._memo.known.get(raw)
         if size is None:
             size = _size(self._parse(raw, budget))
-            self._remember(raw, size)
+            self._memo.remember(raw, size)
         return size
-
-    def _remember(self, raw: bytes, size: int) -> None:
-        if self._bytes > self._max_bytes:
-            self._known, self._bytes = {}, 0
-        if len(raw) <= MAX_VALUE_BYTES:  # a huge set is measured again each time rather than kept
-            self._known[raw] = size
-            self._bytes += len(raw) + 100  # what an entry costs beside its bytes
 
 
 def _canonical(key_values: Any, budget: Budget | None) -> Attributes:

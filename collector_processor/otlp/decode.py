@@ -5,8 +5,9 @@ nobody reads is not decoded: exemplars, span attributes, log bodies.
 """
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from collector_processor.otlp.elements import (
 from collector_processor.otlp.histogram_points import histogram_points
 from collector_processor.otlp.number_points import RawPoints, number_points
 from collector_processor.telemetry.arrival import LogArrivals, MetricArrivals, Source, SpanArrivals
-from collector_processor.telemetry.points import Int8
+from collector_processor.telemetry.points import Int8, Int32
 from collector_processor.telemetry.series import Kind
 
 __all__ = [
@@ -45,6 +46,11 @@ __all__ = [
 ]
 
 MAX_NAME_LENGTH = 1024
+
+Columns: TypeAlias = tuple[list[Any], ...]
+"""Fields of spans or log records, a list per field."""
+
+_CHUNK = 512
 
 _DELTA, _CUMULATIVE = 1, 2
 _STATUS_ERROR = 2
@@ -94,17 +100,19 @@ def decode_traces(body: bytes) -> tuple[SpanArrivals, ParsedTraces]:
     """
     check_elements(body, RECORDS_SHAPE)
     request = parse(schema.TraceRequest, body, "trace request")
-    resources, index, spans = _records(request.resource_spans, "scope_spans", "spans")
+    resources, index, (name, kind, start, end, is_error) = _records(
+        request.resource_spans, "scope_spans", "spans", _span_columns
+    )
     arrivals = SpanArrivals(
         resources,
         index,
-        [span.name for span in spans],
-        _small([span.kind for span in spans], 5),
-        wire.signed_times([span.start_time_unix_nano for span in spans]),
-        wire.signed_times([span.end_time_unix_nano for span in spans]),
-        np.array([span.HasField("status") and span.status.code == _STATUS_ERROR for span in spans], np.bool_),
+        name,
+        _small(kind, 5),
+        wire.signed_times(start),
+        wire.signed_times(end),
+        np.array(is_error, np.bool_),
     )
-    return arrivals, ParsedTraces(body, len(spans))
+    return arrivals, ParsedTraces(body, len(name))
 
 
 def decode_logs(body: bytes) -> LogArrivals:
@@ -116,13 +124,8 @@ def decode_logs(body: bytes) -> LogArrivals:
     """
     check_elements(body, RECORDS_SHAPE)
     request = parse(schema.LogsRequest, body, "logs request")
-    resources, index, records = _records(request.resource_logs, "scope_logs", "log_records")
-    return LogArrivals(
-        resources,
-        index,
-        _small([record.severity_number for record in records], 24),
-        wire.signed_times([record.time_unix_nano or record.observed_time_unix_nano for record in records]),
-    )
+    resources, index, (severity, time) = _records(request.resource_logs, "scope_logs", "log_records", _log_columns)
+    return LogArrivals(resources, index, _small(severity, 24), wire.signed_times(time))
 
 
 @dataclass(slots=True)
@@ -198,12 +201,34 @@ def _sum_sizes(first: int, second: int) -> int:
     return TOO_LONG if TOO_LONG in {first, second} else first + second
 
 
-def _records(groups: Any, inner: str, leaf: str) -> tuple[list[bytes], Any, list[Any]]:
-    """Flatten spans or log records; return the distinct resources, each record's index into them, the records."""
+def _span_columns(spans: list[Any]) -> Columns:
+    return (
+        [span.name for span in spans],
+        [span.kind for span in spans],
+        [span.start_time_unix_nano for span in spans],
+        [span.end_time_unix_nano for span in spans],
+        [span.HasField("status") and span.status.code == _STATUS_ERROR for span in spans],
+    )
+
+
+def _log_columns(records: list[Any]) -> Columns:
+    return (
+        [record.severity_number for record in records],
+        [record.time_unix_nano or record.observed_time_unix_nano for record in records],
+    )
+
+
+def _records(
+    groups: Any, inner: str, leaf: str, read: Callable[[list[Any]], Columns]
+) -> tuple[list[bytes], Int32, Columns]:
+    """Flatten spans or log records; return the distinct resources, each record's index into them, its columns.
+
+    Records are read a few hundred at a time, while they are in the processor's cache.
+    """
     elements, attributes, records_left = Budget(MAX_ELEMENTS), Budget(MAX_ATTRIBUTES), Budget(MAX_POINTS)
     resources: dict[bytes, int] = {}
     index: list[int] = []
-    records: list[Any] = []
+    columns = read([])
     elements.spend(len(groups))
     for group in groups:
         resource = b"".join(group.resource)
@@ -214,12 +239,14 @@ def _records(groups: Any, inner: str, leaf: str) -> tuple[list[bytes], Any, list
         for scope in scopes:
             found = getattr(scope, leaf)
             records_left.spend(len(found))
-            records.extend(found)
             index.extend([place] * len(found))
-    return list(resources), np.array(index, np.int32), records
+            for begin in range(0, len(found), _CHUNK):
+                for column, more in zip(columns, read(found[begin : begin + _CHUNK]), strict=True):
+                    column.extend(more)
+    return list(resources), np.array(index, np.int32), columns
 
 
-def _small(numbers: list[int], highest: int) -> Int8:
+def _small(numbers: Sequence[int], highest: int) -> Int8:
     """Return enumeration numbers as int8, unknown ones as 0."""
     values = np.array(numbers, np.int64)
     values[(values < 0) | (values > highest)] = 0

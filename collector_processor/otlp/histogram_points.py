@@ -1,26 +1,57 @@
-"""Histogram points to columns, grouped by their bucket bounds."""
+"""Histogram points to columns, grouped by their bucket bounds.
 
-import math
-from collections import Counter
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any
+As with numbers, a point of the shape that exporters write is cut, not parsed: four fixed fields, the packed counts and
+bounds, attributes, perhaps minimum and maximum. Counts and bounds stay bytes until they are one array.
+"""
+
+import struct
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from collector_processor.otlp import schema, wire
-from collector_processor.otlp.attributes import TOO_LONG, framed, parse
+from collector_processor.otlp.attributes import TOO_LONG, Memo, framed, is_framed, parse
 from collector_processor.otlp.elements import Budget
 from collector_processor.otlp.number_points import (
     MAX_ATTRIBUTES_PER_SERIES,
     NO_RECORDED_VALUE,
     POINT_ATTRIBUTES,
     RawPoints,
+    reject,
 )
-from collector_processor.telemetry.arrival import HistogramPoints, Source
+from collector_processor.telemetry.arrival import HistogramPoints
+from collector_processor.telemetry.points import Bool, Float64
 
-_Row = tuple[bytes, int, int, float, float, Sequence[int] | Sequence[float], bool]
-"""Attributes, start, time, count, sum, bucket counts, gap."""
+_HEAD = struct.Struct("<BQBQBQBdB")
+_HEAD_TAGS = (0x11, 0x19, 0x21, 0x29, 0x32)  # start, time, count, sum, bucket_counts
+_BOUNDS_TAG, _ATTRIBUTES_TAG, _MIN_TAG, _MAX_TAG = 0x3A, 0x4A, 0x59, 0x61
+_EXACT_SUM = 1 << 50  # counts up to this add up without overflow
+
+
+class _Layout(NamedTuple):
+    """What points must share to stand in one matrix: bounds as float64 bytes, the width of their counts in bytes."""
+
+    bounds: bytes
+    width: int
+    is_gap: bool
+
+
+class _Row(NamedTuple):
+    """One point; `group` is its place among the groups, `counts` are uint64 bytes."""
+
+    group: int
+    attributes: bytes
+    size: int
+    start: int
+    time: int
+    observations: int
+    total: float
+    counts: bytes
 
 
 def histogram_points(groups: Sequence[RawPoints], rejected: Counter[str], budget: Budget) -> list[HistogramPoints]:
@@ -31,68 +62,135 @@ def histogram_points(groups: Sequence[RawPoints], rejected: Counter[str], budget
     Raises:
         MalformedRequestError, TooLargeError: if a point is no valid message, or the attributes are too many.
     """
-    arrivals = []
-    for group in groups:
-        by_bounds: dict[tuple[float, ...], list[_Row]] = {}
+    by_layout: defaultdict[_Layout, list[_Row]] = defaultdict(list)
+    for place, group in enumerate(groups):
         for point in group.points:
-            _add(by_bounds, parse(schema.HistogramPoint, point, "data point"), group, rejected, budget)
-        arrivals += [_columns(group.source, bounds, rows) for bounds, rows in by_bounds.items()]
-    return arrivals
+            layout, row = _cut(point, place, budget) or _parsed(point, place, budget)
+            by_layout[layout].append(row)
+    return [
+        arrivals
+        for layout, rows in by_layout.items()
+        for arrivals in _arrivals(groups, layout, rows, _taken(groups, layout, rows, rejected))
+    ]
 
 
-def _add(
-    by_bounds: dict[tuple[float, ...], list[_Row]], point: Any, group: RawPoints, rejected: Counter[str], budget: Budget
-) -> None:
-    attributes = framed(point.attributes)
-    is_gap = bool(point.flags & NO_RECORDED_VALUE)
-    bounds, counts = ((), []) if is_gap else (tuple(point.explicit_bounds), list(point.bucket_counts))
-    reason = _objection(point, bounds, counts, is_gap=is_gap) or _attribute_objection(
-        POINT_ATTRIBUTES.measure(attributes, budget), group.shared_attributes
+def _cut(point: bytes, group: int, budget: Budget) -> tuple[_Layout, _Row] | None:
+    """Cut a point of the common shape, None if it has another."""
+    try:
+        start_tag, start, time_tag, time, count_tag, count, sum_tag, total, counts_tag = _HEAD.unpack_from(point)
+        width, begin = wire.read_varint(point, _HEAD.size)
+        end = begin + width
+        length, at = wire.read_varint(point, end + 1)
+        bounds_tag = point[end]
+    except (IndexError, struct.error):
+        return None
+    if (start_tag, time_tag, count_tag, sum_tag, counts_tag) != _HEAD_TAGS or bounds_tag != _BOUNDS_TAG:
+        return None
+    known = _attributes(point[at + length :], budget)
+    if known is None or at + length > len(point) or width % 8 or length % 8:
+        return None
+    layout = _Layout(point[at : at + length], width, is_gap=False)
+    return layout, _Row(group, *known, start, time, count, total, point[begin:end])
+
+
+def _attributes(tail: bytes, budget: Budget) -> tuple[bytes, int] | None:
+    """Return the framed attributes a point ends with and their size, None if there is more than they and extremes."""
+    if len(tail) >= 18 and tail[-18] == _MIN_TAG and tail[-9] == _MAX_TAG:
+        tail = tail[:-18]
+    known = _FRAMED.known.get(tail)
+    if known is None and is_framed(tail, _ATTRIBUTES_TAG):
+        attributes = framed(parse(schema.HistogramPoint, tail, "attributes").attributes)
+        known = attributes, POINT_ATTRIBUTES.measure(attributes, budget)
+        _FRAMED.remember(tail, known)
+    return known
+
+
+def _parsed(point: bytes, group: int, budget: Budget) -> tuple[_Layout, _Row]:
+    parsed = parse(schema.HistogramPoint, point, "data point")
+    attributes = framed(parsed.attributes)
+    size = POINT_ATTRIBUTES.measure(attributes, budget)
+    row = _Row(group, attributes, size, parsed.start_time_unix_nano, parsed.time_unix_nano, 0, np.nan, b"")
+    if parsed.flags & NO_RECORDED_VALUE:
+        return _Layout(b"", 0, is_gap=True), row
+    counts, bounds = array("Q", parsed.bucket_counts).tobytes(), array("d", parsed.explicit_bounds).tobytes()
+    total = parsed.sum if parsed.HasField("sum") else np.nan
+    return _Layout(bounds, len(counts), is_gap=False), row._replace(
+        observations=parsed.count, total=total, counts=counts
     )
-    if reason:
-        rejected[reason] += 1
+
+
+def _taken(groups: Sequence[RawPoints], layout: _Layout, rows: list[_Row], rejected: Counter[str]) -> Bool:
+    size = np.array([row.size for row in rows])
+    shared = np.array([groups[row.group].shared_attributes for row in rows])
+    return reject(
+        rejected,
+        [
+            ("bad_buckets", ~_are_sound(layout, rows)),
+            ("start_after_time", np.array([row.start > row.time for row in rows], np.bool_)),
+            ("attribute_too_long", size == TOO_LONG),
+            ("too_many_attributes", size + shared > MAX_ATTRIBUTES_PER_SERIES),
+        ],
+    )
+
+
+def _are_sound(layout: _Layout, rows: list[_Row]) -> Bool:
+    """Tell per row whether its counts fit the bounds and add up; no buckets at all are sound."""
+    if not layout.bounds and not layout.width:
+        return np.ones(len(rows), np.bool_)
+    bounds = np.frombuffer(layout.bounds, "<f8")
+    if layout.width // 8 != bounds.size + 1 or not np.isfinite(bounds).all() or (np.diff(bounds) <= 0).any():
+        return np.zeros(len(rows), np.bool_)
+    counts = _counts(rows)
+    if counts.max() < _EXACT_SUM:
+        adds_up: Bool = counts.sum(axis=1) == np.array([row.observations for row in rows], np.uint64)
+        return adds_up
+    return np.array(
+        [sum(of_row.tolist()) == row.observations for of_row, row in zip(counts, rows, strict=True)], np.bool_
+    )
+
+
+def _counts(rows: list[_Row]) -> npt.NDArray[np.uint64]:
+    return np.frombuffer(b"".join([row.counts for row in rows]), "<u8").reshape(len(rows), -1)
+
+
+def _arrivals(groups: Sequence[RawPoints], layout: _Layout, rows: list[_Row], taken: Bool) -> Iterator[HistogramPoints]:
+    """Make columns of the rows that are taken, and share them out to their sources."""
+    if not taken.all():
+        rows = [row for row, is_taken in zip(rows, taken.tolist(), strict=True) if is_taken]
+    if not rows:
         return
-    times = (attributes, point.start_time_unix_nano, point.time_unix_nano)
-    if is_gap:
-        row: _Row = (*times, math.nan, math.nan, [math.nan], True)
-    else:
-        total = point.sum if point.HasField("sum") else math.nan
-        row = (*times, point.count, total, counts or [point.count], False)
-    by_bounds.setdefault(bounds, []).append(row)
+    whole = _columns(groups[0], layout, rows)
+    end = 0
+    for place, of_group in groupby(rows, key=lambda row: row.group):
+        begin, end = end, end + sum(1 for _ in of_group)
+        yield HistogramPoints(
+            groups[place].source,
+            whole.attributes[begin:end],
+            whole.start_unix_nano[begin:end],
+            whole.time_unix_nano[begin:end],
+            whole.count[begin:end],
+            whole.sum[begin:end],
+            whole.bounds,
+            whole.bucket_counts[begin:end],
+            whole.is_gap[begin:end],
+        )
 
 
-def _objection(point: Any, bounds: tuple[float, ...], counts: list[int], *, is_gap: bool) -> str | None:
-    if not is_gap and not _buckets_are_sound(point.count, bounds, counts):
-        return "bad_buckets"
-    if point.start_time_unix_nano > point.time_unix_nano:
-        return "start_after_time"
-    return None
-
-
-def _buckets_are_sound(count: int, bounds: tuple[float, ...], counts: list[int]) -> bool:
-    if not bounds and not counts:
-        return True  # count and sum alone
-    if len(counts) != len(bounds) + 1 or sum(counts) != count:
-        return False
-    return all(map(math.isfinite, bounds)) and all(low < high for low, high in pairwise(bounds))
-
-
-def _attribute_objection(size: int, shared: int) -> str | None:
-    if size == TOO_LONG:
-        return "attribute_too_long"
-    return "too_many_attributes" if size + shared > MAX_ATTRIBUTES_PER_SERIES else None
-
-
-def _columns(source: Source, bounds: tuple[float, ...], rows: list[_Row]) -> HistogramPoints:
-    attributes, start, time, count, total, buckets, is_gap = zip(*rows, strict=True)
+def _columns(group: RawPoints, layout: _Layout, rows: list[_Row]) -> HistogramPoints:
+    _, attributes, _, start, time, observations, total, _ = zip(*rows, strict=True)
+    count: Float64 = np.full(len(rows), np.nan) if layout.is_gap else np.array(observations, np.float64)
     return HistogramPoints(
-        source,
+        group.source,
         attributes,
         wire.signed_times(start),
         wire.signed_times(time),
-        np.array(count, np.float64),
+        count,
         np.array(total, np.float64),
-        np.array(bounds, np.float64),
-        np.array(buckets, np.float64),
-        np.array(is_gap, np.bool_),
+        np.frombuffer(layout.bounds, "<f8"),
+        _counts(rows).astype(np.float64) if layout.width else count.reshape(-1, 1),
+        np.full(len(rows), layout.is_gap),
     )
+
+
+_FRAMED: Memo[tuple[bytes, int]] = Memo(max_bytes=32 << 20)
+"""Attributes as they stand in histogram points, with their framed form and size."""

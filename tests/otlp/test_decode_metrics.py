@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 
 from collector_processor.errors import MalformedRequestError
+from collector_processor.otlp import histogram_points
 from collector_processor.otlp.decode import decode_metrics, parse_attributes
+from collector_processor.otlp.elements import Budget
 from collector_processor.otlp.wire import field
 from collector_processor.telemetry.series import Kind
 from tests.otlp import stock
@@ -201,6 +203,24 @@ def test_histogram_points_are_grouped_by_their_bounds() -> None:
     assert first.bucket_counts.tolist() == [[1, 2], [6, 7]]
     assert first.count.tolist() == [3, 13]
     assert second.bounds.tolist() == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("extremes", [{}, {"min": 0.25, "max": 1.5}])
+def test_histogram_points_of_the_common_shape_are_cut_and_not_parsed(extremes: dict[str, float]) -> None:
+    point = histogram([1] * 16, [float(b) for b in range(15)], **extremes).histogram.data_points[0]
+    point.attributes.append(attribute("route", "/cart"))
+    cut = histogram_points._cut(point.SerializeToString(), 0, Budget(100))
+    assert cut is not None
+    assert cut == histogram_points._parsed(point.SerializeToString(), 0, Budget(100))
+
+
+def test_a_truncated_histogram_point_is_never_read_as_a_whole_one() -> None:
+    point = histogram([1] * 4, [0.0, 1.0, 2.0], min=0.0, max=1.5).histogram.data_points[0]
+    point.attributes.append(attribute("route", "/cart"))
+    raw = point.SerializeToString()
+    for size in range(len(raw)):
+        cut = histogram_points._cut(raw[:size], 0, Budget(100))
+        assert cut is None or cut == histogram_points._parsed(raw[:size], 0, Budget(100))
 
 
 def test_a_histogram_without_buckets_has_one_column() -> None:

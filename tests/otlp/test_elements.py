@@ -29,10 +29,9 @@ BOMBS: dict[str, Callable[[int], bytes]] = {
 
 @pytest.mark.parametrize("decode", DECODERS)
 @pytest.mark.parametrize("bomb", [name for name in BOMBS if name != "points"])
-@pytest.mark.parametrize("count", [MAX_ELEMENTS + 1, 2 * MIB])
-def test_too_many_elements_are_refused(decode: Callable[[bytes], object], bomb: str, count: int) -> None:
+def test_too_many_elements_are_refused(decode: Callable[[bytes], object], bomb: str) -> None:
     with pytest.raises(TooLargeError, match="too many elements"):
-        decode(BOMBS[bomb](count))
+        decode(BOMBS[bomb](MAX_ELEMENTS + 1))
 
 
 @pytest.mark.parametrize("count", [MAX_POINTS + 1, 2 * MIB])
