@@ -77,7 +77,7 @@ def test_what_is_flagged_lies_outside_the_drawn_band_and_only_that() -> None:
 
 def test_stationary_noise_raises_hardly_any_alarm() -> None:
     detector, rng = Detector(), np.random.default_rng(3)
-    weeks, series, starts = 3, 100, 0
+    weeks, series, starts = 3, 80, 0
     everyone = np.arange(series, dtype=np.int32)
     for k in range(weeks * 7 * 24):
         points = PointBatch(everyone, np.full(series, START + k * HOUR), 100.0 + rng.normal(size=series))
@@ -233,13 +233,13 @@ def test_state_of_an_unknown_version_starts_afresh_and_says_so() -> None:
 
 def test_blobs_can_be_saved_one_at_a_time() -> None:
     detector = Detector()
-    detector.grow(20_000)
-    names = blob_names(20_000)
+    detector.grow(17_000)
+    names = blob_names(17_000)
     assert len(names) == 3
     assert list(detector.save(names[1:2])) == names[1:2]
     restarted = Detector()
     assert restarted.load(detector.save(), []) == []
-    assert len(restarted) == 20_000
+    assert len(restarted) == 17_000
 
 
 def test_growing_keeps_what_is_known() -> None:

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector_processor.detect.score import Scored, judge
@@ -41,6 +41,7 @@ def test_the_edge_scores_exactly_one_and_yhat_exactly_zero() -> None:
     assert verdicts.anomaly.tolist() == [0, 0, 0]
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.tuples(finite, finite), st.tuples(tolerances, tolerances), st.integers(0, 1))
 def test_a_value_is_flagged_exactly_when_it_is_outside_the_band(
     forecasts: tuple[float, float], tolerance: tuple[float, float], winner: int
@@ -57,6 +58,7 @@ def test_a_value_is_flagged_exactly_when_it_is_outside_the_band(
     assert (verdicts.yhat <= edges[1]).all()
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.floats(-100.0, 100.0),
     st.tuples(st.floats(-10.0, 10.0), st.floats(-10.0, 10.0)),

@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector_processor.clock import DAY, HOUR, MINUTE
@@ -194,6 +194,7 @@ def test_the_quantile_is_that_of_the_last_forty_two(count: int) -> None:
     assert usual(ring, np.array([count], np.int32))[0] == pytest.approx(expected, rel=1e-6)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=40))
 def test_waves_hold_each_series_once_and_keep_its_time_order(rows: list[tuple[int, int]]) -> None:
     series = np.array([s for s, _ in rows], np.int32)

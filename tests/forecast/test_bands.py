@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector_processor.forecast.bands import (
@@ -60,6 +60,7 @@ def test_without_any_forecast_there_is_no_score_and_no_band() -> None:
     assert np.isnan(clipped_yhat(row(NAN, NAN), np.zeros(1, np.uint8), band))[0]
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.tuples(finite, finite), st.tuples(tolerances, tolerances), st.floats(0.5, 3.0))
 def test_the_band_is_where_bisection_finds_its_edges(
     f: tuple[float, float], w: tuple[float, float], threshold: float
