@@ -7,7 +7,7 @@ from collector_processor.telemetry.episode import Episode
 from grafana_datasource.backend import Session
 from grafana_datasource.directory import Entry
 from grafana_datasource.query import TimeRange, to_ms
-from grafana_datasource.titles import title
+from grafana_datasource.titles import title, unit
 
 
 def episodes_between(session: Session, span: TimeRange, wanted: set[int] | None) -> list[tuple[Entry, Episode]]:
@@ -29,6 +29,9 @@ def episode_row(entry: Entry, episode: Episode) -> dict[str, Any]:
         "series": entry.stable_id,
         "service": entry.key.service,
         "title": title(entry.key),
+        "metric": entry.key.metric,
+        "statistic": entry.key.statistic.value,
+        "unit": unit(entry.key),
         "start": to_ms(episode.start_unix_nano),
         "end": None if episode.end_unix_nano is None else to_ms(episode.end_unix_nano),
         "direction": episode.direction,

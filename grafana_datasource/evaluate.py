@@ -50,7 +50,7 @@ def evaluate(expression: Expression, grid: Grid, session: Session) -> Answer:
     infos: list[str] = []
     result = _evaluate(expression, grid, session, infos)
     if isinstance(result, Vector):
-        result = _checked(result, session)
+        result = _checked(result, session.limits.series if grid.count > 1 else session.limits.instant_series)
     return Answer(result, infos)
 
 
@@ -145,14 +145,14 @@ _OPERATORS: dict[str, Callable[[Float64, Float64], Float64]] = {
 }
 
 
-def _checked(vector: Vector, session: Session) -> Vector:
+def _checked(vector: Vector, most: int) -> Vector:
     """Drop label sets without a sample, order the rest, and refuse double or too many ones."""
     present = np.flatnonzero(~np.isnan(vector.values).all(axis=1))
     keys = [tuple(sorted(vector.labels[i].items())) for i in present]
     if len(set(keys)) < len(keys):
         raise UnsupportedQueryError("the result would contain the same label set twice")
-    if len(keys) > session.limits.series:
-        raise TooLargeError(f"{len(keys)} series in the answer, the limit is {session.limits.series}")
+    if len(keys) > most:
+        raise TooLargeError(f"{len(keys)} series in the answer, the limit is {most}")
     order = [int(present[i]) for i in sorted(range(len(keys)), key=keys.__getitem__)]
     return Vector([vector.labels[i] for i in order], vector.values[order])
 

@@ -84,10 +84,7 @@ def _query_range(backend: Backend) -> Response:
 
 def _labels(backend: Backend) -> Response:
     with backend.session() as session:
-        found: set[str] = set()
-        for group in _matched(request.values, session):
-            for entry in group.entries:
-                found.update(group.labels(entry))
+        found = _label_names(_matched(request.values, session))
     return _limited(sorted(found), limit(request.values, backend.limits.label_values))
 
 
@@ -146,6 +143,15 @@ def _matched(params: Params, session: Session) -> list[Picked]:
         Picked(groups[family].family, [entries[series] for series in sorted(entries)])
         for (family, _), entries in merged.items()
     ]
+
+
+def _label_names(groups: list[Picked]) -> set[str]:
+    """Collect label names, looking at each series once however many metrics are derived from it."""
+    found = {name for group in groups for name in group.labels(group.entries[0])}
+    for group in groups:
+        if group.family is STORED:
+            found.update(*(entry.labels for entry in group.entries))
+    return found.union(*(entry.own for entry in _derived_entries(groups)))
 
 
 def _derived_entries(groups: list[Picked]) -> list[Entry]:

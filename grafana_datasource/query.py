@@ -43,6 +43,7 @@ class Limits:
 
     points_per_series: int = 11_000
     series: int = 1_000
+    instant_series: int = 10_000
     samples_read: int = 5_000_000
     samples_returned: int = 1_000_000
     rows: int = 100_000

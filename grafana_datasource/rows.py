@@ -168,13 +168,13 @@ def _ascending(
     columns: list[tuple[View, Float64]], entries: dict[int, Entry], limits: Limits, number: type[int | float]
 ) -> list[dict[str, Any]]:
     """Flatten to rows, ascending by time, then series."""
-    found = sum(int((~np.isnan(values)).sum()) for _, values in columns)
+    found = sum(int(np.isfinite(values).sum()) for _, values in columns)
     if found > limits.rows:
         raise TooLargeError(f"{found} rows in the answer, the limit is {limits.rows}: name fewer series or max_points")
     rows = []
     for view, values in columns:
         times = (view.time_unix_nano // MILLISECOND).tolist()
-        for i, k in np.argwhere(~np.isnan(values)).tolist():
+        for i, k in np.argwhere(np.isfinite(values)).tolist():
             rows.append((times[k], int(view.series[i]), number(values[i, k])))
     rows.sort()
     identities = {series: _identity(entry) for series, entry in entries.items()}

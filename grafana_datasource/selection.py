@@ -47,15 +47,10 @@ def _derived(directory: Directory, family: Family, matchers: Sequence[Matcher]) 
     if not _matches(added, of_family):
         return Picked(family, [])
     of_series = [m for m in matchers if m not in of_family]
-    return Picked(
-        family,
-        [
-            entry
-            for entry in _candidates(directory, of_series)
-            if entry.key.statistic.is_modelled
-            and _matches(family.labels_of(entry) if family.has_title else entry.own, of_series)
-        ],
-    )
+    modelled = [entry for entry in _candidates(directory, of_series) if entry.key.statistic.is_modelled]
+    if of_series and family.has_title:
+        return Picked(family, [entry for entry in modelled if _matches(family.labels_of(entry), of_series)])
+    return Picked(family, [entry for entry in modelled if _matches(entry.own, of_series)])
 
 
 def _candidates(directory: Directory, matchers: Sequence[Matcher]) -> Iterable[Entry]:

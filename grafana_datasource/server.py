@@ -64,6 +64,7 @@ def serve(app: Flask, host: str, port: int, *, threads: int = 16) -> Server:
         sockets=[listener],
         threads=threads,
         connection_limit=_CONNECTIONS,
+        asyncore_use_poll=True,  # select() ends at 1,024 file descriptors
         channel_timeout=_IDLE_SECONDS,
         cleanup_interval=_IDLE_SECONDS,
         max_request_body_size=app.config["MAX_CONTENT_LENGTH"],

@@ -5,7 +5,7 @@ import re
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -203,6 +203,17 @@ def test_a_request_that_runs_when_the_server_stops_is_answered(scene: Scene) -> 
         leave.set()
         assert asked.result() == 200
         assert stopping.result() is True
+
+
+def test_connections_that_never_finish_their_headers_do_not_starve_others(scene: Scene) -> None:
+    server = serve(app_over(scene), "127.0.0.1", 0, threads=2)
+    with ExitStack() as held:
+        for _ in range(150):
+            slow = held.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        with urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=5) as answer:
+            assert answer.status == 200
+        assert server.stop()
 
 
 def test_a_port_that_is_taken_is_an_error_at_once(scene: Scene) -> None:

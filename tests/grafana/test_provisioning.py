@@ -99,9 +99,7 @@ def test_every_infinity_query_gives_its_columns(client: FlaskClient) -> None:
     queries = [node for part in (DASHBOARD, GROUP) for node in walk(part) if "url_options" in node]
     assert len(queries) == 2
     for query in queries:
-        macros = {"${__timeFrom}": str((S - 900) * 1000), "${__timeTo}": str(S * 1000)}
-        params = {each["key"]: macros.get(each["value"], each["value"]) for each in query["url_options"]["params"]}
-        rows = body_of(client.get(query["url"], query_string=params))
+        rows = body_of(client.get(query["url"]))
         assert rows
         assert {column["selector"] for column in query["columns"]} == set(rows[0])
         numbers = [column for column in query["columns"] if column["type"] == "number"]

@@ -128,6 +128,7 @@ function layout(series, rows, episodes, view, colors) {
     },
     yaxis: {
       ...shared, automargin: true, rangemode: isPositive ? "nonnegative" : "normal", nticks: 7,
+      visible: numbers.length > 0,
       ...ticks,
     },
     shapes: [...episodes.map((episode) => region(episode, view, colors)), nowLine(view, colors)],

@@ -44,6 +44,7 @@ function item(series, selected) {
   const link = document.createElement("a");
   link.href = `?series=${series.id}`;
   link.dataset.series = series.id;
+  link.title = [series.title, series.detail].filter(Boolean).join("\n");
   if (series.id === selected) link.setAttribute("aria-current", "true");
   const state = badge(series);
   const dot = text("span", `dot ${state.kind}`, "");

@@ -95,7 +95,7 @@ function show(series, rows, own, listed, view) {
   at("notice").hidden = hasPoints;
   at("notice").textContent = hasPoints ? "" : silence(series, state.now);
   at("chart").setAttribute("aria-label", `Chart of ${series.title} of ${series.service}, last ${state.range} and ahead`);
-  at("episodes").replaceChildren(...episodeRows(listed, series));
+  at("episodes").replaceChildren(...episodeRows(listed));
   for (const button of at("ranges").children) button.setAttribute("aria-pressed", String(button.value === state.range));
   chart.draw(at("chart"), series, rows, own, view).then(() => (at("chart").dataset.drawn = `${series.id} ${state.range}`));
 }
@@ -120,14 +120,14 @@ function edges(row, series) {
   return format.range(row.lower, row.upper, series);
 }
 
-function episodeRows(episodes, series) {
+function episodeRows(episodes) {
   if (!episodes.length) {
     return [element("li", "episodes-empty", `No episode in the last ${state.range}${state.ofAll ? " on any series" : ""}.`)];
   }
-  return episodes.toReversed().map((episode) => episodeRow(episode, series));
+  return episodes.toReversed().map(episodeRow);
 }
 
-function episodeRow(episode, series) {
+function episodeRow(episode) {
   const row = document.createElement("li");
   const isOpen = episode.end === null;
   const when = document.createElement("span");
@@ -144,10 +144,9 @@ function episodeRow(episode, series) {
     link.dataset.series = episode.series;
     what.append(link, " ");
   }
-  const unit = state.ofAll ? { unit: "", metric: "", statistic: "" } : series;
   what.append(
-    `${format.value(episode.actual, unit)} at its peak, where ` +
-      `${format.range(episode.lower, episode.upper, unit)} was expected`,
+    `${format.value(episode.actual, episode)} at its peak, where ` +
+      `${format.range(episode.lower, episode.upper, episode)} was expected`,
   );
   const direction = element("span", `badge ${isOpen ? "anomalous" : "closed"}`, episode.direction > 0 ? "Above" : "Below");
   row.append(direction, when, what, element("span", "episode-score", `score ${format.score(episode.peak_score)}`));
