@@ -140,7 +140,7 @@ def _hold(rows: record.Records, held: Bool, time: Int64, distance: Float64) -> B
     quiet = held & (distance <= QUIET_SHARE * rows["half_width"])
     rows["quiet_since"] = np.where(quiet & (rows["quiet_points"] == 0), time, rows["quiet_since"])
     rows["quiet_points"] = np.where(quiet, rows["quiet_points"] + 1, 0)
-    recovered = quiet & (rows["quiet_points"] >= QUIET_POINTS) & (time - rows["quiet_since"] >= QUIET_TIME) & ~overdue
+    recovered = quiet & (rows["quiet_points"] >= QUIET_POINTS) & (time - rows["quiet_since"] >= QUIET_TIME)
     rows["quiet_points"][overdue] = 0  # an end without quiet is a time-out
     rows["is_open"] &= ~(recovered | overdue)
     closed: Bool = recovered | overdue

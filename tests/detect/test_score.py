@@ -80,6 +80,16 @@ def test_changing_the_unit_does_not_change_the_score(
     assert scaled.score[0] == pytest.approx(plain.score[0], rel=1e-6, abs=1e-6)
 
 
+def test_a_value_just_outside_scores_above_one_where_the_quotient_rounds_to_one() -> None:
+    forecasts, tolerance = (-1e6, NAN), (1_000_001.0 / 1.1, NAN)
+    upper = float(judged([0.0], forecasts, tolerance).verdicts.upper[0])
+    value = math.nextafter(upper, math.inf)
+    assert (value + 1e6) / (upper + 1e6) == 1.0
+    verdicts = judged([value], forecasts, tolerance).verdicts
+    assert verdicts.score[0] > 1.0
+    assert verdicts.anomaly[0] == 1
+
+
 @pytest.mark.parametrize("value", [NAN, math.inf, -math.inf])
 def test_a_value_that_is_no_number_has_a_band_but_no_score(value: float) -> None:
     verdicts = judged([value]).verdicts

@@ -1,0 +1,113 @@
+"""Measure the detector: what a judged point costs, and what a series weighs in memory.
+
+    python benchmarks/detect.py [--series 10000] [--json FILE]
+
+CPU time of one core, median of all ticks. `must` is the promise: the value has to stay below it. The peer of the first
+row is the same work one series at a time.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from collector_processor.clock import DAY, HOUR, NANOS_PER_SECOND
+from collector_processor.detect.detector import Detector
+from collector_processor.detect.seed import seed_from_residuals
+from collector_processor.forecast.bands import alert_band
+from collector_processor.telemetry.points import PointBatch
+
+START = 19_700 * DAY
+TICK = 10 * NANOS_PER_SECOND
+TICKS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value; `ratio` is peer / value."""
+
+    name: str
+    value: float
+    unit: str
+    must: float | None = None
+    peer: float | None = None
+    ratio: float | None = None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--series", type=int, default=10_000)
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    arguments = parser.parse_args()
+    figures = measure(arguments.series)
+    print(f"{'':44}{'value':>12} {'unit':16}{'must':>8}{'peer':>10}{'ratio':>8}")
+    for f in figures:
+        numbers = "".join(f"{'' if x is None else f'{x:.4g}':>{width}}" for x, width in _columns(f))
+        print(f"{f.name:44}{f.value:>12.4g} {f.unit:16}{numbers}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(f) for f in figures], indent=1) + "\n", encoding="utf-8")
+
+
+def measure(series: int) -> list[Figure]:
+    detector = seeded(series)
+    every = ticks(detector, series, start=START, step=TICK)
+    rollover = ticks(detector, series, start=START + 2 * HOUR, step=HOUR)
+    one = ticks(seeded(1), 1, start=START, step=TICK)
+    rng = np.random.default_rng(2)
+    forecasts, threshold = rng.normal(size=(series, 2)), np.full(series, 1.1)
+    band = microseconds(lambda: alert_band(forecasts, np.full((series, 2), 2.0), threshold))
+    resident = sum(len(blob) for blob in detector.save().values()) / series
+    return [
+        Figure(f"judge and learn, tick of {series}", every / series, "us/point", 2.0, one, one * series / every),
+        Figure("judge and learn, each tick a new hour", rollover / series, "us/point"),
+        Figure("judge and learn, one series alone", one, "us/point"),
+        Figure("alert band alone", band / series, "us/point"),
+        Figure("state", resident, "bytes/series", 2048.0),
+    ]
+
+
+def seeded(series: int) -> Detector:
+    """Return a detector whose series all have a week of calibration."""
+    detector, rng = Detector(), np.random.default_rng(1)
+    history = START - 7 * DAY + np.arange(0, 7 * DAY, HOUR // 4)
+    seed = seed_from_residuals(history, rng.normal(size=(history.size, 2)), std=1.0)
+    detector.grow(series)
+    for k in range(series):
+        detector.adopt(k, seed, winner=0)
+    return detector
+
+
+def ticks(detector: Detector, series: int, *, start: int, step: int) -> float:
+    """Return the microseconds that one tick of all series takes, median."""
+    rng, ids = np.random.default_rng(3), np.arange(series, dtype=np.int32)
+    winner, forecasts = np.zeros(series, np.uint8), np.full((series, 2), 100.0)
+    forecasts[:, 1] += 0.2
+    spent = []
+    for k in range(TICKS):
+        points = PointBatch(ids, np.full(series, start + k * step), 100.0 + rng.normal(size=series))
+        began = time.process_time_ns()
+        detector.judge(points, forecasts, winner)
+        spent.append(time.process_time_ns() - began)
+    return statistics.median(spent) / 1e3
+
+
+def microseconds(work: Callable[[], object]) -> float:
+    spent = []
+    for _ in range(TICKS):
+        began = time.process_time_ns()
+        work()
+        spent.append(time.process_time_ns() - began)
+    return statistics.median(spent) / 1e3
+
+
+def _columns(figure: Figure) -> list[tuple[float | None, int]]:
+    return [(figure.must, 8), (figure.peer, 10), (figure.ratio, 8)]
+
+
+if __name__ == "__main__":
+    main()
