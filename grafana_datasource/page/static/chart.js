@@ -24,7 +24,7 @@ export async function draw(element, series, rows, episodes, view) {
     traces.push(band(joined, "calibrated_lower", "calibrated_upper", colors.calibratedAhead, "Calibrated band ahead"));
   }
   traces.push(
-    line(past, "actual", series, { color: colors.value, width: past.length > 700 ? 1 : 1.4 }, "Value"),
+    line(past, "actual", series, { color: colors.value, width: past.length > element.clientWidth * 0.7 ? 1 : 1.5 }, "Value"),
     line(past, "yhat", series, { color: colors.forecast, width: 1.8 }, "Expected"),
     line(joined.slice(past.length ? 1 : 0), "yhat", series, { color: colors.forecast, width: 1.8, dash: "6px,5px" }, "Expected ahead"),
     marks(past, series, colors),

@@ -29,7 +29,7 @@ export function axis(series, largest) {
 // "37.1 to 61.6 span/s": the unit once, where both ends have the same.
 export function range(lower, upper, series) {
   const [from, to] = [value(lower, series), value(upper, series)];
-  const unit = to.replace(/^[^\s%a-zA-Zµ/]+/, "");
+  const unit = to.replace(/^[^\s%a-zA-Zµ/]+(e[−+]?\d+)?/, "");
   return `${unit && from.endsWith(unit) ? from.slice(0, -unit.length).trimEnd() : from} to ${to}`;
 }
 
@@ -87,6 +87,6 @@ function scaled(number, unit, plainBelow) {
 function digits(number) {
   const size = Math.abs(number);
   const places = size === 0 || size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
-  if (size !== 0 && size < 0.001) return number.toExponential(1);
-  return number.toLocaleString(undefined, { maximumFractionDigits: places });
+  const text = size !== 0 && size < 0.001 ? number.toExponential(1) : number.toLocaleString(undefined, { maximumFractionDigits: places });
+  return text.replaceAll("-", "−");
 }
