@@ -34,7 +34,7 @@ class ProphetSettings:
     changepoint_range: float = 0.8
     changepoint_prior_scale: float = 0.05
     seasonality_prior_scale: float = 10.0
-    robust_passes: int = 2
+    robust_passes: int = 1
     mask_beyond_mad: float = 4.0
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from collector_processor.clock import MINUTE, NANOS_PER_SECOND
+from collector_processor.clock import DAY, MINUTE
 from collector_processor.detect.seed import Seed, seed_from_residuals
 from collector_processor.errors import NotEnoughDataError, StoreError
 from collector_processor.forecast.backtest import MAX_ORIGINS, Backtest, backtest
@@ -27,7 +27,7 @@ from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.points import Float64, Int64
 
-_STEPS_OF_YOUNG = 120  # a young series is fitted on finer steps; below 100 Prophet takes four times as long (Newton)
+PROPHET_HISTORY = 2 * DAY  # by its own rules Prophet knows no time of day before
 
 
 class FitStatus(StrEnum):
@@ -49,8 +49,10 @@ class FitStatus(StrEnum):
 class FitRequest:
     """Fit the points of one series in `[start, end)` on means over `step` nanoseconds.
 
-    With `needs_backtest` the better forecast is found out; else `forecaster` is kept and `backtest`, what the backtest
-    of an earlier model said, is carried over. `needs_seed` asks for a first calibration from the backtest's residuals.
+    The first fit of a series is of the seasonal median alone: it takes milliseconds, so all of a new fleet has bands
+    before Prophet gets to each. With `needs_backtest` the better forecast is found out; else `forecaster` is kept and
+    `backtest`, what the backtest of an earlier model said, is carried over. `needs_seed` asks for a first calibration
+    from the backtest's residuals.
     """
 
     directory: Path
@@ -58,6 +60,7 @@ class FitRequest:
     start_unix_nano: int
     end_unix_nano: int
     step: int = 15 * MINUTE
+    is_first: bool = False
     needs_backtest: bool = False
     needs_seed: bool = False
     forecaster: str = "seasonal"
@@ -109,11 +112,12 @@ def fit_points(request: FitRequest, time_unix_nano: Int64, value: Float64) -> Fi
     time, observed = time_unix_nano[finite], value[finite]
     if not time.size:
         return FitOutcome(request, FitStatus.NOT_ENOUGH_DATA, "there is no finite value in the window")
-    prophet, seasonal = _fit_both(time, observed, request.step)
+    prophet = None if request.is_first else _fit_prophet(time, observed, request.step)
+    seasonal = SeasonalForecaster().fit(time, observed)
     std = standard_deviation(observed)
     tested = backtest(time, observed, lambda t, v: _fit_both(t, v, request.step)) if request.needs_backtest else None
     choice = _keep(request) if tested is None or not tested.origins else _choose(tested, request.end_unix_nano)
-    if prophet is None:
+    if prophet is None and not request.is_first:
         choice = replace(choice, forecaster="seasonal", reason="Prophet can't be fitted to so few points")
     return FitOutcome(
         request,
@@ -160,12 +164,17 @@ def _choose(tested: Backtest, end: int) -> _Choice:
 
 def _fit_both(time: Int64, value: Float64, step: int) -> tuple[FittedProphet | None, FittedSeasonal]:
     """Fit in the order of FORECASTS; Prophet may refuse, a median never does."""
-    step = max(NANOS_PER_SECOND, min(step, int(time[-1] - time[0]) // _STEPS_OF_YOUNG))
+    return _fit_prophet(time, value, step), SeasonalForecaster().fit(time, value)
+
+
+def _fit_prophet(time: Int64, value: Float64, step: int) -> FittedProphet | None:
+    """Fit, unless the series is so young that Prophet would have no season and run away along its trend."""
+    if time[-1] - time[0] < PROPHET_HISTORY:
+        return None
     try:
-        prophet = ProphetForecaster().fit(*means(time, value, step))
+        return ProphetForecaster().fit(*means(time, value, step))
     except NotEnoughDataError:
-        prophet = None
-    return prophet, SeasonalForecaster().fit(time, value)
+        return None
 
 
 def _seed(tested: Backtest, std: float) -> Seed | None:

@@ -172,6 +172,7 @@ class Trainer:
             start_unix_nano=last + 1 - self._settings.window,
             end_unix_nano=last + 1,
             step=self._settings.step,
+            is_first=series not in self._drawn,
             needs_backtest=needs_backtest,
             needs_seed=needs_backtest and drawn.backtest is None,
             forecaster=drawn.forecaster,

@@ -52,8 +52,20 @@ def test_an_outcome_is_a_model_that_forecasts() -> None:
     assert fleet_of(outcome).std[3] == pytest.approx(np.std(daily(time)))
 
 
+def test_the_first_fit_is_of_the_seasonal_median_alone_so_that_it_is_quick() -> None:
+    time = times(300, 15 * MINUTE)
+    outcome = fit_points(replace(REQUEST, is_first=True), time, daily(time))
+    assert (outcome.status, outcome.forecaster) == (FitStatus.FITTED, "seasonal")
+    assert orjson.loads(outcome.parameters)["prophet"] is None
+
+
+def test_a_series_of_a_day_gets_no_prophet_that_would_run_away_along_its_trend() -> None:
+    time = times(96, 15 * MINUTE)
+    assert orjson.loads(fit_points(REQUEST, time, trending(time)).parameters)["prophet"] is None
+
+
 def test_without_a_backtest_the_earlier_choice_is_kept() -> None:
-    time = times(100, 15 * MINUTE)
+    time = times(300, 15 * MINUTE)
     earlier = {"reason": "prophet won last time", "end_unix_nano": NOW - HOUR, "origins": 3, "mean_absolute_error": {}}
     first = fit_points(REQUEST, time, daily(time))
     assert (first.forecaster, first.backtest, first.seed) == ("seasonal", None, None)
