@@ -7,7 +7,8 @@ After each scored point with residual r = x - yhat and tail probability a = (1 -
 so whatever the distribution, the long-run share of points outside tends to a on each side (Angelopoulos, Candes and
 Tibshirani, "Conformal PID control for time series prediction", 2023, the P part). eta is 5 % of the 95 % quantile of
 |residual|, or 10 % of the offset it moves where that is more: heavy tails, whose 99 % offset is many times the usual
-residual, are otherwise reached only after thousands of points. It is far too jumpy to alert on.
+residual, are otherwise reached only after thousands of points. While an episode is open the second rule is off: a
+long anomaly may move the band by even steps, but must not inflate it. It is far too jumpy to alert on.
 
 The offsets need not lie on both sides of 0: a forecast that is always too low has a band above itself.
 """
@@ -21,8 +22,6 @@ from collector_processor.telemetry.points import Bool, Float64, Int32
 STEP_SHARE = 0.05
 STEP_QUANTILE = 0.95
 OFFSET_SHARE = 0.1
-OPEN_EPISODE_SHARE = 0.1
-"""A long anomaly must not become the new normal: while an episode is open the step is this share of itself."""
 
 _L = len(INTERVAL_WIDTHS)
 _TAIL = ((1.0 - np.array(INTERVAL_WIDTHS)) / 2.0)[:, np.newaxis]
@@ -65,9 +64,8 @@ class QuantileTracker:
         self.records["inside"][series] += (known & ~above & ~below).T.astype(np.uint32)
         self.records["scored"][series] += known.astype(np.uint32)
         step = np.where(rows["step"] > 0.0, rows["step"], STEP_SHARE * reach)
-        cap = np.where(is_episode_open, OPEN_EPISODE_SHARE, 1.0)
-        down = np.maximum(step, OFFSET_SHARE * np.abs(lower)) * cap
-        up = np.maximum(step, OFFSET_SHARE * np.abs(upper)) * cap
+        growth = np.where(is_episode_open, 0.0, OFFSET_SHARE)
+        down, up = np.maximum(step, growth * np.abs(lower)), np.maximum(step, growth * np.abs(upper))
         lower, upper = _ordered(lower - down * (below - _TAIL), upper + up * (above - _TAIL))
         self.records["offset_lower"][series], self.records["offset_upper"][series] = lower.T, upper.T
 

@@ -34,7 +34,7 @@ def judge(
     and its series is active, and |score| > 1 exactly when it lies outside the band.
     """
     band = alert_band(forecasts, tolerance, threshold)
-    yhat = clipped_yhat(np.where(np.isnan(tolerance), np.nan, forecasts), winner, band)
+    yhat = clipped_yhat(forecasts, winner, band)
     score = _score(value, yhat, band)
     outside = np.abs(score) > 1.0  # False for NaN
     anomaly = np.where(outside & is_active, np.sign(np.nan_to_num(score)), 0.0).astype(np.int8)

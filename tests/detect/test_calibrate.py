@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from collector_processor.detect.calibrate import OPEN_EPISODE_SHARE, QuantileTracker, seeded
+from collector_processor.detect.calibrate import QuantileTracker, seeded
 from collector_processor.telemetry.band import INTERVAL_WIDTHS
 from collector_processor.telemetry.points import Float64, Int32
 
@@ -76,8 +76,16 @@ def test_an_open_episode_slows_the_band_down() -> None:
     before = tracked.records["offset_upper"].copy()
     tracked.learn(ids(2), np.full(2, 9.0), np.ones(2), np.array([False, True]))
     moved = tracked.records["offset_upper"] - before
-    np.testing.assert_allclose(moved[1], OPEN_EPISODE_SHARE * moved[0])
-    assert (moved > 0.0).all()
+    np.testing.assert_allclose(moved[1], tracked.records["step"][1] * np.array([0.9, 0.975, 0.995]))
+    assert (moved[0] > 1.5 * moved[1]).all()
+
+
+def test_a_long_anomaly_does_not_inflate_the_band() -> None:
+    tracked = tracker(2, np.linspace(-1.0, 1.0, 101))
+    for _ in range(100):
+        tracked.learn(ids(2), np.full(2, 1e9), np.ones(2), np.array([False, True]))
+    assert (tracked.records["offset_upper"][0] > 1e3).all()
+    assert (tracked.records["offset_upper"][1] < 6.0).all()
 
 
 def test_one_wild_residual_moves_the_band_by_one_step_only() -> None:

@@ -124,8 +124,10 @@ def test_yhat_of_a_winner_outside_the_band_is_moved_in_and_scores_stay_finite() 
     assert (scored.verdicts.yhat < scored.verdicts.upper).all()
 
 
-def test_a_winner_that_is_not_judged_by_is_not_drawn_either() -> None:
-    assert judged([10.0], (10.0, 11.0), (NAN, 1.0), winner=0).verdicts.yhat[0] == 11.0
+def test_a_winner_that_is_not_judged_by_is_drawn_within_the_band_of_the_others() -> None:
+    verdicts = judged([10.0], (10.0, 21.0), (NAN, 1.0), winner=0).verdicts
+    assert verdicts.lower[0] == pytest.approx(19.9)
+    assert 19.9 < verdicts.yhat[0] < 20.2
 
 
 def test_values_near_the_largest_number_do_not_break_the_score() -> None:

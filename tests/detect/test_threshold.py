@@ -161,6 +161,14 @@ def test_a_longer_seed_replaces_the_history_but_not_what_was_seen_since() -> Non
     assert maxima.standing(ids(0)).complete_days[0] == 9
 
 
+def test_time_observed_live_after_a_seeds_end_is_added_to_the_seeds() -> None:
+    live = MIDNIGHT + 10 * DAY + np.arange(0, 6 * HOUR, HOUR)
+    maxima = learned(live, np.ones((6, 2)))
+    time = MIDNIGHT + np.arange(0, 10 * DAY, HOUR)
+    assert maxima.adopt(0, seeded(time, np.ones((time.size, 2))), std=0.0).all()
+    assert maxima.export(0, 1)["current"]["observed"].tolist() == [[10 * DAY + 4 * HOUR] * 2]
+
+
 def test_a_seed_of_about_the_same_length_is_not_taken_and_its_std_is() -> None:
     time = MIDNIGHT + np.arange(0, 10 * DAY, HOUR)
     maxima = learned(time, np.full((time.size, 2), 2.0))
