@@ -239,17 +239,40 @@ def test_housekeeping_given_up_half_way_is_done_again(stores: SqliteStores, monk
     assert count(store, "head") == 0
 
 
+def test_a_point_rewritten_in_the_middle_of_a_day_merge_stays(
+    stores: SqliteStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = stores.writer()
+    for number in range(0, 24 * 60, 60):
+        store.commit(tick(number))
+        maintain_all(store, START + number * MINUTE)
+    monkeypatch.setattr(compact, "_SLICE_NANO", 0)
+    store.commit(tick(27 * 60))
+    while count(store, "part WHERE id >= 1 << 24") == 0:
+        store.maintain(START + 27 * HOUR, 0.0)
+    store.close()
+    store = stores.writer()
+    assert count(store, "part WHERE id < 1 << 24") > 11
+    store.commit(Commit(points=points([(series, START + HOUR, -9.0) for series in range(5)])))
+    store.commit(tick(30 * 60))
+    maintain_all(store, START + 30 * HOUR)
+    assert (count(store, "head"), count(store, "part WHERE id >= 1 << 24")) == (0, 1)
+    rewritten = store.read_judged(ids(0, 1, 2, 3, 4), START + HOUR, START + HOUR + 1)
+    assert rewritten.points.value.tolist() == [-9.0] * 5
+    assert np.isnan(rewritten.verdicts.yhat).all()
+
+
 def test_a_slice_keeps_to_its_budget(stores: SqliteStores) -> None:
     store = stores.writer()
     for number in range(121):
         store.commit(tick(number, series=1500))
     longest, is_more = 0.0, True
     while is_more:
-        started = time.perf_counter()
+        started = time.process_time()
         is_more = store.maintain(START + 3 * HOUR, 0.02)
-        longest = max(longest, time.perf_counter() - started)
+        longest = max(longest, time.process_time() - started)
     assert count(store, "head") == 0
-    assert longest < 0.5  # 0.1 on a quiet machine
+    assert longest < 0.2  # of processor time, so that a busy machine does not matter
 
 
 def test_nothing_to_do_is_said_at_once(stores: SqliteStores) -> None:
@@ -285,6 +308,18 @@ def test_a_clock_that_jumps_deletes_nothing(stores: SqliteStores) -> None:
         maintain_all(store, now)
         assert len(read_all(store).points) == 10
         assert len(store.episodes(0, FOREVER)) == 1
+
+
+def test_nothing_is_deleted_while_the_clock_is_a_day_ahead_of_the_data(stores: SqliteStores) -> None:
+    store = stores.writer()
+    last = fill(store, 5, every=2 * HOUR)
+    store.close()
+    store = stores.writer(StoreSettings(retention_nano=DAY, reserve_bytes=0))
+    held = len(read_all(store).points)
+    maintain_all(store, last + DAY + 1)
+    assert len(read_all(store).points) == held
+    maintain_all(store, last + DAY - HOUR)
+    assert len(read_all(store).points) < held
 
 
 def test_old_episodes_go_with_retention(stores: SqliteStores) -> None:
