@@ -75,7 +75,7 @@ def commit_latency(directory: Path, series: int) -> list[Figure]:
     for minute in range(200):
         commit = load.tick(minute)
         commits.append(seconds(partial(store.commit, commit)))
-        slices.append(seconds(partial(store.maintain, START + minute * MINUTE, 0.02)))
+        slices.append(seconds(partial(store.maintain, START + minute * MINUTE, 0.05)))
     resent = load.tick(195).points
     existing = [seconds(lambda: store.existing(resent)) for _ in range(5)]
     compact(store)

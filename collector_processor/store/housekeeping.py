@@ -100,8 +100,9 @@ class Housekeeping:
         return last is None or not 0 <= now - last < _RETENTION_INTERVAL
 
     def _compaction(self) -> Iterator[None]:
-        yield from compact.compact_head(self._connection, self._points_per_compaction())
-        self._head.refresh(self._connection)
+        for _ in compact.compact_head(self._connection, self._points_per_compaction()):
+            self._head.refresh(self._connection)  # a little now rather than all that came meanwhile in the end
+            yield
         self._head_points = len(self._head)
         yield from self._checkpoint()
 
