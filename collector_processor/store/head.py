@@ -27,6 +27,7 @@ _VERDICT_DTYPE = np.dtype(
     ]
 )
 _BYTES_PER_POINT = 4 + 8 + 8
+_MAX_MERGED_POINTS = 100_000
 
 
 def append(connection: sqlite3.Connection, sequence: int, points: PointBatch, verdicts: VerdictBatch | None) -> None:
@@ -89,9 +90,11 @@ class Head:
 
     def columns(self) -> Columns:
         """Return all rows in order of commit."""
-        if len(self._segments) > 1:
-            self._segments = [_merged(self._segments)]
-        return self._segments[0].columns if self._segments else rows.empty(judged=True)
+        return rows.concat([segment.columns for segment in self._segments], judged=True)
+
+    def series_count(self) -> int:
+        """Return how many series have points here."""
+        return len({series for segment in self._segments for series in np.unique(segment.columns[0]).tolist()})
 
     def select(self, wanted: Int32, start: int, end: int) -> Columns:
         """Return the rows of `wanted` (ascending ids) in `[start, end)`, sorted, the last of equal ones."""
@@ -112,10 +115,12 @@ class Head:
         return found, np.where(found, held[2][at] if held[2].size else np.nan, np.nan)
 
     def _merge_small(self) -> None:
-        """Keep segments in sizes that halve, so that a search visits few and adding copies little."""
-        while len(self._segments) > 1 and self._segments[-2].row_id.size < 2 * self._segments[-1].row_id.size:
-            right, left = self._segments.pop(), self._segments.pop()
-            self._segments.append(_merged([left, right]))
+        """Keep segments in sizes that halve up to a limit: a search visits few, and adding copies little."""
+        while len(self._segments) > 1:
+            left, right = self._segments[-2:]
+            if left.row_id.size >= min(2 * right.row_id.size, _MAX_MERGED_POINTS):
+                return
+            self._segments[-2:] = [_merged([left, right])]
 
     def _drop_before(self, first_id: int) -> None:
         """Forget rows that were compacted."""

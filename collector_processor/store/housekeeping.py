@@ -4,8 +4,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
 
-import numpy as np
-
 from collector_processor.clock import HOUR, NANOS_PER_SECOND, SystemClock
 from collector_processor.errors import StoreError
 from collector_processor.store import compact, layout, records
@@ -93,13 +91,14 @@ class Housekeeping:
 
     def _points_per_compaction(self) -> int:
         """Return how many points are worth rewriting the chunks of their series."""
-        return max(_HEAD_POINTS, _HEAD_POINTS_PER_SERIES * np.unique(self._head.columns()[0]).size)
+        return max(_HEAD_POINTS, _HEAD_POINTS_PER_SERIES * self._head.series_count())
 
     def _is_retention_due(self, now: int) -> bool:
         last = self._last_retention
         return last is None or not 0 <= now - last < _RETENTION_INTERVAL
 
     def _compaction(self) -> Iterator[None]:
+        self._head.refresh(self._connection)
         for _ in compact.compact_head(self._connection, self._points_per_compaction()):
             self._head.refresh(self._connection)  # a little now rather than all that came meanwhile in the end
             yield

@@ -54,9 +54,10 @@ class SqliteReader:
         with snapshot(self._connection):
             ends = list(chunks.ends(self._connection))
             self._head.refresh(self._connection)
-        series = np.concatenate([*(end["series"] for end in ends), self._head.columns()[0]])
-        time = np.concatenate([*(end["last"] for end in ends), self._head.columns()[1]])
-        value = np.concatenate([*(end["last_value"] for end in ends), self._head.columns()[2]])
+        recent = self._head.columns()
+        series = np.concatenate([*(end["series"] for end in ends), recent[0]])
+        time = np.concatenate([*(end["last"] for end in ends), recent[1]])
+        value = np.concatenate([*(end["last_value"] for end in ends), recent[2]])
         newest = np.full(_size(series), _NEVER, np.int64)
         np.maximum.at(newest, series, time)
         is_newest = time == newest[series]
@@ -70,8 +71,9 @@ class SqliteReader:
         with snapshot(self._connection):
             ends = list(chunks.ends(self._connection))
             self._head.refresh(self._connection)
-        series = np.concatenate([*(end["series"] for end in ends), self._head.columns()[0]])
-        time = np.concatenate([*(end["first"] for end in ends), self._head.columns()[1]])
+        recent = self._head.columns()
+        series = np.concatenate([*(end["series"] for end in ends), recent[0]])
+        time = np.concatenate([*(end["first"] for end in ends), recent[1]])
         never = np.iinfo(np.int64).max
         oldest = np.full(_size(series), never, np.int64)
         np.minimum.at(oldest, series, time)
