@@ -31,6 +31,7 @@ from collector_processor.errors import ForebandError
 
 FAULT = "payment-latency"
 SHOP = ("storefront", "cart", "checkout", "inventory", "payment")
+_FILLED = {"value", "rate", "mean", "p50", "error_ratio"}
 _QUIET_SECONDS = 15.0  # of live traffic before the fault, so that normal can be seen first
 _DETECTION_SECONDS = 120.0
 _SETTINGS = ("series.window=20s", "series.grace=6s", "forecast.workers=2")
@@ -105,7 +106,7 @@ class _Demo:
             self._backfill(days)
             with self._step("open the shop: five services, real HTTP") as note:
                 port = self._control.rpartition(":")[2].split("/")[0]
-                self._start("shop", "examples.shop", f"--endpoint=http://{self._otlp}", 
+                self._start("shop", "examples.shop", f"--endpoint=http://{self._otlp}",
                             f"--control-port={port}")  # fmt: skip
                 self._wait_for(lambda: self._fault(None), 20, "the shop did not open")
                 note("live, following the simulated rhythm")
@@ -183,16 +184,17 @@ class _Demo:
             task = self._progress.task_ids[-1]
 
             def is_done() -> bool:
-                rows = [r for r in self._catalog() if r["service"] in SHOP]
-                fitted = [r for r in rows if r["forecaster"]]
+                rows = self._with_history()
+                active = [r for r in rows if r["state"] == "active"]
                 self._progress.update(
-                    task, completed=len(fitted) / max(len(rows), 1), note=f"{len(fitted)} of {len(rows)}"
+                    task, completed=len(active) / max(len(rows), 1), note=f"{len(active)} of {len(rows)}"
                 )
-                return bool(rows) and len(fitted) >= 0.95 * len(rows)
+                return bool(rows) and len(active) >= 0.95 * len(rows)
 
             self._wait_for(is_done, 120, "the forecasts were not fitted in time")
-            prophets = sum(r["forecaster"] == "prophet" for r in self._catalog())
-            note(f"drawn: {prophets} by prophet, the others by the seasonal median that beat it")
+            rows = self._with_history()
+            prophets = sum(r["forecaster"] == "prophet" for r in rows)
+            note(f"{len(rows)} series; prophet won {prophets} backtests, the median of the day the others")
 
     def _break_it(self) -> Flagged:
         with self._step(f"inject a fault: {FAULT}", total=None) as note:
@@ -214,8 +216,12 @@ class _Demo:
         episodes = self._get("/api/v1/episodes?" + urlencode({"from": int(began * 1000), "to": _minutes_ago(-1)})) or []
         for episode in sorted(episodes, key=lambda e: -abs(e["peak_score"])):
             row = rows.get(episode["series"])
-            if row and row["service"] in SHOP and episode["time"] / 1000 >= began:
+            if row and row["service"] in SHOP and episode["start"] / 1000 >= began:
                 yield Flagged(row["id"], row["title"], row["service"], episode["peak_score"], time.time() - began)
+
+    def _with_history(self) -> list[dict[str, Any]]:
+        """Return the shop's series whose past was back-filled densely enough for a forecast."""
+        return [r for r in self._catalog() if r["service"] in SHOP and r["statistic"] in _FILLED and r["last_time"]]
 
     def _catalog(self) -> list[dict[str, Any]]:
         answer = self._get("/api/v1/catalog?limit=1000")
