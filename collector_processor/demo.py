@@ -96,8 +96,8 @@ class _Demo:
         self._console.print(f"[bold]Foreband demo[/]  data and logs in {self._directory}\n")
         with self._progress:
             with self._step("start Foreband on an empty directory") as note:
-                settings = (f"store.directory={self._directory / 'data'}", *_SETTINGS)
-                settings += (f"receiver.listen={self._otlp}", f"grafana.listen={self._http}")
+                listen = (f"receiver.listen={self._otlp}", f"grafana.listen={self._http}")
+                settings = (f"store.directory={self._directory / 'data'}", *listen, *_SETTINGS)
                 self._start("foreband", "collector_processor", "run", *(f"--set={s}" for s in settings))
                 self._wait_for(lambda: self._get("/readyz") is not None, 30, "Foreband did not become ready")
                 note(f"page and API on http://{self._http}")

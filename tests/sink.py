@@ -17,9 +17,13 @@ class Sink:
         self.requests: list[Any] = []
         self._changed = Condition()
         self._server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
-        metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(_Metrics(self), self._server)
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(_Traces(self), self._server)
-        logs_service_pb2_grpc.add_LogsServiceServicer_to_server(_Logs(self), self._server)
+        adders: list[tuple[Any, Any]] = [
+            (metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server, _Metrics(self)),
+            (trace_service_pb2_grpc.add_TraceServiceServicer_to_server, _Traces(self)),
+            (logs_service_pb2_grpc.add_LogsServiceServicer_to_server, _Logs(self)),
+        ]
+        for add, servicer in adders:
+            add(servicer, self._server)
         self.endpoint = f"http://127.0.0.1:{self._server.add_insecure_port(address)}"
         self._server.start()
 
@@ -30,7 +34,7 @@ class Sink:
 
     def wait_for(self, is_enough: Any, timeout: float = 20.0) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: is_enough(self.requests), timeout)
+            return bool(self._changed.wait_for(lambda: is_enough(self.requests), timeout))
 
     def close(self) -> None:
         self._server.stop(None).wait()

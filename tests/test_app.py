@@ -57,10 +57,12 @@ def get(addresses: Addresses, path: str) -> Any:
         return json.loads(body) if "json" in response.headers["Content-Type"] else body.decode()
 
 
-def export(addresses: Addresses, body: bytes, signal: Signal = Signal.METRICS, **metadata: str) -> bytes:
+def export(
+    addresses: Addresses, body: bytes, signal: Signal = Signal.METRICS, metadata: tuple[tuple[str, str], ...] = ()
+) -> bytes:
     with grpc.insecure_channel(addresses.otlp) as channel:
         call = channel.unary_unary(EXPORT_METHODS[signal], None, None)
-        answer: bytes = call(body, timeout=20, metadata=tuple(metadata.items()))
+        answer: bytes = call(body, timeout=20, metadata=metadata)
         return answer
 
 
@@ -137,8 +139,8 @@ def test_a_downstream_that_is_this_process_is_refused_at_start(tmp_path: Path) -
 
 def test_a_request_that_carries_our_own_instance_id_is_refused_as_a_loop(shared: Running) -> None:
     foreband, addresses = shared
-    metadata = {"foreband-instance": foreband.instance_id}
-    assert code_of(lambda: export(addresses, now_request(1.0), **metadata)) is grpc.StatusCode.FAILED_PRECONDITION
+    own = (("foreband-instance", foreband.instance_id),)
+    assert code_of(lambda: export(addresses, now_request(1.0), metadata=own)) is grpc.StatusCode.FAILED_PRECONDITION
 
 
 def test_malformed_bytes_are_an_invalid_argument_and_empty_ones_are_fine(shared: Running) -> None:
@@ -238,7 +240,7 @@ def test_logging_to_json_and_plain_keeps_one_line_per_record(capsys: pytest.Capt
     try:
         for style in ("plain", "json"):
             stream = io.StringIO()
-            set_up_logging(LogConfig(format=style), stream)  # type: ignore[arg-type]
+            set_up_logging(LogConfig(format=style), stream)
             logging.getLogger("x").info("two\nlines")
             assert len(stream.getvalue().splitlines()) == 1
     finally:
