@@ -1,22 +1,18 @@
 """How fast requests become columns, against a plain walk over the stock OTLP classes in the same process.
 
-    python benchmarks/decode.py [--json FILE]
-
 Items per second of CPU time, median of five runs; only the ratio means anything on a shared machine.
 """
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
+from benchmarks.figures import Figure
 from collector_processor.otlp.decode import decode_metrics, decode_traces
 from collector_processor.otlp.patch import append_span_attributes
 
@@ -26,22 +22,8 @@ SIZES = (100, 1_000, 10_000)
 PATCH = KeyValue(key="foreband.score", value={"double_value": 1.5}).SerializeToString()  # type: ignore[arg-type]
 EXTRA = b"\x4a" + bytes([len(PATCH)]) + PATCH
 
-Row = dict[str, str | float]
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--json", type=Path, help="write the rows to this file")
-    arguments = parser.parse_args()
-    rows = measure()
-    print(f"{'':28}{'per s and core':>16}{'stock':>12}{'ratio':>8}{'must':>6}")
-    for row in rows:
-        print(f"{row['name']:28}{row['value']:>16,.0f}{row['peer']:>12,.0f}{row['ratio']:>8.1f}{row['must']:>6.1f}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
-
-
-def measure() -> list[Row]:
+def measure() -> list[Figure]:
     rows = [
         compare(f"gauge and sum, {n}", decode_metrics, walk_metrics, metrics_body(n), n, must)
         for n, must in zip(SIZES, (3.0, 8.0, 5.0), strict=True)
@@ -55,10 +37,10 @@ def measure() -> list[Row]:
 Work = Callable[[bytes], object]
 
 
-def compare(name: str, ours: Work, stock: Work, body: bytes, items: int, must: float) -> Row:
+def compare(name: str, ours: Work, stock: Work, body: bytes, items: int, must: float) -> Figure:
     value, peer = rate(lambda: ours(body), items), rate(lambda: stock(body), items)
     unit = "spans/s" if "spans" in name else "points/s"
-    return {"name": name, "value": value, "unit": unit, "peer": peer, "ratio": value / peer, "must": must}
+    return Figure(name, value, unit, must, peer, value / peer)
 
 
 def rate(work: Callable[[], object], items: int) -> float:
@@ -159,7 +141,3 @@ def trace_body(spans: int) -> bytes:
         if i % 2:
             span.events.add(name="event", time_unix_nano=START)
     return request.SerializeToString()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,21 +1,16 @@
 """Measure the detector: what a judged point costs, and what a series weighs in memory.
 
-    python benchmarks/detect.py [--series 10000] [--json FILE]
-
 CPU time of one core, median of all ticks. `must` is the promise: the value has to stay below it. The peer of the first
 row is the same work one series at a time.
 """
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.figures import Figure
 from collector_processor.clock import DAY, HOUR, NANOS_PER_SECOND
 from collector_processor.detect.detector import Detector
 from collector_processor.detect.seed import seed_from_residuals
@@ -27,33 +22,7 @@ TICK = 10 * NANOS_PER_SECOND
 TICKS = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured value; `ratio` is peer / value."""
-
-    name: str
-    value: float
-    unit: str
-    must: float | None = None
-    peer: float | None = None
-    ratio: float | None = None
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--series", type=int, default=10_000)
-    parser.add_argument("--json", type=Path, help="write the rows to this file")
-    arguments = parser.parse_args()
-    figures = measure(arguments.series)
-    print(f"{'':44}{'value':>12} {'unit':16}{'must':>8}{'peer':>10}{'ratio':>8}")
-    for f in figures:
-        numbers = "".join(f"{'' if x is None else f'{x:.4g}':>{width}}" for x, width in _columns(f))
-        print(f"{f.name:44}{f.value:>12.4g} {f.unit:16}{numbers}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(f) for f in figures], indent=1) + "\n", encoding="utf-8")
-
-
-def measure(series: int) -> list[Figure]:
+def measure(series: int = 10_000) -> list[Figure]:
     detector = seeded(series)
     every = ticks(detector, series, start=START, step=TICK)
     rollover = ticks(detector, series, start=START + 2 * HOUR, step=HOUR)
@@ -63,7 +32,8 @@ def measure(series: int) -> list[Figure]:
     band = microseconds(lambda: alert_band(forecasts, np.full((series, 2), 2.0), threshold))
     resident = sum(len(blob) for blob in detector.save().values()) / series
     return [
-        Figure(f"judge and learn, tick of {series}", every / series, "us/point", 2.0, one, one * series / every),
+        Figure(f"judge and learn, tick of {series}", every / series, "us/point", peer=one, ratio=one * series / every),
+        Figure("judge and learn", every / series, "us/point", 2.0),
         Figure("judge and learn, each tick a new hour", rollover / series, "us/point"),
         Figure("judge and learn, one series alone", one, "us/point"),
         Figure("alert band alone", band / series, "us/point"),
@@ -103,11 +73,3 @@ def microseconds(work: Callable[[], object]) -> float:
         work()
         spent.append(time.process_time_ns() - began)
     return statistics.median(spent) / 1e3
-
-
-def _columns(figure: Figure) -> list[tuple[float | None, int]]:
-    return [(figure.must, 8), (figure.peer, 10), (figure.ratio, 8)]
-
-
-if __name__ == "__main__":
-    main()

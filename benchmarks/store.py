@@ -1,22 +1,14 @@
-"""Measure the embedded store: what a commit costs, what reading costs, what a point weighs.
+"""Measure the embedded store: what a commit costs, what reading costs, what a point weighs."""
 
-    python benchmarks/store.py [--series 10000] [--days 1] [--json results.jsonl]
-
-Prints a table; with --json appends one row `{name, value, unit, peer, ratio, must}` per figure. `must` is
-the promise: the value has to stay below it.
-"""
-
-import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.figures import Figure
 from collector_processor.clock import DAY, MINUTE
 from collector_processor.store.base import Commit
 from collector_processor.store.files import DATABASE
@@ -29,41 +21,14 @@ START = 1_700_006_400_000_000_000
 FOREVER = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured value; `peer` is what another system does, `ratio` is value / peer."""
-
-    name: str
-    value: float
-    unit: str
-    must: float | None = None
-    peer: float | None = None
-    ratio: float | None = None
-
-
-def main() -> None:
-    arguments = parse_arguments()
+def measure(series: int = 10_000, days: float = 1.2) -> list[Figure]:
     with tempfile.TemporaryDirectory() as directory:
-        figures = [
+        return [
             *commit_latency(Path(directory) / "small", series=1000),
             *commit_latency(Path(directory) / "large", series=10_000),
             *long_read(Path(directory) / "long", series=20, days=14),
-            *fleet(Path(directory) / "fleet", series=arguments.series, days=arguments.days),
+            *fleet(Path(directory) / "fleet", series=series, days=days),
         ]
-    for figure in figures:
-        must = "" if figure.must is None else f"(must be below {figure.must:g})"
-        print(f"{figure.name:52s} {figure.value:10.3f} {figure.unit:10s} {must}")
-    if arguments.json:
-        with Path(arguments.json).open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(asdict(figure)) + "\n" for figure in figures)
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--series", type=int, default=10_000, help="series of the fleet run")
-    parser.add_argument("--days", type=float, default=1.2, help="days of the fleet run at one point a minute")
-    parser.add_argument("--json", help="file to append results to")
-    return parser.parse_args()
 
 
 def commit_latency(directory: Path, series: int) -> list[Figure]:
@@ -193,7 +158,3 @@ def seconds(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
-
-
-if __name__ == "__main__":
-    main()
