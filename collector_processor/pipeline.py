@@ -51,6 +51,7 @@ from collector_processor.telemetry.verdict import VerdictBatch
 log = logging.getLogger(__name__)
 
 _RECEIPT_KEPT = HOUR
+_MOST_RECEIPTS = 100_000  # about 30 MB
 _SAVE_EVERY = MINUTE
 
 
@@ -183,9 +184,7 @@ class Pipeline:
     def maintain(self, now: int, budget_seconds: float) -> None:
         """Let the store do a slice of its housekeeping."""
         self._writer.maintain(now, budget_seconds)
-        oldest = now - _RECEIPT_KEPT
-        if self._receipts and next(iter(self._receipts.values())).received_unix_nano < oldest:
-            self._receipts = {d: r for d, r in self._receipts.items() if r.received_unix_nano >= oldest}
+        self._forget_receipts(now)
 
     def publish(self, records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
         """Commit models, swap the fleet model, and give seeds to series that have no calibration yet."""
@@ -209,6 +208,15 @@ class Pipeline:
     def overview(self) -> Overview:
         """Return first and last times of all series."""
         return self._times.overview(self._catalog.keys)
+
+    def _forget_receipts(self, now: int) -> None:
+        """Keep the receipts of the last hour, and no more than there is room for."""
+        oldest = next(iter(self._receipts.values()), None)
+        if oldest is None:
+            return
+        if oldest.received_unix_nano < now - _RECEIPT_KEPT or len(self._receipts) > 1.1 * _MOST_RECEIPTS:
+            newest = list(self._receipts.items())[-_MOST_RECEIPTS:]
+            self._receipts = {d: r for d, r in newest if r.received_unix_nano >= now - _RECEIPT_KEPT}
 
     def _set_apart_repeats(self, requests: Sequence[Request]) -> tuple[list[Request], dict[bytes, RequestReceipt]]:
         fresh: dict[bytes, Request] = {}
