@@ -1,0 +1,19 @@
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """Return where a server program is installed; without it skip, or fail if FOREBAND_SERVERS=required."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            refuse = pytest.fail if os.environ.get("FOREBAND_SERVERS") == "required" else pytest.skip
+            refuse(f"{name} is not installed; `make servers` installs it")
+        return path
+
+    return find
