@@ -15,7 +15,7 @@ from hashlib import blake2b
 import numpy as np
 
 from collector_processor.clock import HOUR, MINUTE
-from collector_processor.detect.detector import Detector, blob_names
+from collector_processor.detect.detector import Detector, blob_names, blob_names_of
 from collector_processor.detect.seed import Seed
 from collector_processor.enrichment import Enricher, expected_durations
 from collector_processor.forecast.fleet import FleetModel
@@ -189,11 +189,15 @@ class Pipeline:
             self._receipts = {d: r for d, r in self._receipts.items() if r.received_unix_nano >= oldest}
 
     def publish(self, records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
-        """Commit models, swap the fleet model, and give seeds to series that have no calibration yet."""
+        """Commit models, swap the fleet model, and give seeds to series that have no calibration yet.
+
+        Only calibration that a seed changed is saved with them; the rest follows within a minute.
+        """
         fleet = self.fleet.with_models(records)
         for series, seed in seeds:
             self._detector.adopt(series, seed, int(fleet.winner[series]))
-        self._writer.commit(Commit(models=records, bands=self._bands(), blobs=self._detector.save()))
+        touched = self._detector.save(blob_names_of(series for series, _ in seeds))
+        self._writer.commit(Commit(models=records, bands=self._bands(), blobs=touched))
         self.fleet = fleet
 
     def forget_forwarded(self, item_ids: Sequence[int]) -> None:

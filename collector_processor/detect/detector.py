@@ -5,7 +5,7 @@ any other: the 72-hour rule then keeps repeats of it quiet. A point that is not 
 its series is judged, but neither learned from nor part of an episode.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -229,6 +229,11 @@ class Detector:
 def blob_names(series: int) -> list[str]:
     """Return the names under which the state of series ids below `series` is saved."""
     return [f"{_BLOB_PREFIX}{first}" for first in range(0, series, SERIES_PER_BLOB)]
+
+
+def blob_names_of(series: Iterable[int]) -> list[str]:
+    """Return the names under which the state of these series is saved."""
+    return [f"{_BLOB_PREFIX}{block * SERIES_PER_BLOB}" for block in sorted({s // SERIES_PER_BLOB for s in series})]
 
 
 def _first_series(name: str) -> int:
