@@ -37,9 +37,9 @@ class Backtest:
         return np.asarray(np.abs(common / scale).mean(axis=0) * scale)
 
 
-def origins(start: int, end: int) -> list[int]:
+def origins(start: int, end: int, most: int = MAX_ORIGINS) -> list[int]:
     """Return origins one day apart, the last a day before `end`; the first has at least a day of history."""
-    count = min(MAX_ORIGINS, (end - start) // DAY - 1)
+    count = min(most, (end - start) // DAY - 1)
     return [end - days * DAY for days in range(count, 0, -1)]
 
 

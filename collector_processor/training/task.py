@@ -38,20 +38,40 @@ def fit_chunk(chunk: Chunk) -> list[FitOutcome]:
     """
     keep_machine_code(chunk[0].directory)
     outcomes: list[FitOutcome] = []
-    for requests, points in _read_in_parts(chunk):
+    for requests, points in read_in_parts(chunk):
         outcomes += fit_points(requests, points)
     return outcomes
 
 
 def fit_points(requests: Sequence[FitRequest], points: PointBatch) -> list[FitOutcome]:
     """Fit points sorted by (series, time) as requests ask; NaN and infinities are missing."""
-    histories = [_history(request, points) for request in requests]
+    histories = [history_of(request, points) for request in requests]
     filled = [i for i, history in enumerate(histories) if history.value.size]
     outcomes = [FitOutcome(r, FitStatus.NOT_ENOUGH_DATA, "there is no finite value in the window") for r in requests]
     found = _fit_prophets([requests[i] for i in filled], [histories[i] for i in filled])
     for i, prophets in zip(filled, found, strict=True):
         outcomes[i] = _outcome(requests[i], histories[i], prophets)
     return outcomes
+
+
+def read_in_parts(chunk: Chunk) -> Iterator[tuple[Sequence[FitRequest], PointBatch]]:
+    """Yield a few requests with their points, then as many at once as fit the memory meant for it."""
+    at, size = 0, _FIRST_READ
+    while at < len(chunk):
+        part = chunk[at : at + size]
+        points = _read(part)
+        yield part, points
+        at += len(part)
+        rows = max(r.end_unix_nano - r.start_unix_nano for r in part) // part[0].step
+        size = max(1, _CELLS_AT_ONCE // max(rows, len(points) // len(part)))
+
+
+def history_of(request: FitRequest, points: PointBatch) -> History:
+    """Return the finite points of a request out of points sorted by (series, time)."""
+    first, last = np.searchsorted(points.series, [request.series, request.series + 1])
+    time, value = points.time_unix_nano[first:last], points.value[first:last]
+    kept = np.isfinite(value) & (time >= request.start_unix_nano) & (time < request.end_unix_nano)
+    return History(time[kept], value[kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +91,6 @@ class _Choice:
     backtest: dict[str, Any] | None
 
 
-def _read_in_parts(chunk: Chunk) -> Iterator[tuple[Sequence[FitRequest], PointBatch]]:
-    """Yield a few requests with their points, then as many at once as fit the memory meant for it."""
-    at, size = 0, _FIRST_READ
-    while at < len(chunk):
-        part = chunk[at : at + size]
-        points = _read(part)
-        yield part, points
-        at += len(part)
-        rows = max(r.end_unix_nano - r.start_unix_nano for r in part) // part[0].step
-        size = max(1, _CELLS_AT_ONCE // max(rows, len(points) // len(part)))
-
-
 def _read(part: Sequence[FitRequest]) -> PointBatch:
     directory, series = part[0].directory, np.array([r.series for r in part], np.int32)
     try:
@@ -92,13 +100,6 @@ def _read(part: Sequence[FitRequest]) -> PointBatch:
     except StoreError:
         _reader.cache_clear()  # the next chunk opens the store anew
         raise
-
-
-def _history(request: FitRequest, points: PointBatch) -> History:
-    first, last = np.searchsorted(points.series, [request.series, request.series + 1])
-    time, value = points.time_unix_nano[first:last], points.value[first:last]
-    kept = np.isfinite(value) & (time >= request.start_unix_nano) & (time < request.end_unix_nano)
-    return History(time[kept], value[kept])
 
 
 def _fit_prophets(requests: Sequence[FitRequest], histories: Sequence[History]) -> list[_Prophets]:
