@@ -15,16 +15,17 @@ from collector_processor.training.task import fit_chunk
 from collector_processor.training.worker import Task
 
 _MAX_RESTART_DELAY_SECONDS = 60.0
+_SERIES_PER_TIMEOUT = 50
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
     """How many processes, how long a chunk may take, and how long a process lives.
 
-    `timeout_seconds` is for one history of each series of a chunk; with a backtest there are up to four. Until a
-    process has used the batched solver it may take `startup_seconds` longer: it imports, and compiles where nothing is
-    cached. After `recycle_after` chunks a process is replaced, so that no leak in a library lasts. `memory_limit` is in
-    bytes of address space, None for no limit.
+    `timeout_seconds` is for one history of some series; with a backtest there are up to four, and a chunk has that much
+    once more for every fifty series, because they have to be read. Until a process has used the batched solver it may
+    take `startup_seconds` longer: it imports, and compiles where nothing is cached. After `recycle_after` chunks a
+    process is replaced, so that no leak in a library lasts. `memory_limit` is in bytes of address space, None for none.
     """
 
     workers: int = 1
@@ -71,7 +72,7 @@ class FitPool:
         if self.free <= 0:
             raise RuntimeError("every fit process is busy")
         process = next((p for p in self._processes if p.chunk is None), None) or self._start()
-        seconds = max(r.fits for r in chunk) * self._settings.timeout_seconds
+        seconds = max(r.fits for r in chunk) * self._settings.timeout_seconds * (1 + len(chunk) // _SERIES_PER_TIMEOUT)
         seconds += 0.0 if process.is_warm else self._settings.startup_seconds
         process.take(chunk, self._clock.monotonic_nano() + round(seconds * NANOS_PER_SECOND))
 

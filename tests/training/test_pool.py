@@ -107,6 +107,15 @@ def test_a_backtest_may_take_as_long_as_its_fits(pool: FitPool, clock: ManualClo
     assert [o.status for o in pool.collect(0.0)] == [FitStatus.TIMED_OUT]
 
 
+def test_a_large_chunk_has_more_time_because_it_has_to_be_read(pool: FitPool, clock: ManualClock) -> None:
+    outcome_of(pool, tasks.GOOD)
+    pool.submit((*[request(tasks.GOOD)] * 99, request(tasks.HANG)))
+    clock.advance(90 * NANOS_PER_SECOND - 1)
+    assert pool.collect(0.0) == []
+    clock.advance(1)
+    assert [o.status for o in pool.collect(0.0)] == [FitStatus.TIMED_OUT]
+
+
 def test_others_go_on_beside_a_hanging_fit(clock: ManualClock) -> None:
     pool = FitPool(PoolSettings(workers=2), clock, misbehave)
     try:
