@@ -21,7 +21,7 @@ START = 1_700_006_400_000_000_000
 FOREVER = 1 << 62
 
 
-def measure(series: int = 10_000, days: float = 1.2) -> list[Figure]:
+def measure(series: int = 10_000, days: float = 0.2) -> list[Figure]:
     with tempfile.TemporaryDirectory() as directory:
         return [
             *commit_latency(Path(directory) / "small", series=1000),

@@ -24,6 +24,7 @@ from collector_processor.otlp.downstream import INSTANCE_KEY, Endpoint, is_loop,
 from collector_processor.otlp.forward import Forwarder
 from collector_processor.otlp.receiver import GrpcReceiver, ReceiverSettings, into_ledger
 from collector_processor.otlp.status import Answer
+from collector_processor.overview import Overview
 from collector_processor.pipeline import Pipeline, PipelineSettings, Request
 from collector_processor.selftelemetry import SelfTelemetry
 from collector_processor.signals.admit import TimeLimits
@@ -157,8 +158,12 @@ class Foreband:
         def publish(records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
             self._consumer.call(lambda _now: pipeline.publish(records, seeds)).result()
 
+        def overview() -> Overview:
+            seen: Overview = self._consumer.call(lambda _now: pipeline.overview()).result()
+            return seen
+
         config = self._config
-        trainer = Trainer(_training_settings(config), config.store.directory, pipeline.overview, publish, self._clock)
+        trainer = Trainer(_training_settings(config), config.store.directory, overview, publish, self._clock)
         trainer.start()
         opened.callback(trainer.stop)
         return trainer

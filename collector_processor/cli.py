@@ -167,7 +167,7 @@ def doctor(path: Path | None, overrides: tuple[str, ...]) -> None:
     from collector_processor.doctor import Health, examine
 
     colours = {Health.OK: "green", Health.WARNING: "yellow", Health.PROBLEM: "red"}
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     worst = Health.OK
     for finding in examine(_load(path, overrides)):
         console.print(f"[{colours[finding.health]}]{finding.health:8}[/] {finding.subject:12} {finding.text}")

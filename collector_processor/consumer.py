@@ -149,6 +149,9 @@ class Consumer:
         except StoreError as error:
             log.warning("housekeeping failed, will try again: %s", error)
             self._recover()
+        except Exception:  # a thread that ended would be noticed only by the missing answers
+            log.exception("housekeeping failed, will try again")
+            self._recover()
 
     def _recover(self) -> None:
         """Rebuild all state from what is durable: what a failed commit left in memory never happened."""
@@ -156,3 +159,5 @@ class Consumer:
             self._pipeline.reload(self._clock.now_unix_nano())
         except StoreError as error:
             log.error("the store cannot be read; requests are refused until it can: %s", error)  # noqa: TRY400
+        except Exception:
+            log.exception("the state cannot be rebuilt from the store; will try again")

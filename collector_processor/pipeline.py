@@ -8,6 +8,7 @@ is durable. One thread uses a pipeline; `now` is an argument.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -15,7 +16,7 @@ from hashlib import blake2b
 import numpy as np
 
 from collector_processor.clock import HOUR, MINUTE
-from collector_processor.detect.detector import Detector, blob_names, blob_names_of
+from collector_processor.detect.detector import SERIES_PER_BLOB, Detector, blob_names
 from collector_processor.detect.seed import Seed
 from collector_processor.enrichment import Enricher, expected_durations
 from collector_processor.forecast.fleet import FleetModel
@@ -30,6 +31,7 @@ from collector_processor.otlp.decode import (
     parse_scope,
 )
 from collector_processor.otlp.status import Answer
+from collector_processor.overview import Overview, SeriesTimes
 from collector_processor.signals.admit import TimeLimits
 from collector_processor.signals.catalog import Catalog
 from collector_processor.signals.logs import LogSignals
@@ -49,6 +51,7 @@ from collector_processor.telemetry.verdict import VerdictBatch
 log = logging.getLogger(__name__)
 
 _RECEIPT_KEPT = HOUR
+_MOST_RECEIPTS = 100_000  # about 30 MB
 _SAVE_EVERY = MINUTE
 
 
@@ -97,15 +100,6 @@ class PipelineSettings:
     is_forwarding: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """What others may know of the series, by dense id; replaced as a whole, never changed."""
-
-    first_time: Int64
-    last_time: Int64
-    is_modelled: "np.typing.NDArray[np.bool_]"
-
-
 class Pipeline:
     """The state of all series and the stages that change it."""
 
@@ -122,6 +116,7 @@ class Pipeline:
         self._record_batch = record_batch
         self._is_loaded = False
         self._last_saved = 0
+        self._unsaved: deque[str] = deque()
         self.fleet = FleetModel.empty()
         self.saved_bands: BandStates = np.zeros(0, BAND_DTYPE)
 
@@ -149,7 +144,7 @@ class Pipeline:
         self._detector = self._load_detector()
         self._enricher = Enricher(self._catalog)
         self._receipts = {r.digest: r for r in writer.receipts(now - _RECEIPT_KEPT)}
-        self._times = _Times(*writer.first_times(), last)
+        self._times = SeriesTimes(*writer.first_times(), last)
         self._is_loaded = True
 
     @property
@@ -172,21 +167,24 @@ class Pipeline:
         return [self._settle(request, receipts[request.digest]) for request in requests]
 
     def tick(self, now: int, *, is_last: bool = False) -> None:
-        """Close windows whose time has come; save detector state now and then, and at the end."""
+        """Close windows whose time has come; save detector state now and then, a part at a time, and all at the end."""
         if not self._is_loaded:
             self.reload(now)
         batch = self._derive([], now)
         batch.episodes.extend(self._detector.expire(now))
         is_due = is_last or now - self._last_saved >= _SAVE_EVERY
-        if len(batch.points) or batch.episodes or is_due:
-            self._commit(batch, [], save_at=now if is_due else None)
+        if is_due:
+            self._unsaved, self._last_saved = deque(blob_names(len(self._detector))), now
+        parts = len(self._unsaved) if is_last else min(1, len(self._unsaved))
+        batch.blobs = [self._unsaved.popleft() for _ in range(parts)]
+        batch.has_bands = is_due
+        if len(batch.points) or batch.episodes or batch.blobs:
+            self._commit(batch, [])
 
     def maintain(self, now: int, budget_seconds: float) -> None:
         """Let the store do a slice of its housekeeping."""
         self._writer.maintain(now, budget_seconds)
-        oldest = now - _RECEIPT_KEPT
-        if self._receipts and next(iter(self._receipts.values())).received_unix_nano < oldest:
-            self._receipts = {d: r for d, r in self._receipts.items() if r.received_unix_nano >= oldest}
+        self._forget_receipts(now)
 
     def publish(self, records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
         """Commit models, swap the fleet model, and give seeds to series that have no calibration yet.
@@ -196,8 +194,10 @@ class Pipeline:
         fleet = self.fleet.with_models(records)
         for series, seed in seeds:
             self._detector.adopt(series, seed, int(fleet.winner[series]))
-        touched = self._detector.save(blob_names_of(series for series, _ in seeds))
-        self._writer.commit(Commit(models=records, bands=self._bands(), blobs=touched))
+        names = blob_names(len(self._detector))
+        touched = sorted({names[series // SERIES_PER_BLOB] for series, _ in seeds})
+        blobs = self._detector.save(touched) if touched else {}
+        self._writer.commit(Commit(models=records, bands=self._bands(), blobs=blobs))
         self.fleet = fleet
 
     def forget_forwarded(self, item_ids: Sequence[int]) -> None:
@@ -211,6 +211,15 @@ class Pipeline:
     def overview(self) -> Overview:
         """Return first and last times of all series."""
         return self._times.overview(self._catalog.keys)
+
+    def _forget_receipts(self, now: int) -> None:
+        """Keep the receipts of the last hour, and no more than there is room for."""
+        oldest = next(iter(self._receipts.values()), None)
+        if oldest is None:
+            return
+        if oldest.received_unix_nano < now - _RECEIPT_KEPT or len(self._receipts) > 1.1 * _MOST_RECEIPTS:
+            newest = list(self._receipts.items())[-_MOST_RECEIPTS:]
+            self._receipts = {d: r for d, r in newest if r.received_unix_nano >= now - _RECEIPT_KEPT}
 
     def _set_apart_repeats(self, requests: Sequence[Request]) -> tuple[list[Request], dict[bytes, RequestReceipt]]:
         fresh: dict[bytes, Request] = {}
@@ -270,14 +279,13 @@ class Pipeline:
             items.append(OutboxItem(Signal.TRACES, end - begin, body))
         return items
 
-    def _commit(self, batch: "_Batch", receipts: Sequence[RequestReceipt], save_at: int | None = None) -> None:
+    def _commit(self, batch: "_Batch", receipts: Sequence[RequestReceipt]) -> None:
         """Make a batch durable and take note of it.
 
         Raises:
             StoreError: if nothing was written.
         """
         started = time.perf_counter()
-        is_saving = save_at is not None
         self._writer.commit(
             Commit(
                 series=self._catalog.take_new(),
@@ -288,13 +296,12 @@ class Pipeline:
                 episodes=batch.episodes,
                 outbox=batch.outbox,
                 receipts=receipts,
-                bands=self._bands() if save_at is not None else None,
-                blobs=self._detector.save() if is_saving else {},
+                bands=self._bands() if batch.has_bands else None,
+                blobs=self._detector.save(batch.blobs) if batch.blobs else {},
             )
         )
         self._times.note(batch.points)
         self._receipts |= {r.digest: r for r in receipts}
-        self._last_saved = self._last_saved if save_at is None else save_at
         if receipts:
             self._record_batch(batch.score_seconds, time.perf_counter() - started)
 
@@ -333,42 +340,8 @@ class _Batch:
     events: EventBatch
     score_seconds: float
     outbox: list[OutboxItem] = field(default_factory=list)
-
-
-class _Times:
-    """First and last point of every series, for whoever decides what to fit."""
-
-    def __init__(self, series: Int32, first: Int64, last: PointBatch) -> None:
-        size = int(max([-1, *series.tolist(), *last.series.tolist()])) + 1
-        self._first = np.zeros(size, np.int64)
-        self._last = np.zeros(size, np.int64)
-        self._is_modelled = np.zeros(0, np.bool_)
-        self._first[series] = first
-        self._last[last.series] = last.time_unix_nano
-
-    def note(self, points: PointBatch) -> None:
-        """Take in new points."""
-        if not len(points):
-            return
-        self._grow(int(points.series.max()) + 1)
-        first = np.where(self._first == 0, np.iinfo(np.int64).max, self._first)
-        np.minimum.at(first, points.series, points.time_unix_nano)
-        self._first = np.where(first == np.iinfo(np.int64).max, 0, first)
-        np.maximum.at(self._last, points.series, points.time_unix_nano)
-
-    def overview(self, keys: Sequence[SeriesKey]) -> Overview:
-        """Return copies, as long as there are keys."""
-        self._grow(len(keys))
-        known = self._is_modelled.size
-        more = [key.statistic.is_modelled for key in keys[known:]]
-        self._is_modelled = np.concatenate([self._is_modelled, np.array(more, np.bool_)])
-        return Overview(self._first[: len(keys)].copy(), self._last[: len(keys)].copy(), self._is_modelled)
-
-    def _grow(self, size: int) -> None:
-        if size > self._first.size:
-            more = np.zeros(max(size, 2 * self._first.size) - self._first.size, np.int64)
-            self._first = np.concatenate([self._first, more])
-            self._last = np.concatenate([self._last, more])
+    blobs: list[str] = field(default_factory=list)  # names of the detector state to save with it
+    has_bands: bool = False
 
 
 def _receipt(request: Request, settlement: Settlement, now: int) -> RequestReceipt:

@@ -13,6 +13,8 @@ from grafana_datasource.directory import Entry
 from grafana_datasource.query import to_ms
 from grafana_datasource.titles import detail, title, unit
 
+_ENOUGH = 100  # points before a share of them means something
+
 STATES = (State.WARMING, State.ACTIVE, State.DEGRADED)
 """State by its number in the band states."""
 
@@ -20,10 +22,11 @@ STATES = (State.WARMING, State.ACTIVE, State.DEGRADED)
 def catalog_page(
     session: Session, entries: Sequence[Entry], opened: Mapping[int, Episode], search: str, most: int
 ) -> dict[str, Any]:
-    """Return counts of all `entries` and rows of those that match every word of `search`.
+    """Return counts of all `entries` that have points and rows of those that match every word of `search`.
 
     Series with an open episode come first, then by service and title; at most `most` rows.
     """
+    entries = [entry for entry in entries if session.outlook.last_time[entry.series]]
     words = search.lower().split()
     found = [entry for entry in entries if all(word in _text(entry) for word in words)]
     found.sort(key=lambda entry: (entry.series not in opened, entry.key.service, title(entry.key), detail(entry.key)))
@@ -68,7 +71,7 @@ def catalog_row(session: Session, entry: Entry, opened: Mapping[int, Episode]) -
 def _coverage(band: Any) -> float | None:
     """Return the measured share of scored points inside the calibrated 95 % band."""
     scored = int(band["scored"])
-    return int(band["inside"][1]) / scored if scored else None
+    return int(band["inside"][1]) / scored if scored >= _ENOUGH else None
 
 
 def _text(entry: Entry) -> str:

@@ -107,6 +107,7 @@ def _wide_rows(backend: Backend, text: str) -> Response:
         "calibrated_upper": upper[0].tolist(),
         "score": view.score[0].tolist(),
         "anomaly": _whole_or_null(view.anomaly[0]),
+        "hindsight": _whole_or_null(view.hindsight[0]),
     }
     return reply([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 

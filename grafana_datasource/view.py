@@ -2,6 +2,7 @@
 
 Up to the last point of a series everything is read as it was stored: a verdict is never revised. To the right of it
 (the future, or a sender that went silent) yhat and the alert band are evaluated from the newest models and band states.
+So they are, marked as hindsight and for a person's eyes only, where a point was stored before there was a model.
 """
 
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ _SERIES_AT_ONCE = 5_000
 class View:
     """Columns `(k, n)` for `k` series (ascending) at `n` times (ascending, unique); NaN where there is nothing.
 
-    `anomaly` is +1, 0 or -1. `state` is 0 warming, 1 active, 2 degraded: that of today, wherever the series was live.
+    `anomaly` is +1, 0 or -1. `hindsight` is 1 where yhat and band are today's and no verdict was given. `state` is 0 warming, 1 active, 2 degraded: that of today, wherever the series was live.
     """
 
     series: Int32
@@ -48,6 +49,7 @@ class View:
     score: Float64
     anomaly: Float64
     state: Float64
+    hindsight: Float64
 
 
 def aligned(
@@ -122,8 +124,10 @@ def _aligned(outlook: Outlook, series: Int32, times: Int64, judged: JudgedBatch,
         score=_at(verdicts.score, row),
         anomaly=np.where(live, np.nan_to_num(_at(verdicts.anomaly.astype(np.float64), row)), np.nan),
         state=np.where(live, state, np.nan),
+        hindsight=np.zeros(row.shape),
     )
-    return _with_expected(outlook, view)
+    last = outlook.last_time[series][:, np.newaxis]
+    return _with_expected(outlook, view, times > last)
 
 
 def _newest_rows(judged: JudgedBatch, series: Int32, times: Int64) -> Int64:
@@ -143,11 +147,10 @@ def _at(column: Float64, row: Int64) -> Float64:
     return picked
 
 
-def _with_expected(outlook: Outlook, view: View) -> View:
-    """Evaluate yhat and the alert band right of each last point."""
+def _with_expected(outlook: Outlook, view: View, wanted: Bool) -> View:
+    """Evaluate yhat and the alert band where they are wanted `(k, n)`, not beyond the farthest horizon."""
     last = outlook.last_time[view.series][:, np.newaxis]
-    ahead = (view.time_unix_nano > last) & (view.time_unix_nano <= last + FARTHEST_HORIZON) & (last > 0)
-    k, n = np.nonzero(ahead)
+    k, n = np.nonzero(wanted & (view.time_unix_nano <= last + FARTHEST_HORIZON) & (last > 0))
     if not k.size:
         return view
     ahead_of = expected(outlook, view.series[k], view.time_unix_nano[n])
@@ -229,5 +232,6 @@ def _stored_and_ahead(outlook: Outlook, series: int, judged: JudgedBatch, ahead:
         score=row(verdicts.score),
         anomaly=row(np.where(np.isnan(points.value), np.nan, verdicts.anomaly)),
         state=row(state),
+        hindsight=row(np.isnan(verdicts.yhat).astype(np.float64)),
     )
-    return _with_expected(outlook, view)
+    return _with_expected(outlook, view, np.isnan(view.yhat))

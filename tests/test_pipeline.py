@@ -41,6 +41,17 @@ def test_a_resent_request_changes_nothing_and_gets_the_same_answer(tmp_path: Pat
         assert room.ledger.row(Signal.METRICS).received == 8
 
 
+def test_receipts_are_forgotten_after_an_hour(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        room.spans(span_request(1))
+        room.pipeline.maintain(NOW + 3599 * SECOND, 0.01)
+        room.spans(span_request(1), now=NOW + 3599 * SECOND)
+        assert room.ledger.row(Signal.TRACES).stored == 2
+        room.pipeline.maintain(NOW + 3601 * SECOND, 0.01)
+        (answer,) = room.spans(span_request(1), now=NOW + 3601 * SECOND)
+        assert answer.rejected == {"late": 1}  # judged anew: its window is long closed
+
+
 def test_resent_spans_are_counted_once_also_after_a_restart(tmp_path: Path) -> None:
     request = span_request(1, 2, 3)
     with opened(tmp_path) as room:

@@ -1,11 +1,12 @@
 """The detector of the fast path: owns what is known about every series and turns points into verdicts and episodes.
 
-A point is judged first, by what was known before it, and learned from afterwards. A flagged point is learned from like
-any other: the 72-hour rule then keeps repeats of it quiet. A point that is not newer than the newest one learned of
-its series is judged, but neither learned from nor part of an episode.
+A point is judged first, by what was known before it, and learned from afterwards. What a series does during an episode
+is held back and learned as one when the episode ends: until then the band stays what it was at the onset and the series
+stays flagged; from then on the 72-hour rule keeps repeats quiet. A point that is not newer than the newest one learned
+of its series is judged, but neither learned from nor part of an episode.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from collector_processor.detect.episodes import Episodes
 from collector_processor.detect.score import Scored, judge
 from collector_processor.detect.seed import Seed
 from collector_processor.detect.threshold import BlockMaxima, Standing, waves
-from collector_processor.telemetry.band import BAND_DTYPE, BandStates, Reason
+from collector_processor.telemetry.band import BAND_DTYPE, FORECASTS, BandStates, Reason
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
@@ -30,7 +31,7 @@ SAVE_VERSION = 1
 SERIES_PER_BLOB = 8192
 
 _ROUNDING = 8.0 * float(np.finfo(np.float64).eps)  # relative: a forecast is a sum, known only to its last digits
-_STATUS = np.dtype([("mark", "u1"), ("disagree", "?")])
+_STATUS = np.dtype([("mark", "u1"), ("disagree", "?"), ("held_back", "<f8", (len(FORECASTS),))])
 _SAVED = np.dtype(
     [
         ("maxima", threshold.DTYPE),
@@ -187,8 +188,15 @@ class Detector:
         residual = judged.value - verdicts.yhat
         self._tracker.learn(judged.series, residual, reach, self._episodes.is_open(judged.series))
         distance = np.abs(points.value[:, np.newaxis] - forecasts)
-        self._maxima.learn(points.series, points.time_unix_nano, distance)
+        self._maxima.learn(points.series, points.time_unix_nano, self._without_episodes(points.series, distance))
         return changed
+
+    def _without_episodes(self, series: Int32, distance: Float64) -> Float64:
+        """Hold back the distances of series in an episode; add what was held back where one has ended."""
+        is_open = self._episodes.is_open(series)[:, np.newaxis]
+        largest = np.fmax(self._status["held_back"][series], distance)
+        self._status["held_back"][series] = np.where(is_open, np.nan_to_num(largest), 0.0)
+        return np.where(np.isnan(distance), np.nan, np.where(is_open, 0.0, largest))
 
     def _onset_threshold(self, complete_days: Int64) -> Float64:
         return self._threshold * (1.0 + COLD_START / np.maximum(complete_days, 1))
@@ -229,11 +237,6 @@ class Detector:
 def blob_names(series: int) -> list[str]:
     """Return the names under which the state of series ids below `series` is saved."""
     return [f"{_BLOB_PREFIX}{first}" for first in range(0, series, SERIES_PER_BLOB)]
-
-
-def blob_names_of(series: Iterable[int]) -> list[str]:
-    """Return the names under which the state of these series is saved."""
-    return [f"{_BLOB_PREFIX}{block * SERIES_PER_BLOB}" for block in sorted({s // SERIES_PER_BLOB for s in series})]
 
 
 def _first_series(name: str) -> int:

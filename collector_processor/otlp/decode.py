@@ -13,6 +13,7 @@ import numpy as np
 
 from collector_processor.otlp import schema, wire
 from collector_processor.otlp.attributes import (
+    MAX_VALUE_BYTES,
     TOO_LONG,
     AttributeSizes,
     parse,
@@ -33,7 +34,7 @@ from collector_processor.otlp.histogram_points import histogram_points
 from collector_processor.otlp.number_points import RawPoints, number_points
 from collector_processor.telemetry.arrival import LogArrivals, MetricArrivals, Source, SpanArrivals
 from collector_processor.telemetry.points import Int8, Int32
-from collector_processor.telemetry.series import Kind
+from collector_processor.telemetry.series import Attributes, Kind
 
 __all__ = [
     "ParsedTraces",
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 MAX_NAME_LENGTH = 1024
+MAX_UNIT_LENGTH = 256
 
 Columns: TypeAlias = tuple[list[Any], ...]
 """Fields of spans or log records, a list per field."""
@@ -62,8 +64,16 @@ _SUM_KINDS = {
 }
 _HISTOGRAM_KINDS = {_CUMULATIVE: Kind.HISTOGRAM_CUMULATIVE, _DELTA: Kind.HISTOGRAM_DELTA}
 
+
+def _scope_texts(raw: bytes, budget: Budget) -> Attributes:
+    """Return the attributes of a scope, and its name and version where these are too long for any attribute."""
+    scope = parse_scope(raw, budget)
+    names = (("name", scope.name), ("version", scope.version))
+    return (*scope.attributes, *(pair for pair in names if len(pair[1].encode()) > MAX_VALUE_BYTES))
+
+
 _RESOURCES = AttributeSizes(parse_resource, max_bytes=4 << 20)
-_SCOPES = AttributeSizes(lambda raw, budget: parse_scope(raw, budget).attributes, max_bytes=4 << 20)
+_SCOPES = AttributeSizes(_scope_texts, max_bytes=4 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +173,7 @@ class _MetricsWalk:
         self.elements.spend(count)
         self.points.spend(count)
         kind = _kind(choice, data)
-        reason = _name_objection(metric.name) or ("attribute_too_long" if shared == TOO_LONG else None)
+        reason = _name_objection(metric) or ("attribute_too_long" if shared == TOO_LONG else None)
         if reason or not isinstance(kind, Kind):
             self._reject(reason or kind, count)
         elif count:
@@ -191,10 +201,12 @@ def _kind(choice: str, data: Any) -> Kind | str:
             return "unsupported_kind"
 
 
-def _name_objection(name: str) -> str | None:
-    if not name:
+def _name_objection(metric: Any) -> str | None:
+    if not metric.name:
         return "name_missing"
-    return "name_too_long" if len(name) > MAX_NAME_LENGTH else None
+    if len(metric.unit) > MAX_UNIT_LENGTH:
+        return "unit_too_long"
+    return "name_too_long" if len(metric.name) > MAX_NAME_LENGTH else None
 
 
 def _sum_sizes(first: int, second: int) -> int:

@@ -27,10 +27,16 @@ DETAILS_KEY = "grpc-status-details-bin"
 MAX_REASON_BYTES = 1000
 
 REASON_TEXT = {
-    "attribute_too_long": "an attribute key is longer than 256 bytes or a value longer than 4 KiB",
+    "attribute_too_long": "an attribute key is longer than 256 bytes, or a value or the scope's name longer than 4 KiB",
+    "bad_attributes": "the attributes can't be read, or what names the service is longer than 4 KiB",
     "bad_buckets": "the histogram's buckets, bounds and count contradict each other",
+    "bad_histogram": "the histogram's buckets, bounds and count contradict each other",
+    "bad_span_times": "the span has no start, no end, or ends before it starts",
+    "late": "the window of that time is closed",
     "name_missing": "the metric has no name",
     "name_too_long": "the metric name is longer than 1024 characters",
+    "negative_delta": "the increase of a monotonic sum or histogram is negative",
+    "negative_total": "the total of a monotonic sum or histogram is negative",
     "no_data": "the metric has no data",
     "no_value": "the data point has no value",
     "not_finite": "a cumulative sum is not finite",
@@ -43,6 +49,7 @@ REASON_TEXT = {
     "time_out_of_range": "the time does not fit into 64 bits",
     "too_many_attributes": "resource, scope and point have more than 64 attributes",
     "too_old": "the time is before what is kept",
+    "unit_too_long": "the unit is longer than 256 characters",
     "unsupported_kind": "exponential histograms and summaries are not modelled",
 }
 """What each reason of a rejected item says to the sender."""

@@ -9,7 +9,11 @@ from collector_processor.telemetry.series import Attributes, Kind, Scope, Series
 SERVICE_ATTRIBUTES = ("deployment.environment.name", "service.name", "service.namespace")
 """What of a resource tells services apart; instances of one service are one service."""
 
-_ALIAS_LIMIT = 10_000  # resources carry instance ids, so their bytes are without bound
+MAX_NAME_BYTES = 4096
+"""What names a service may be so long."""
+
+_ALIAS_BYTES = 16 << 20  # resources carry instance ids, so there are ever new ones
+_ALIAS_OVERHEAD = 200  # bytes of a dict entry beside the raw bytes
 
 
 class Services:
@@ -19,6 +23,7 @@ class Services:
         self._parse_resource = parse_resource
         self._limit = limit
         self._aliases: dict[bytes, int] = {}
+        self._alias_bytes = 0
         self._numbers: dict[str, int] = {}
         self._resources: list[Attributes] = []
 
@@ -26,22 +31,22 @@ class Services:
         return len(self._resources)
 
     def of_bytes(self, resource: bytes) -> int:
-        """Return the service of a raw resource, `MALFORMED` if it can't be parsed, `REFUSED` past the limit."""
+        """Return the service of a raw resource, `MALFORMED` if that can't be told, `REFUSED` past the limit."""
         number = self._aliases.get(resource)
         if number is None:
             try:
                 number = self.of(self._parse_resource(resource))
             except MalformedRequestError:
                 number = MALFORMED
-            if len(self._aliases) >= _ALIAS_LIMIT:
-                self._aliases.clear()
-            self._aliases[resource] = number
+            self._remember(resource, number)
         return number
 
     def of(self, resource: Attributes) -> int:
-        """Return the service of a parsed resource, `REFUSED` past the limit."""
+        """Return the service of a parsed resource, `MALFORMED` if its name is too long, `REFUSED` past the limit."""
         kept = tuple((name, value) for name, value in resource if name in SERVICE_ATTRIBUTES)
         text = str(tagged(kept))
+        if len(text.encode()) > MAX_NAME_BYTES:
+            return MALFORMED
         number = self._numbers.get(text)
         if number is None:
             if len(self._resources) >= self._limit:
@@ -55,3 +60,9 @@ class Services:
     ) -> SeriesKey:
         """Return the identity of a series of this service."""
         return SeriesKey(self._resources[service], Scope(), metric, unit, kind, statistic, attributes)
+
+    def _remember(self, resource: bytes, number: int) -> None:
+        if self._alias_bytes > _ALIAS_BYTES:
+            self._aliases, self._alias_bytes = {}, 0
+        self._aliases[resource] = number
+        self._alias_bytes += len(resource) + _ALIAS_OVERHEAD

@@ -27,6 +27,9 @@ OVERFLOW: Attributes = (("otel.metric.overflow", True), ("span.name", "other"))
 QUANTILES = ((Statistic.P50, 0.50, 1), (Statistic.P95, 0.95, 20), (Statistic.P99, 0.99, 100))
 """Statistic, quantile, and how many spans a window needs for it."""
 
+MAX_NAME_LENGTH = 1024
+"""Longer span names count as `other`."""
+
 _STATISTICS = 2 + len(QUANTILES)  # series of an operation
 
 
@@ -119,7 +122,8 @@ class SpanSignals:
         stream = self._operations.get((service, kind, name))  # an earlier row of this very batch may have brought it
         if stream is not None:
             return stream
-        if self._operation_count.get(service, 0) < self._names_per_service and self._catalog.room >= _STATISTICS:
+        has_room = self._operation_count.get(service, 0) < self._names_per_service and self._catalog.room >= _STATISTICS
+        if has_room and len(name) <= MAX_NAME_LENGTH:
             members = self._catalog.intern(self._keys(service, (("span.kind", kind), ("span.name", name))))
             return self._register(service, (kind, name), members)
         return self._overflow_of(service)

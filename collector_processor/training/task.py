@@ -172,8 +172,8 @@ def _choose(tested: Backtest, end: int) -> _Choice:
     prophet, seasonal = (float(error) for error in tested.mean_absolute_error())
     better = "prophet" if prophet < seasonal else "seasonal"  # also where Prophet has none: NaN is not less
     reason = (
-        f"{better}, because one day ahead from {tested.origins} origins Prophet missed by {prophet:.4g} on average"
-        f" and the median of the day by {seasonal:.4g}"
+        f"one day ahead, from {tested.origins} origins, Prophet missed by {prophet:.3g} on average, "
+        f"the median of the day by {seasonal:.3g}"
     )
     error = dict(zip(FORECASTS, (_or_none(prophet), _or_none(seasonal)), strict=True))
     return _Choice(

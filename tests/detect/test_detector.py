@@ -53,11 +53,29 @@ def test_a_fall_from_ten_thousand_to_four_thousand_is_flagged() -> None:
     assert (episode.direction, episode.actual, episode.yhat) == (-1, 4200.0, 10250.0)
 
 
-def test_a_point_is_judged_before_it_is_learned_from_and_a_repeat_is_quiet() -> None:
+def test_a_series_stays_flagged_and_its_band_never_widens_until_its_episode_ends() -> None:
     detector = seeded()
-    assert judge(detector, batch([0], [5], [120.0])).verdicts.anomaly.tolist() == [1]
-    assert judge(detector, batch([0], [10], [120.0])).verdicts.anomaly.tolist() == [0]
-    assert detector.open_episodes == 1  # held until the value is back, not until the band has widened
+    verdicts = [judge(detector, batch([0], [5 * k], [120.0])).verdicts for k in range(1, 20)]
+    assert [v.anomaly.tolist() for v in verdicts] == [[1]] * 19
+    assert max(v.upper.item() for v in verdicts) == verdicts[0].upper.item()
+    assert detector.open_episodes == 1
+
+
+def test_once_its_episode_has_ended_a_repeat_is_quiet() -> None:
+    detector = seeded()
+    judge(detector, batch([0, 0, 0], [5, 10, 15], [115.0, 120.0, 110.0]))
+    judge(detector, batch([0] * 6, [20, 25, 30, 35, 40, 45], [100.0] * 6))
+    assert detector.open_episodes == 0
+    assert judge(detector, batch([0], [50], [120.0])).verdicts.anomaly.tolist() == [0]
+    assert judge(detector, batch([0], [55], [160.0])).verdicts.anomaly.tolist() == [1]
+
+
+def test_what_an_episode_held_back_survives_a_restart() -> None:
+    detector, again = seeded(), Detector()
+    (episode,) = judge(detector, batch([0], [5], [120.0])).episodes
+    again.load(detector.save(), [episode])
+    judge(again, batch([0] * 6, [20, 25, 30, 35, 40, 45], [100.0] * 6))
+    assert judge(again, batch([0], [50], [120.0])).verdicts.anomaly.tolist() == [0]
 
 
 def test_what_is_flagged_lies_outside_the_drawn_band_and_only_that() -> None:

@@ -101,7 +101,7 @@ def test_a_plain_sentence_says_state_reason_and_forecaster_of_each_series(browse
     browser.get(page)
     drawn(browser, CALLS.stable_id)
     assert text_of(browser, "badge") == "Below its band"
-    assert "Prophet won the backtest" in text_of(browser, "sentence")
+    assert "Prophet is drawn" in text_of(browser, "sentence")
     browser.find_element(By.CSS_SELECTOR, f"#list a[data-series='{WARMING.stable_id}']").click()
     drawn(browser, WARMING.stable_id)
     assert text_of(browser, "badge") == "Warming"

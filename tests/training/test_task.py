@@ -94,7 +94,7 @@ def test_the_backtest_finds_the_better_forecast_and_says_why() -> None:
     error = outcome.backtest["mean_absolute_error"]
     assert error["prophet"] < error["seasonal"]
     assert "3 origins" in outcome.reason
-    assert f"{error['prophet']:.4g}" in outcome.reason
+    assert f"{error['prophet']:.3g}" in outcome.reason
 
 
 def test_a_constant_series_draws_the_seasonal_forecast() -> None:

@@ -13,10 +13,13 @@ const plotly = new Promise((resolve) => {
 export async function draw(element, series, rows, episodes, view) {
   const colors = palette();
   const past = rows.filter((row) => row.time <= view.now);
+  const judged = past.map((row) => (row.hindsight ? { ...row, yhat: null, lower: null, upper: null } : row));
+  const hindsight = past.map((row) => (row.hindsight ? row : { ...row, yhat: null, lower: null, upper: null }));
   const ahead = rows.filter((row) => row.time > view.now);
   const joined = past.length ? [past.at(-1), ...ahead] : ahead;
   const traces = [
-    band(past, "lower", "upper", colors.band, "Alert band"),
+    band(judged, "lower", "upper", colors.band, "Alert band"),
+    band(hindsight, "lower", "upper", colors.bandAhead, "Alert band in hindsight"),
     band(joined, "lower", "upper", colors.bandAhead, "Alert band ahead"),
   ];
   if (view.band) {
@@ -25,7 +28,8 @@ export async function draw(element, series, rows, episodes, view) {
   }
   traces.push(
     line(past, "actual", series, { color: colors.value, width: past.length > element.clientWidth * 0.7 ? 1 : 1.5 }, "Value"),
-    line(past, "yhat", series, { color: colors.forecast, width: 1.8 }, "Expected"),
+    line(judged, "yhat", series, { color: colors.forecast, width: 1.8 }, "Expected"),
+    line(hindsight, "yhat", series, { color: colors.forecast, width: 1.4, dash: "2px,3px" }, "Expected in hindsight"),
     line(joined.slice(past.length ? 1 : 0), "yhat", series, { color: colors.forecast, width: 1.8, dash: "6px,5px" }, "Expected ahead"),
     marks(past, series, colors),
   );
@@ -37,13 +41,14 @@ export async function draw(element, series, rows, episodes, view) {
   });
 }
 
-export function legend(band) {
+export function legend(band, hasHindsight) {
   const entries = [
     ["line value", "Value"],
     ["line forecast", "Expected"],
     ["line forecast dashed", "Expected ahead"],
     ["area alert", "Alert band"],
   ];
+  if (hasHindsight) entries.push(["area hindsight", "In hindsight, by today\u2019s model"]);
   if (band) entries.push(["area calibrated", `Calibrated ${Math.round(band * 100)} % band`]);
   return [...entries, ["dot", "Anomaly"], ["area episode", "Episode"]];
 }

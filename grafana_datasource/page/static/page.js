@@ -90,7 +90,7 @@ function show(series, rows, own, listed, view) {
   at("badge").textContent = shown.text;
   at("sentence-text").textContent = sentence(series, state.now);
   at("figures").replaceChildren(...figures(series, rows));
-  at("legend").replaceChildren(...chart.legend(state.band).map(legendEntry));
+  at("legend").replaceChildren(...chart.legend(state.band, rows.some((row) => row.hindsight)).map(legendEntry));
   const hasPoints = rows.some((row) => row.actual !== null);
   at("notice").hidden = hasPoints;
   at("notice").textContent = hasPoints ? "" : silence(series, state.now);

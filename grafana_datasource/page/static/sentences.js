@@ -29,7 +29,7 @@ function standing(series, now) {
 function forecaster(series) {
   if (!series.forecaster) return "No model has been fitted yet.";
   const reason = series.forecaster_reason ? ` (${series.forecaster_reason})` : "";
-  return `${FORECASTERS[series.forecaster] ?? series.forecaster} won the backtest${reason}.`;
+  return `${FORECASTERS[series.forecaster] ?? series.forecaster} is drawn${reason}.`;
 }
 
 function coverage(series) {
