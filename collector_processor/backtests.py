@@ -105,9 +105,10 @@ def table_of(results: Sequence[Result], interval_width: float) -> Table:
         table.add_row(
             full_title(result.key), str(result.origins), f"{result.points:,}", *errors, _share(result.covered)
         )
+    table.caption = "errors are mean absolute; of all series: the median error relative to that of 24 h earlier"
     table.add_section()
     table.add_row(
-        f"[bold]{len(results):,} series, error relative to 24 h earlier (median)",
+        f"[bold]all {len(results):,} series[/]",
         "",
         f"{sum(r.points for r in results):,}",
         *(f"{e:.3g}" for e in relative_error(results)),

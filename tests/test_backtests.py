@@ -64,5 +64,5 @@ def test_the_command_prints_a_row_per_series_and_the_whole(store: Path) -> None:
     ran = CliRunner(env={"COLUMNS": "200"}).invoke(cli, ["backtest", f"--set=store.directory={store}"])
     assert ran.exit_code == 0
     assert "shop: queue.depth" in ran.output
-    assert "1 series, error relative to 24 h earlier" in ran.output
+    assert "all 1 series" in ran.output
     assert str(TIME.size) not in ran.output
