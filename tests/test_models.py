@@ -36,7 +36,7 @@ def test_the_list_shows_every_series_with_a_model(store: Path) -> None:
 
 def test_a_model_is_described_with_the_reason_for_its_choice(store: Path) -> None:
     output = " ".join(foreband(store, "models", "show", KEY.stable_id).output.split())  # however it is wrapped
-    assert "one day ahead from 3 origins" in output
+    assert "from 3 origins" in output
     assert "daily" in output
     assert f"[{KEY.stable_id}]" in output
     young = " ".join(foreband(store, "models", "show", YOUNG.stable_id).output.split())
