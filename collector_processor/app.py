@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 VERSION = distribution_version("foreband")
 _ANSWER_SECONDS = 30.0
+_HTTP_DRAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,23 @@ class Foreband:
         Raises:
             ConfigError, StoreError: if it cannot start; nothing was acknowledged then.
         """
-        with ExitStack() as opened:
+        self._receiver = GrpcReceiver(_receiver_settings(self._config), self.ingest, into_ledger(self.ledger))
+        with ExitStack() as door, ExitStack() as opened:
+            door.callback(self._receiver.close)
             addresses = self._start(self._config, opened)
             self._opened = opened.pop_all()
+            self._door = door.pop_all()
         self._is_ready = True
         self._receiver.set_serving(is_serving=True)
         return addresses
 
     def stop(self) -> None:
         """Refuse new work, finish what was taken, save all state, close."""
+        self.finish()
+        self._door.close()
+
+    def finish(self) -> None:
+        """Do all of `stop` but close the door: it goes on refusing until the process ends."""
         self._is_ready = False
         self._drain()
         self._opened.close()
@@ -92,7 +101,6 @@ class Foreband:
         self._consumer = Consumer(pipeline, self._clock)
         self._consumer.start()
         opened.callback(self._consumer.stop)
-        self._receiver = GrpcReceiver(_receiver_settings(config), self.ingest, into_ledger(self.ledger))
         opened.callback(self._drain)
         otlp = f"{config.receiver.listen.rpartition(':')[0]}:{self._receiver.start()}"
         forwarder = self._start_forwarding(endpoint, opened) if endpoint else None
@@ -105,7 +113,7 @@ class Foreband:
         )
         opened.callback(self._telemetry.stop)
         server = _serve(config, self._clock, self.not_ready, self._telemetry.prometheus_text)
-        opened.callback(server.stop)
+        opened.callback(server.stop, _HTTP_DRAIN_SECONDS)
         return Addresses(otlp, f"{server.host}:{server.port}")
 
     def not_ready(self) -> str:
@@ -190,8 +198,9 @@ def run_until_stopped(config: Config) -> None:
     )
     stopping.wait()
     log.info("stopping: finishing what was taken")
-    foreband.stop()
+    foreband.finish()
     log.info("stopped; nothing acknowledged was lost")
+    os._exit(0)  # with the door still refusing: whoever comes now is never cancelled, only disconnected
 
 
 def serve_until_stopped(config: Config) -> None:

@@ -1,5 +1,6 @@
 """The `foreband` command."""
 
+import os
 import sys
 from importlib.metadata import version as distribution_version
 from pathlib import Path
@@ -32,6 +33,7 @@ def cli() -> None:
 def run(path: Path | None, overrides: tuple[str, ...]) -> None:
     """Receive OTLP, judge, forward, and serve Grafana, until stopped."""
     config = _load(path, overrides)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core writes lines of its own beside the log
     from collector_processor.app import run_until_stopped
 
     run_until_stopped(config)

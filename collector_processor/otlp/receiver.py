@@ -86,7 +86,7 @@ class ReceiverSettings:
 
 
 class GrpcReceiver:
-    """A gRPC server for OTLP; it serves between `start` and `drain`."""
+    """A gRPC server for OTLP; it takes requests between `start` and `drain`, and answers until `close`."""
 
     def __init__(self, settings: ReceiverSettings, ingest: Ingest, on_refused: OnRefused) -> None:
         self._settings = settings
@@ -124,13 +124,18 @@ class GrpcReceiver:
             self._health.set(service, status)
 
     def drain(self, grace_seconds: float) -> None:
-        """Refuse new calls as retryable, let those under way finish, then close."""
+        """Refuse new calls as retryable from now on, and let those under way finish."""
         self._health.enter_graceful_shutdown()
-        gate = self._exports.gate
-        gate.close()
-        # gRPC cancels calls that come while it stops; so answer them properly until the last one under way is done
-        gate.wait_until_empty(grace_seconds)
-        self._server.stop(min(1.0, grace_seconds)).wait()
+        self._exports.gate.close()
+        self._exports.gate.wait_until_empty(grace_seconds)
+
+    def close(self) -> None:
+        """Close the connections.
+
+        gRPC cancels calls that come while it stops, so drain first and close late; a process that ends anyway does
+        better to end without this, since every sender takes a lost connection for UNAVAILABLE.
+        """
+        self._server.stop(None).wait()
 
 
 class Gate:

@@ -91,6 +91,7 @@ class Door:
     def close(self) -> None:
         self.channel.close()
         self.receiver.drain(0)
+        self.receiver.close()
         assert all(self.ledger.row(signal).is_balanced for signal in Signal)
 
 
@@ -321,6 +322,7 @@ def test_drain_gives_up_after_the_grace_and_the_sender_may_retry(open_door: Call
     call = door.channel.unary_unary(EXPORT_METHODS[Signal.METRICS], None, None).future(GOOD, timeout=PATIENCE)
     assert entered.wait(PATIENCE)
     door.receiver.drain(0.05)
+    door.receiver.close()
     error: Any = call.exception()
     assert error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}  # both retryable in OTLP
     release.set()

@@ -1,0 +1,191 @@
+"""Stopping, and not starting: what a sender, an operator and the next start see."""
+
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import grpc
+import pytest
+
+from collector_processor.ledger import Signal
+from collector_processor.store.sqlite import open_reader
+from tests.house import Moment
+from tests.process import Process, Sender
+
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Process]:
+    process = Process(tmp_path)
+    process.start()
+    yield process
+    process.kill()
+
+
+def gauge_sender(process: Process, name: str) -> Sender:
+    """Send a series of its own, its values are the numbers of the requests."""
+
+    def build(number: int) -> bytes:
+        body: bytes = Moment(time.time_ns(), "shop").gauge(name, (0, number)).SerializeToString()
+        return body
+
+    return Sender(process.otlp, Signal.METRICS, build)
+
+
+class Readiness(Thread):
+    """Asks again and again whether the process is ready; `answers` are the status codes, 0 = nobody listens."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(daemon=True)
+        self.answers: set[int] = set()
+        self._url = f"http://{process.http}/readyz"
+        self._done = Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._done.wait(0.002):
+            self.answers.add(self._ask())
+
+    def stop(self) -> None:
+        self._done.set()
+        self.join(5)
+
+    def _ask(self) -> int:
+        try:
+            with urlopen(self._url, timeout=5) as response:
+                return int(response.status)
+        except HTTPError as error:
+            return error.code
+        except (URLError, OSError):
+            return 0
+
+
+def stored(process: Process) -> dict[str, list[float]]:
+    reader = open_reader(process.store)
+    try:
+        names = {series: key.metric for series, key in reader.catalog()}
+        points = reader.read_points(reader.last_points().series, 0, 2**62)
+    finally:
+        reader.close()
+    found: dict[str, list[float]] = {}
+    for series, value in zip(points.series.tolist(), points.value.tolist(), strict=True):
+        found.setdefault(names[series], []).append(value)
+    return found
+
+
+def test_sigterm_under_load_finishes_what_was_taken_and_sends_the_rest_away(process: Process) -> None:
+    readiness = Readiness(process)
+    senders = {f"g{i}": gauge_sender(process, f"g{i}") for i in range(12)}
+    assert all(sender.wait_for(10) for sender in senders.values())
+    began = time.monotonic()
+    process.signal(signal.SIGTERM)
+    assert process.wait() == 0
+    assert time.monotonic() - began < 10
+    readiness.stop()
+    for sender in senders.values():
+        sender.give_up()
+    assert readiness.answers <= {200, 503, 0}
+    assert {code for sender in senders.values() for code, _ in sender.codes} == {grpc.StatusCode.UNAVAILABLE}
+    found = stored(process)
+    for name, sender in senders.items():
+        acknowledged = [float(number) for number in sender.acknowledged]
+        assert found[name][: len(acknowledged)] == acknowledged
+        assert len(found[name]) <= len(acknowledged) + 1  # the last answer may not have arrived
+    process.assert_log_is_calm()
+
+
+def test_a_reader_that_does_not_read_delays_the_end_but_little(process: Process) -> None:
+    script = max(re.findall(r'src="([^"]+)"', process.get("/")), key=lambda path: "plotly" in path)
+    with socket.create_connection(process.http_address) as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for _ in range(20):
+            reader.sendall(f"GET {script} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        began = time.monotonic()
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0
+        assert time.monotonic() - began < 10
+
+
+def test_a_second_sigterm_ends_it_at_once(process: Process) -> None:
+    with socket.create_connection(process.http_address) as reader:
+        reader.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
+        process.signal(signal.SIGTERM)
+        process.signal(signal.SIGTERM)
+        began = time.monotonic()
+        process.wait()
+        assert time.monotonic() - began < 1
+
+
+def test_sigterm_while_it_starts_ends_it(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    process.run()
+    process.signal(signal.SIGTERM)
+    assert process.wait() in {0, -signal.SIGTERM}
+    assert "Traceback" not in process.log()
+
+
+def refused(process: Process, *, code: int, says: str, lines: int = 1) -> None:
+    """Start what must not start: one clear line, no stack trace, and nothing listens."""
+    process.run()
+    assert process.wait() == code, process.log()
+    said = process.log().splitlines()
+    assert len(said) == lines, said
+    assert all(line.startswith("foreband: ") for line in said[:1])
+    assert says in said[0]
+
+
+def test_a_wrong_setting_ends_it_before_a_port_opens(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]  # if it came so far, it would complain about that
+        process = Process(tmp_path, "series.limt=5", f"receiver.listen=127.0.0.1:{port}")
+        refused(process, code=2, says="limt")
+    assert not process.store.exists()
+
+
+def test_beyond_loopback_without_leave_it_does_not_start(tmp_path: Path) -> None:
+    refused(Process(tmp_path, "grafana.listen=0.0.0.0:0"), code=2, says="allow_insecure_bind")
+
+
+@pytest.mark.parametrize("setting", ["receiver.listen", "grafana.listen"])
+def test_a_taken_port_is_named(tmp_path: Path, setting: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused(Process(tmp_path, f"{setting}=127.0.0.1:{port}"), code=2, says=f"127.0.0.1:{port}")
+
+
+def test_a_second_process_on_the_directory_leaves_it_alone(process: Process, tmp_path: Path) -> None:
+    second = Process(tmp_path / "second", f"store.directory={process.store}")
+    began = time.monotonic()
+    refused(second, code=1, says="another Foreband is writing")
+    assert time.monotonic() - began < 10
+    assert process.is_ready()
+
+
+@pytest.mark.parametrize("what", ["file", "no parent", "garbage", "world-writable"])
+def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path, what: str) -> None:
+    process = Process(tmp_path)
+    match what:
+        case "file":
+            process.store.write_text("not a directory")
+        case "no parent":
+            (tmp_path / "f").write_text("")
+            process = Process(tmp_path, f"store.directory={tmp_path / 'f' / 'data'}")
+        case "garbage":
+            process.store.mkdir(mode=0o700)
+            (process.store / "foreband.db").write_bytes(os.urandom(8192))
+        case _:
+            process.store.mkdir()
+            process.store.chmod(0o777)
+    refused(process, code=1, says="store")
