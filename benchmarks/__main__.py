@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.figures import append_rows, show
 
-ALL = ("decode", "detect", "store", "fast_path")
+ALL = ("decode", "detect", "engine", "store", "fast_path")
 RESULTS = Path("bench-results/figures.jsonl")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.config import Config, describe, load_config
 from collector_processor.errors import ConfigError, ForebandError
 
@@ -80,6 +81,82 @@ def validate(path: Path | None, overrides: tuple[str, ...]) -> None:
 def show(path: Path | None, overrides: tuple[str, ...]) -> None:
     """Print every setting in force, defaults included, secrets masked."""
     click.echo(describe(_load(path, overrides)), nl=False)
+
+
+@cli.group()
+def models() -> None:
+    """Look at the models of a store."""
+
+
+@models.command("list")
+@_CONFIG
+@_SET
+def list_models(path: Path | None, overrides: tuple[str, ...]) -> None:
+    """List the newest model of every series."""
+    config = _load(path, overrides)
+    from rich.console import Console
+
+    from collector_processor.models import stored_models, table_of
+
+    Console(highlight=False).print(table_of(stored_models(config.store.directory)))
+
+
+@models.command("show")
+@click.argument("series")
+@_CONFIG
+@_SET
+def show_model(series: str, path: Path | None, overrides: tuple[str, ...]) -> None:
+    """Describe the model of one SERIES, given by the id that `list` shows."""
+    config = _load(path, overrides)
+    from rich.console import Console
+
+    from collector_processor.models import description_of, find_model, stored_models
+
+    model = find_model(stored_models(config.store.directory), series)
+    Console(highlight=False).print(description_of(model))
+
+
+@models.command("export")
+@click.argument("series")
+@click.option("--output", type=click.Path(path_type=Path), help="Write to this file (default: standard output).")
+@_CONFIG
+@_SET
+def export_model(series: str, output: Path | None, path: Path | None, overrides: tuple[str, ...]) -> None:
+    """Write the model of one SERIES as JSON that `prophet.serialize.model_from_json` reads."""
+    config = _load(path, overrides)
+    from collector_processor.models import as_prophet_json, find_model, stored_models
+
+    directory, step = config.store.directory, round(config.forecast.step.total_seconds()) * NANOS_PER_SECOND
+    text = as_prophet_json(directory, find_model(stored_models(directory), series), step)
+    if output is None:
+        click.echo(text)
+    else:
+        output.write_text(text + "\n", encoding="utf-8")
+
+
+@cli.command()
+@click.argument("series", nargs=-1)
+@click.option("--origins", default=7, show_default=True, type=click.IntRange(1, 365), help="Days to start from.")
+@click.option("--width", default=0.95, show_default=True, type=click.FloatRange(0.5, 0.999), help="Of the interval.")
+@_CONFIG
+@_SET
+def backtest(
+    series: tuple[str, ...], origins: int, width: float, path: Path | None, overrides: tuple[str, ...]
+) -> None:
+    """Hold forecasts against the stored past: of the SERIES given by id, or of all."""
+    config = _load(path, overrides)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from collector_processor.backtests import BacktestSettings, chosen_series, run_backtest, table_of
+
+    step, window = config.forecast.step.total_seconds(), config.forecast.window.total_seconds()
+    settings = BacktestSettings(round(step) * NANOS_PER_SECOND, round(window) * NANOS_PER_SECOND, origins, width)
+    chosen = chosen_series(config.store.directory, series)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("backtest", total=len(chosen))
+        results = run_backtest(config.store.directory, chosen, settings, lambda n: progress.update(task, advance=n))
+    Console(highlight=False).print(table_of(results, width))
 
 
 @cli.command()

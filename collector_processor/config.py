@@ -125,9 +125,9 @@ class StoreConfig(Section):
 class ForecastConfig(Section):
     """How models are fitted, off the fast path."""
 
-    workers: int = Field(1, ge=1, le=256, description="processes that fit with the prophet library")
+    workers: int = Field(1, ge=1, le=256, description="processes that fit; one does thousands of series a minute")
     step: Annotated[Duration, Field(ge=timedelta(seconds=10), le=timedelta(days=1))] = Field(
-        timedelta(minutes=15), description="models are fitted on means over this step and judge at full rate"
+        timedelta(minutes=5), description="models are fitted on means over this step and judge at full rate"
     )
     window: Annotated[Duration, Field(ge=timedelta(hours=1), le=timedelta(days=3650))] = Field(
         timedelta(days=28), description="history a fit looks at"
@@ -136,7 +136,8 @@ class ForecastConfig(Section):
         timedelta(hours=1), description="a model is renewed this often, a young series' more often"
     )
     fit_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = Field(
-        timedelta(seconds=30), description="a fit that takes longer is killed; its series keeps the older model"
+        timedelta(seconds=30),
+        description="a batch of fits that takes longer is killed and tried again in halves",
     )
 
 

@@ -187,7 +187,10 @@ class Pipeline:
         self._forget_receipts(now)
 
     def publish(self, records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
-        """Commit models, swap the fleet model, and give seeds to series that have no calibration yet."""
+        """Commit models, swap the fleet model, and give seeds to series that have no calibration yet.
+
+        Only calibration that a seed changed is saved with them; the rest follows within a minute.
+        """
         fleet = self.fleet.with_models(records)
         for series, seed in seeds:
             self._detector.adopt(series, seed, int(fleet.winner[series]))

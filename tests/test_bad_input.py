@@ -155,8 +155,14 @@ def is_taken(house: House, body: bytes) -> bool:
 @contextmanager
 def held(house: House) -> Iterator[None]:
     """Keep the consumer busy, so that requests wait."""
-    release = Event()
-    held = house.foreband._consumer.call(lambda _now: release.wait(PATIENCE))
+    begun, release = Event(), Event()
+
+    def wait_for_release(_now: int) -> bool:
+        begun.set()
+        return release.wait(PATIENCE)
+
+    held = house.foreband._consumer.call(wait_for_release)
+    assert begun.wait(PATIENCE)  # else requests could be taken together with the call, and before it
     try:
         yield
     finally:

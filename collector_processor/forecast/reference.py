@@ -1,19 +1,17 @@
 """Prophet itself as the forecaster: the library fits, `FittedProphet` keeps the parameters.
 
-Three things keep telemetry from breaking it. Values are scaled by their range (Prophet's own `scaling='minmax'`),
-because with its default a series of 1e9 +- 1 gets a sigma 60 times too wide. The fit is repeated without points far
-outside it, because one spike widens the whole window; that is also what makes Prophet a better forecaster than
-yesterday's value. And what can't be fitted is refused before it reaches the optimiser.
+What the batched solver is held against, and what fits the series it declines. The settings keep telemetry from breaking
+it, and what can't be fitted is refused before it reaches the optimiser.
 """
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from collector_processor.errors import NotEnoughDataError
 from collector_processor.forecast.fitted import FittedProphet
+from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.telemetry.points import Bool, Float64, Int64
 
 if TYPE_CHECKING:
@@ -24,18 +22,6 @@ MIN_POINTS = 24
 
 _MAX_MASKED = 0.4  # a mask that takes more than this is no longer about outliers
 _MAX_RANGE = 1e305  # scaled back, a steeper trend would overflow
-
-
-@dataclass(frozen=True, slots=True)
-class ProphetSettings:
-    """Prophet's own defaults, and how often outliers are masked and the fit repeated."""
-
-    n_changepoints: int = 25
-    changepoint_range: float = 0.8
-    changepoint_prior_scale: float = 0.05
-    seasonality_prior_scale: float = 10.0
-    robust_passes: int = 1
-    mask_beyond_mad: float = 4.0
 
 
 class ProphetForecaster:
@@ -54,10 +40,12 @@ class ProphetForecaster:
         time, observations = time_unix_nano[observed], value[observed]
         _check(time, observations)
         fitted = self._fit_once(time, observations)
-        for _ in range(self._settings.robust_passes):
-            kept = _inliers(observations - fitted.predict(time), self._settings.mask_beyond_mad)
-            if kept is None:
+        kept_before: Bool | None = None
+        for _ in range(self._settings.mask_passes):
+            kept = _inliers(observations - fitted.predict(time), self._settings.mask_mads)
+            if kept is None or (kept_before is not None and np.array_equal(kept, kept_before)):
                 break
+            kept_before = kept
             fitted = self._fit_once(time, np.where(kept, observations, np.nan))
         return fitted
 
@@ -83,7 +71,10 @@ def new_prophet(settings: ProphetSettings) -> Any:
         changepoint_range=settings.changepoint_range,
         changepoint_prior_scale=settings.changepoint_prior_scale,
         seasonality_prior_scale=settings.seasonality_prior_scale,
-        scaling="minmax",
+        yearly_seasonality=settings.yearly_seasonality,
+        weekly_seasonality=settings.weekly_seasonality,
+        daily_seasonality=settings.daily_seasonality,
+        scaling=settings.scaling,
         uncertainty_samples=0,
     )
 

@@ -5,7 +5,6 @@ series younger than two days has no usual day yet: its forecast is flat, the med
 """
 
 import json
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,16 +102,13 @@ def _level(time: Int64, value: Float64) -> float:
 
 
 def _profile(time: Int64, value: Float64) -> Float64:
-    middle, mean = means(time, value, SLOT)
-    slot = middle // SLOT
-    first = int(slot[-1]) + 1 - _DAYS * SLOTS
-    recent = slot >= first
+    first = int(time[-1] // SLOT) + 1 - _DAYS * SLOTS
+    recent = np.searchsorted(time, first * SLOT)
+    middle, mean = means(time[recent:], value[recent:], SLOT)
     week = np.full(_DAYS * SLOTS, np.nan)
-    week[slot[recent] - first] = mean[recent]
+    week[middle // SLOT - first] = mean
     days = np.roll(_smoothed(week).reshape(_DAYS, SLOTS), first % SLOTS, axis=1)  # column = slot of the UTC day
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a slot without any value: filled below
-        return _filled(np.nanmedian(days, axis=0))
+    return _filled(_median(days))
 
 
 def _smoothed(slot_mean: Float64) -> Float64:
@@ -123,6 +119,15 @@ def _smoothed(slot_mean: Float64) -> Float64:
     count = present.sum(axis=1)
     total = (np.where(present, around, 0.0) / np.maximum(count, 1)[:, None]).sum(axis=1)
     return np.where(count > 0, total, np.nan)
+
+
+def _median(days: Float64) -> Float64:
+    """Return the median of the present values of each column, NaN without any: `nanmedian`, at a tenth of its cost."""
+    ordered = np.sort(days, axis=0)  # NaN last
+    count = np.isfinite(days).sum(axis=0)
+    column = np.arange(days.shape[1])
+    low, high = ordered[np.maximum(count - 1, 0) // 2, column], ordered[count // 2, column]
+    return np.where(count > 0, 0.5 * low + 0.5 * high, np.nan)
 
 
 def _filled(profile: Float64) -> Float64:

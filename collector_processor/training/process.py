@@ -1,4 +1,4 @@
-"""One fit process as seen from the pool: start it, hand it a request, take the outcome, kill it.
+"""One fit process as seen from the pool: start it, hand it a chunk, take the outcome, kill it.
 
 It is a new interpreter, not a fork (gRPC's threads don't survive one), in its own session, so that one signal reaches
 it and the Stan programs it starts, and a Ctrl-C on the terminal reaches neither.
@@ -13,7 +13,7 @@ import tempfile
 from contextlib import suppress
 from multiprocessing.connection import Pipe
 
-from collector_processor.training.task import FitOutcome, FitRequest, FitStatus
+from collector_processor.training.request import Chunk, ChunkOutcome, FitStatus, Solver
 from collector_processor.training.worker import Task
 
 _SINGLE_THREADED = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -21,12 +21,13 @@ _PROGRAM = "from collector_processor.training.worker import main; main()"
 
 
 class FitProcess:
-    """A process and at most one request; `deadline` is monotonic nanoseconds."""
+    """A process and at most one chunk; `deadline` is monotonic nanoseconds, `is_warm` means the solver is compiled."""
 
     def __init__(self, task: Task, memory_limit: int | None) -> None:
-        self.request: FitRequest | None = None
+        self.chunk: Chunk | None = None
         self.deadline = 0
-        self.fits = 0
+        self.chunks_done = 0
+        self.is_warm = False
         self.is_stopped = False
         self._directory = tempfile.mkdtemp(prefix="foreband-fit-")  # Stan's files; gone with the process
         self.connection, theirs = Pipe()
@@ -39,26 +40,27 @@ class FitProcess:
         """Process id, also that of its group."""
         return self._process.pid
 
-    def take(self, request: FitRequest, deadline: int) -> None:
-        """Work on a request until `deadline`."""
-        self.request, self.deadline = request, deadline
-        self._send(request)
+    def take(self, chunk: Chunk, deadline: int) -> None:
+        """Work on a chunk until `deadline`."""
+        self.chunk, self.deadline = chunk, deadline
+        self._send(chunk)
 
-    def receive(self) -> FitOutcome:
+    def receive(self) -> ChunkOutcome:
         """Return the outcome that is waiting; without one the process has died, and is stopped."""
-        request = self._release()
+        chunk = self._release()
         try:
-            outcome: FitOutcome = self.connection.recv()
+            outcome: ChunkOutcome = self.connection.recv()
         except (EOFError, ConnectionError):
-            return FitOutcome(request, FitStatus.DIED, f"the fit process ended with exit code {self.stop()}")
-        self.fits += 1
+            return ChunkOutcome(chunk, FitStatus.DIED, f"the fit process ended with exit code {self.stop()}")
+        self.chunks_done += 1
+        self.is_warm |= any(fit.solver is Solver.BATCH for fit in outcome.outcomes)
         return outcome
 
-    def give_up(self) -> FitOutcome:
-        """Stop the process, and say that its request took too long."""
-        request = self._release()
+    def give_up(self) -> ChunkOutcome:
+        """Stop the process, and say that its chunk took too long."""
+        chunk = self._release()
         self.stop()
-        return FitOutcome(request, FitStatus.TIMED_OUT, "the fit took too long and was stopped")
+        return ChunkOutcome(chunk, FitStatus.TIMED_OUT, "the fit took too long and was stopped")
 
     def stop(self) -> int:
         """Kill the process and what it started; return its exit code."""
@@ -70,11 +72,11 @@ class FitProcess:
         self.is_stopped = True
         return code
 
-    def _release(self) -> FitRequest:
-        if self.request is None:
+    def _release(self) -> Chunk:
+        if self.chunk is None:
             raise RuntimeError("this fit process has nothing to do")
-        request, self.request = self.request, None
-        return request
+        chunk, self.chunk = self.chunk, None
+        return chunk
 
     def _send(self, message: object) -> None:
         with suppress(ConnectionError):  # it died while idle: `receive` will find out

@@ -13,7 +13,7 @@ import numpy as np
 
 from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND
 from collector_processor.telemetry.points import Bool, Int32, Int64
-from collector_processor.training.task import FitStatus
+from collector_processor.training.request import FitStatus
 
 _MIN_HISTORY = 2 * MINUTE
 _CURRENT = 15 * MINUTE
@@ -45,7 +45,7 @@ class TrainingSettings:
     """Durations are nanoseconds, `fit_timeout` seconds."""
 
     workers: int = 1
-    step: int = 15 * MINUTE
+    step: int = 5 * MINUTE
     window: int = 28 * DAY
     refit_interval: int = HOUR
     fit_timeout: float = 30.0
@@ -109,6 +109,10 @@ class Schedule:
         row = self._rows[series]
         is_sound = row["fitted_until"] > 0 and row["failures"] == 0
         return bool(is_sound and age >= _BACKTEST_HISTORY and now - row["backtested"] >= _BACKTEST_INTERVAL)
+
+    def has_failed(self, series: int) -> bool:
+        """Whether its last fit failed: it should then be tried alone."""
+        return bool(self._rows["failures"][series])
 
     def begin(self, series: int) -> None:
         """Note that a series is being fitted."""

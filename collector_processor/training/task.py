@@ -1,12 +1,11 @@
-"""One fit, from request to outcome: a pure function of what the store holds, run in a worker process.
+"""A chunk of fits, from requests to outcomes: a pure function of what the store holds, run in a worker process.
 
 A request names a series and a time range, not data, so it can be repeated anywhere. Prophet is fitted on means over a
-step (15 minutes): the cost of a fit grows with the number of points, four weeks at 10 seconds would take minutes, and
-noise inside a quarter of an hour says nothing about tomorrow. Forecasts are judged at full resolution.
+step (5 minutes): noise inside it says nothing about tomorrow. Forecasts are judged at full resolution.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,108 +13,127 @@ from typing import Any
 import numpy as np
 import orjson
 
-from collector_processor.clock import DAY, MINUTE
 from collector_processor.detect.seed import Seed, seed_from_residuals
-from collector_processor.errors import NotEnoughDataError, StoreError
-from collector_processor.forecast.backtest import MAX_ORIGINS, Backtest, backtest
+from collector_processor.errors import StoreError
+from collector_processor.forecast.backtest import Backtest, backtest, origins
 from collector_processor.forecast.fitted import FittedProphet
-from collector_processor.forecast.reference import ProphetForecaster
-from collector_processor.forecast.resample import means, standard_deviation
+from collector_processor.forecast.resample import standard_deviation
 from collector_processor.forecast.seasonal import FittedSeasonal, SeasonalForecaster
 from collector_processor.store.base import SeriesReader
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.band import FORECASTS
-from collector_processor.telemetry.points import Float64, Int64
+from collector_processor.telemetry.points import PointBatch
+from collector_processor.training.batch import Histories, History, ProphetFit, keep_machine_code
+from collector_processor.training.request import Chunk, FitOutcome, FitRequest, FitStatus
 
-PROPHET_HISTORY = 2 * DAY  # by its own rules Prophet knows no time of day before
-
-
-class FitStatus(StrEnum):
-    """How a fit ended."""
-
-    FITTED = "fitted"
-    NOT_ENOUGH_DATA = "not_enough_data"
-    FAILED = "failed"
-    TIMED_OUT = "timed_out"
-    DIED = "died"
-
-    @property
-    def is_failure(self) -> bool:
-        """Whether something went wrong; too little data is not wrong, only early."""
-        return self in {FitStatus.FAILED, FitStatus.TIMED_OUT, FitStatus.DIED}
+_FIRST_READ = 16
+_CELLS_AT_ONCE = 4_000_000  # points held, or cells of the grid, whatever is more: some 100 MB
 
 
-@dataclass(frozen=True, slots=True)
-class FitRequest:
-    """Fit the points of one series in `[start, end)` on means over `step` nanoseconds.
-
-    The first fit of a series is of the seasonal median alone: it takes milliseconds, so all of a new fleet has bands
-    before Prophet gets to each. With `needs_backtest` the better forecast is found out; else `forecaster` is kept and
-    `backtest`, what the backtest of an earlier model said, is carried over. `needs_seed` asks for a first calibration
-    from the backtest's residuals.
-    """
-
-    directory: Path
-    series: int
-    start_unix_nano: int
-    end_unix_nano: int
-    step: int = 15 * MINUTE
-    is_first: bool = False
-    needs_backtest: bool = False
-    needs_seed: bool = False
-    forecaster: str = "seasonal"
-    backtest: dict[str, Any] | None = None
-
-    @property
-    def fits(self) -> int:
-        """How many histories are fitted at most."""
-        return 1 + (MAX_ORIGINS if self.needs_backtest else 0)
-
-
-@dataclass(frozen=True, slots=True)
-class FitOutcome:
-    """What became of a request; `reason` is one sentence for people.
-
-    The rest comes with FITTED: `parameters` is the JSON of a ModelRecord, `backtest` is part of it, `seed` is there
-    when it was asked for and the history is long enough.
-    """
-
-    request: FitRequest
-    status: FitStatus
-    reason: str
-    forecaster: str = ""
-    parameters: str = ""
-    backtest: dict[str, Any] | None = None
-    trained_start_unix_nano: int = 0
-    trained_end_unix_nano: int = 0
-    seed: Seed | None = None
-
-
-def fit_series(request: FitRequest) -> FitOutcome:
-    """Read the points of a request and fit them.
+def fit_chunk(chunk: Chunk) -> list[FitOutcome]:
+    """Read the points of all requests and fit them together; outcomes are in the order of requests.
 
     Raises:
         StoreError: if the store can't be read.
     """
-    series = np.array([request.series], np.int32)
+    keep_machine_code(chunk[0].directory)
+    outcomes: list[FitOutcome] = []
+    for requests, points in read_in_parts(chunk):
+        outcomes += fit_points(requests, points)
+    return outcomes
+
+
+def fit_points(requests: Sequence[FitRequest], points: PointBatch) -> list[FitOutcome]:
+    """Fit points sorted by (series, time) as requests ask; NaN and infinities are missing."""
+    histories = [history_of(request, points) for request in requests]
+    filled = [i for i, history in enumerate(histories) if history.value.size]
+    outcomes = [FitOutcome(r, FitStatus.NOT_ENOUGH_DATA, "there is no finite value in the window") for r in requests]
+    found = _fit_prophets([requests[i] for i in filled], [histories[i] for i in filled])
+    for i, prophets in zip(filled, found, strict=True):
+        outcomes[i] = _outcome(requests[i], histories[i], prophets)
+    return outcomes
+
+
+def read_in_parts(chunk: Chunk) -> Iterator[tuple[Sequence[FitRequest], PointBatch]]:
+    """Yield a few requests with their points, then as many at once as fit the memory meant for it."""
+    at, size = 0, _FIRST_READ
+    while at < len(chunk):
+        part = chunk[at : at + size]
+        points = _read(part)
+        yield part, points
+        at += len(part)
+        rows = max(r.end_unix_nano - r.start_unix_nano for r in part) // part[0].step
+        size = max(1, _CELLS_AT_ONCE // max(rows, len(points) // len(part)))
+
+
+def history_of(request: FitRequest, points: PointBatch) -> History:
+    """Return the finite points of a request out of points sorted by (series, time)."""
+    first, last = np.searchsorted(points.series, [request.series, request.series + 1])
+    time, value = points.time_unix_nano[first:last], points.value[first:last]
+    kept = np.isfinite(value) & (time >= request.start_unix_nano) & (time < request.end_unix_nano)
+    return History(time[kept], value[kept])
+
+
+@dataclass(frozen=True, slots=True)
+class _Prophets:
+    """Prophet fitted on a whole history, and before the origins of a backtest."""
+
+    whole: ProphetFit
+    before: Mapping[int, FittedProphet | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Which forecast is drawn, why, and what the backtest said."""
+
+    forecaster: str
+    reason: str
+    backtest: dict[str, Any] | None
+
+
+def _read(part: Sequence[FitRequest]) -> PointBatch:
+    directory, series = part[0].directory, np.array([r.series for r in part], np.int32)
     try:
-        points = _reader(request.directory).read_points(series, request.start_unix_nano, request.end_unix_nano)
+        return _reader(directory).read_points(
+            series, min(r.start_unix_nano for r in part), max(r.end_unix_nano for r in part)
+        )
     except StoreError:
-        _reader.cache_clear()  # the next request opens the store anew
+        _reader.cache_clear()  # the next chunk opens the store anew
         raise
-    return fit_points(request, points.time_unix_nano, points.value)
 
 
-def fit_points(request: FitRequest, time_unix_nano: Int64, value: Float64) -> FitOutcome:
-    """Fit ascending times `(n,)` and values `(n,)` as a request asks; NaN and infinities are missing."""
-    finite = np.isfinite(value)
-    time, observed = time_unix_nano[finite], value[finite]
-    if not time.size:
-        return FitOutcome(request, FitStatus.NOT_ENOUGH_DATA, "there is no finite value in the window")
-    prophet = None if request.is_first else _fit_prophet(time, observed, request.step)
-    seasonal = SeasonalForecaster().fit(time, observed)
-    std = standard_deviation(observed)
-    tested = backtest(time, observed, lambda t, v: _fit_both(t, v, request.step)) if request.needs_backtest else None
+def _fit_prophets(requests: Sequence[FitRequest], histories: Sequence[History]) -> list[_Prophets]:
+    """Fit whole histories, then all that a backtest needs one, two, three days before their ends."""
+    grown = [i for i, request in enumerate(requests) if not request.is_first]
+    result = [_Prophets(ProphetFit(), {}) for _ in requests]
+    if not grown:
+        return result
+    together = Histories([histories[i] for i in grown], requests[0].step)
+    days = [_origins(requests[i], histories[i]) for i in grown]
+    before: list[dict[int, FittedProphet | None]] = [{} for _ in grown]
+    for turn in range(max(map(len, days))):
+        rows = [row for row, origin in enumerate(days) if len(origin) > turn]
+        until = [days[row][turn] for row in rows]
+        fits = together.fit_before(np.array(rows, np.int64), np.array(until, np.int64))
+        for row, origin, fit in zip(rows, until, fits, strict=True):
+            before[row][origin] = fit.fitted
+    for i, whole, earlier in zip(grown, together.fit(), before, strict=True):
+        result[i] = _Prophets(whole, earlier)
+    return result
+
+
+def _origins(request: FitRequest, history: History) -> list[int]:
+    if not request.needs_backtest:
+        return []
+    return origins(int(history.time_unix_nano[0]), int(history.time_unix_nano[-1]) + 1)
+
+
+def _outcome(request: FitRequest, history: History, prophets: _Prophets) -> FitOutcome:
+    time, value = history.time_unix_nano, history.value
+    prophet = prophets.whole.fitted
+    seasonal = SeasonalForecaster().fit(time, value)
+    std = standard_deviation(value)
+    tested = _backtest(history, prophets.before) if request.needs_backtest else None
     choice = _keep(request) if tested is None or not tested.origins else _choose(tested, request.end_unix_nano)
     if prophet is None and not request.is_first:
         choice = replace(choice, forecaster="seasonal", reason="Prophet can't be fitted to so few points")
@@ -129,16 +147,19 @@ def fit_points(request: FitRequest, time_unix_nano: Int64, value: Float64) -> Fi
         trained_start_unix_nano=int(time[0]),
         trained_end_unix_nano=int(time[-1]),
         seed=_seed(tested, std) if request.needs_seed and tested is not None else None,
+        solver=prophets.whole.solver,
+        declined=prophets.whole.declined,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """Which forecast is drawn, why, and what the backtest said."""
+def _backtest(history: History, before: Mapping[int, FittedProphet | None]) -> Backtest:
+    time, value = history.time_unix_nano, history.value
 
-    forecaster: str
-    reason: str
-    backtest: dict[str, Any] | None
+    def fit(origin: int) -> tuple[FittedProphet | None, FittedSeasonal]:
+        past = time < origin
+        return before[origin], SeasonalForecaster().fit(time[past], value[past])
+
+    return backtest(time, value, fit)
 
 
 def _keep(request: FitRequest) -> _Choice:
@@ -160,21 +181,6 @@ def _choose(tested: Backtest, end: int) -> _Choice:
         reason,
         {"end_unix_nano": end, "origins": tested.origins, "mean_absolute_error": error, "reason": reason},
     )
-
-
-def _fit_both(time: Int64, value: Float64, step: int) -> tuple[FittedProphet | None, FittedSeasonal]:
-    """Fit in the order of FORECASTS; Prophet may refuse, a median never does."""
-    return _fit_prophet(time, value, step), SeasonalForecaster().fit(time, value)
-
-
-def _fit_prophet(time: Int64, value: Float64, step: int) -> FittedProphet | None:
-    """Fit, unless the series is so young that Prophet would have no season and run away along its trend."""
-    if time[-1] - time[0] < PROPHET_HISTORY:
-        return None
-    try:
-        return ProphetForecaster().fit(*means(time, value, step))
-    except NotEnoughDataError:
-        return None
 
 
 def _seed(tested: Backtest, std: float) -> Seed | None:

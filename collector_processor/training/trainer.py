@@ -1,7 +1,8 @@
 """The thread that keeps models fresh: takes what is due, feeds the pool, hands over what comes back.
 
 Models and seeds go to `publish`, which makes them durable and known; while it fails they are kept and nothing new is
-begun. The thread never ends on its own: an unexpected error is logged and the next round tried.
+begun. Series are fitted in chunks; one that fails as a whole is tried again in halves, until the series to blame is
+alone. The thread never ends on its own: an unexpected error is logged and the next round tried.
 """
 
 import logging
@@ -15,13 +16,13 @@ from typing import Any
 
 import orjson
 
-from collector_processor.clock import NANOS_PER_SECOND, Clock
+from collector_processor.clock import DAY, NANOS_PER_SECOND, Clock
 from collector_processor.detect.seed import Seed
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.training.pool import FitPool, PoolSettings
+from collector_processor.training.request import Chunk, ChunkOutcome, FitOutcome, FitRequest, FitStatus
 from collector_processor.training.schedule import Schedule, SeriesOverview, TrainingSettings
-from collector_processor.training.task import FitOutcome, FitRequest, FitStatus
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ _ROUND_SECONDS = 0.2
 _AFTER_ERROR_SECONDS = 1.0
 _LOOK_AGAIN = 5 * NANOS_PER_SECOND
 _JOIN_SECONDS = 5.0
+_CHUNK = 250
+_CHUNK_SPREAD = DAY  # of the newest points: they share one grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ class TrainingStatus:
     """How the slow path is doing.
 
     `backlog_seconds` is how long the most overdue series has been due, `outcomes` counts fits by FitStatus since the
-    start, `forecasters` the series by the forecast that is drawn.
+    start, `forecasters` the series by the forecast that is drawn, `declined` the fits that the batched solver left to
+    the library, by reason.
     """
 
     due: int = 0
@@ -48,6 +52,7 @@ class TrainingStatus:
     processes_started: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
     forecasters: dict[str, int] = field(default_factory=dict)
+    declined: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +87,11 @@ class Trainer:
         self._version = 0
         self._drawn: dict[int, _Drawn] = {}
         self._queue: deque[int] = deque()
+        self._again: deque[Chunk] = deque()
         self._looked_at = 0
         self._waiting: list[tuple[ModelRecord, FitOutcome]] = []
         self._outcomes: Counter[str] = Counter()
+        self._declined: Counter[str] = Counter()
         self._stop = Event()
         self._thread = Thread(target=self._run, name="trainer", daemon=True)
 
@@ -110,8 +117,8 @@ class Trainer:
             self._restore()
         if not self._waiting:
             self._submit_due()
-        for outcome in self._pool.collect(timeout_seconds):
-            self._settle(outcome)
+        for finished in self._pool.collect(timeout_seconds):
+            self._settle_chunk(finished)
         try:
             self._publish_waiting()
         finally:
@@ -157,10 +164,22 @@ class Trainer:
         if not self._queue or self._clock.monotonic_nano() - self._looked_at >= _LOOK_AGAIN:
             self._queue = deque(self._schedule.due(overview, now).tolist())
             self._looked_at = self._clock.monotonic_nano()
-        while self._queue and self._pool.free > 0:
-            series = self._queue.popleft()
-            self._pool.submit(self._request(series, overview, now))
-            self._schedule.begin(series)
+        while (self._again or self._queue) and self._pool.free > 0:
+            self._pool.submit(self._again.popleft() if self._again else self._next_chunk(overview, now))
+
+    def _next_chunk(self, overview: SeriesOverview, now: int) -> Chunk:
+        """Take series from the queue that go together; one that failed goes alone."""
+        chunk: list[FitRequest] = []
+        while self._queue and len(chunk) < _CHUNK:
+            request = self._request(self._queue[0], overview, now)
+            is_suspect = self._schedule.has_failed(request.series)
+            if chunk and (is_suspect or not _go_together(chunk[0], request)):
+                break
+            self._schedule.begin(self._queue.popleft())
+            chunk.append(request)
+            if is_suspect:
+                break
+        return tuple(chunk)
 
     def _request(self, series: int, overview: SeriesOverview, now: int) -> FitRequest:
         first, last = int(overview.first_time[series]), int(overview.last_time[series])
@@ -179,9 +198,22 @@ class Trainer:
             backtest=drawn.backtest,
         )
 
+    def _settle_chunk(self, finished: ChunkOutcome) -> None:
+        chunk = finished.chunk
+        if not finished.status.is_failure:
+            for outcome in finished.outcomes:
+                self._settle(outcome)
+        elif len(chunk) == 1:
+            self._settle(FitOutcome(chunk[0], finished.status, finished.reason))
+        else:
+            log.warning("%d series are tried again in halves: %s", len(chunk), finished.reason)
+            self._again += [chunk[: len(chunk) // 2], chunk[len(chunk) // 2 :]]
+
     def _settle(self, outcome: FitOutcome) -> None:
         request, status = outcome.request, outcome.status
         self._outcomes[status] += 1
+        if outcome.declined:
+            self._declined[outcome.declined] += 1
         self._schedule.end(
             request.series,
             status,
@@ -224,7 +256,12 @@ class Trainer:
             processes_started=self._pool.started,
             outcomes=dict(self._outcomes),
             forecasters=dict(Counter(drawn.forecaster for drawn in self._drawn.values())),
+            declined=dict(self._declined),
         )
+
+
+def _go_together(one: FitRequest, other: FitRequest) -> bool:
+    return one.is_first == other.is_first and abs(one.end_unix_nano - other.end_unix_nano) <= _CHUNK_SPREAD
 
 
 def _drawn_by(record: ModelRecord) -> _Drawn | None:

@@ -1,4 +1,4 @@
-"""What runs in a fit process: take a request, answer with an outcome, until the pool hangs up.
+"""What runs in a fit process: take a chunk, answer with an outcome, until the pool hangs up.
 
 The pool holds the other end of the connection. When that end closes, because the pool stops this process or died itself
 in whatever way, the process kills its whole group at once: itself and the Stan program it may be waiting for.
@@ -16,9 +16,9 @@ from multiprocessing.connection import Connection
 from threading import Thread
 from typing import Any
 
-from collector_processor.training.task import FitOutcome, FitRequest, FitStatus
+from collector_processor.training.request import Chunk, ChunkOutcome, FitOutcome, FitStatus
 
-Task = Callable[[FitRequest], FitOutcome]
+Task = Callable[[Chunk], list[FitOutcome]]
 
 
 def main() -> None:
@@ -39,11 +39,11 @@ def _serve(connection: "Connection[Any, Any]") -> None:
         connection.send(_outcome(task, connection.recv()))
 
 
-def _outcome(task: Task, request: FitRequest) -> FitOutcome:
+def _outcome(task: Task, chunk: Chunk) -> ChunkOutcome:
     try:
-        return task(request)
-    except Exception as error:  # noqa: BLE001 - whatever a library raises fails this one fit, and is reported with it
-        return FitOutcome(request, FitStatus.FAILED, f"{type(error).__name__}: {error}")
+        return ChunkOutcome(chunk, FitStatus.FITTED, outcomes=tuple(task(chunk)))
+    except Exception as error:  # noqa: BLE001 - whatever a library raises fails this one chunk, and is reported with it
+        return ChunkOutcome(chunk, FitStatus.FAILED, f"{type(error).__name__}: {error}")
 
 
 def _do_without_plots() -> None:

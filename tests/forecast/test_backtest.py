@@ -7,20 +7,19 @@ from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.forecast.backtest import Backtest, backtest, origins
 from collector_processor.forecast.seasonal import FittedSeasonal
 from collector_processor.telemetry.forecast import Fitted
-from collector_processor.telemetry.points import Float64, Int64
 from tests.forecast.shapes import NOW, daily, times
 
 
 class Spy:
-    """Forecasts a constant and the truth; remembers how far it was allowed to look."""
+    """Forecasts a constant and the truth; remembers what it was asked for."""
 
     def __init__(self, truth: FittedSeasonal) -> None:
         self.truth = truth
-        self.last_seen: list[int] = []
+        self.asked: list[int] = []
 
-    def __call__(self, time: Int64, value: Float64) -> Sequence[Fitted | None]:
-        self.last_seen.append(int(time[-1]))
-        return FittedSeasonal(np.full(96, value.mean())), self.truth
+    def __call__(self, origin: int) -> Sequence[Fitted | None]:
+        self.asked.append(origin)
+        return FittedSeasonal(np.full(96, 40.0)), self.truth
 
 
 @pytest.mark.parametrize(("days", "expected"), [(0.5, 0), (1.99, 0), (2, 1), (3.5, 2), (4, 3), (28, 3)])
@@ -37,7 +36,7 @@ def test_every_residual_is_out_of_sample() -> None:
     spy = Spy(truth)
     tested = backtest(time, truth.predict(time), spy)
     assert tested.origins == 3
-    assert spy.last_seen == [time[-1] - 3 * DAY, time[-1] - 2 * DAY, time[-1] - DAY]
+    assert spy.asked == [time[-1] + 1 - 3 * DAY, time[-1] + 1 - 2 * DAY, time[-1] + 1 - DAY]
     np.testing.assert_array_equal(tested.time_unix_nano, time[time > time[-1] - 3 * DAY])
     np.testing.assert_array_equal(tested.residual[:, 1], 0.0)
     assert tested.mean_absolute_error()[0] > 1.0
@@ -49,7 +48,7 @@ def test_a_day_without_points_costs_no_fit() -> None:
     kept = (time < NOW - 3 * DAY) | (time >= NOW - DAY)
     spy = Spy(FittedSeasonal(np.zeros(96)))
     tested = backtest(time[kept], daily(time)[kept], spy)
-    assert len(spy.last_seen) == 1
+    assert len(spy.asked) == 1
     assert tested.residual.shape == (24, 2)
 
 

@@ -12,17 +12,17 @@ from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.reference import (
     MIN_POINTS,
     ProphetForecaster,
-    ProphetSettings,
     frame,
     from_prophet,
     new_prophet,
 )
+from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.telemetry.points import Float64, Int64
 from tests.forecast.shapes import NOW, Shape, awkward, daily, ordinary, times, weekly
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")  # prophet 1.5 on pandas 3.1
 
-PLAIN = ProphetSettings(robust_passes=0)
+PLAIN = ProphetSettings(mask_passes=0)
 
 
 def around(shape: Shape) -> Int64:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from threading import Event
 
-from collector_processor.training.task import FitOutcome, FitRequest, FitStatus
+from collector_processor.training.request import Chunk, FitOutcome, FitRequest, FitStatus, Solver
 
 GOOD, HANG, DIE, RAISE, HANG_IN_CHILD, SEGFAULT, LEAVE_FILES, ENVIRONMENT, ALLOCATE = range(9)
 
@@ -15,7 +15,11 @@ def request(series: int, directory: Path = Path()) -> FitRequest:
     return FitRequest(directory, series, 0, 1)
 
 
-def misbehave(asked: FitRequest) -> FitOutcome:
+def misbehave(chunk: Chunk) -> list[FitOutcome]:
+    return [_misbehave(asked) for asked in chunk]
+
+
+def _misbehave(asked: FitRequest) -> FitOutcome:
     reason = str(os.getpid())
     if asked.series == HANG:
         Event().wait()
@@ -35,4 +39,4 @@ def misbehave(asked: FitRequest) -> FitOutcome:
         reason = " ".join([os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"], str(os.nice(0))])
     elif asked.series == ALLOCATE:
         reason = str(len(bytearray(4 << 30)))
-    return FitOutcome(asked, FitStatus.FITTED, reason)
+    return FitOutcome(asked, FitStatus.FITTED, reason, solver=Solver.BATCH)

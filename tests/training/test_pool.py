@@ -11,7 +11,7 @@ import pytest
 
 from collector_processor.clock import NANOS_PER_SECOND, ManualClock, SystemClock
 from collector_processor.training.pool import FitPool, PoolSettings
-from collector_processor.training.task import FitOutcome, FitStatus
+from collector_processor.training.request import FitOutcome, FitStatus
 from tests.training import tasks
 from tests.training.tasks import misbehave, request
 
@@ -31,9 +31,11 @@ def pool(clock: ManualClock) -> Iterator[FitPool]:
 
 
 def outcome_of(pool: FitPool, series: int, directory: Path = Path()) -> FitOutcome:
-    pool.submit(request(series, directory))
-    (outcome,) = pool.collect(PATIENCE)
-    return outcome
+    chunk = (request(series, directory),)
+    pool.submit(chunk)
+    (finished,) = pool.collect(PATIENCE)
+    assert finished.chunk == chunk
+    return finished.outcomes[0] if finished.outcomes else FitOutcome(chunk[0], finished.status, finished.reason)
 
 
 def is_gone(pid: int) -> bool:
@@ -54,7 +56,7 @@ def test_a_request_comes_back_as_its_outcome_from_another_process(pool: FitPool)
     assert outcome.reason == str(pool.pids[0]) != str(os.getpid())
 
 
-def test_a_raised_error_fails_one_fit_and_keeps_the_process(pool: FitPool) -> None:
+def test_a_raised_error_fails_one_chunk_and_keeps_the_process(pool: FitPool) -> None:
     outcome = outcome_of(pool, tasks.RAISE)
     assert (outcome.status, outcome.reason) == (FitStatus.FAILED, "ValueError: this series is cursed")
     assert outcome_of(pool, tasks.GOOD).status is FitStatus.FITTED
@@ -74,12 +76,12 @@ def test_a_dying_process_costs_its_request_only(pool: FitPool, task: int, code: 
 def test_a_hanging_fit_is_killed_after_its_time_with_all_it_started(
     pool: FitPool, clock: ManualClock, tmp_path: Path
 ) -> None:
-    pool.submit(request(tasks.HANG_IN_CHILD, tmp_path))
+    pool.submit((request(tasks.HANG_IN_CHILD, tmp_path),))
     (pid,) = pool.pids
     while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
         assert pool.collect(0.01) == []
     child = int((tmp_path / "child").read_text())
-    clock.advance(50 * NANOS_PER_SECOND - 1)
+    clock.advance(150 * NANOS_PER_SECOND - 1)
     assert pool.collect(0.0) == []
     clock.advance(1)
     (outcome,) = pool.collect(0.0)
@@ -91,15 +93,24 @@ def test_a_hanging_fit_is_killed_after_its_time_with_all_it_started(
 
 def test_a_warm_process_gets_the_plain_time(pool: FitPool, clock: ManualClock) -> None:
     outcome_of(pool, tasks.GOOD)
-    pool.submit(request(tasks.HANG))
+    pool.submit((request(tasks.HANG),))
     clock.advance(30 * NANOS_PER_SECOND)
     assert [o.status for o in pool.collect(0.0)] == [FitStatus.TIMED_OUT]
 
 
 def test_a_backtest_may_take_as_long_as_its_fits(pool: FitPool, clock: ManualClock) -> None:
     outcome_of(pool, tasks.GOOD)
-    pool.submit(replace(request(tasks.HANG), needs_backtest=True))
+    pool.submit((request(tasks.GOOD), replace(request(tasks.HANG), needs_backtest=True)))
     clock.advance(120 * NANOS_PER_SECOND - 1)
+    assert pool.collect(0.0) == []
+    clock.advance(1)
+    assert [o.status for o in pool.collect(0.0)] == [FitStatus.TIMED_OUT]
+
+
+def test_a_large_chunk_has_more_time_because_it_has_to_be_read(pool: FitPool, clock: ManualClock) -> None:
+    outcome_of(pool, tasks.GOOD)
+    pool.submit((*[request(tasks.GOOD)] * 99, request(tasks.HANG)))
+    clock.advance(90 * NANOS_PER_SECOND - 1)
     assert pool.collect(0.0) == []
     clock.advance(1)
     assert [o.status for o in pool.collect(0.0)] == [FitStatus.TIMED_OUT]
@@ -108,7 +119,7 @@ def test_a_backtest_may_take_as_long_as_its_fits(pool: FitPool, clock: ManualClo
 def test_others_go_on_beside_a_hanging_fit(clock: ManualClock) -> None:
     pool = FitPool(PoolSettings(workers=2), clock, misbehave)
     try:
-        pool.submit(request(tasks.HANG))
+        pool.submit((request(tasks.HANG),))
         for _ in range(5):
             assert outcome_of(pool, tasks.GOOD).status is FitStatus.FITTED
         assert (pool.busy, pool.free) == (1, 1)
@@ -116,11 +127,25 @@ def test_others_go_on_beside_a_hanging_fit(clock: ManualClock) -> None:
         pool.close()
 
 
+def test_a_chunk_comes_back_as_an_outcome_per_request(pool: FitPool) -> None:
+    chunk = (request(tasks.GOOD), request(tasks.ENVIRONMENT))
+    pool.submit(chunk)
+    (finished,) = pool.collect(PATIENCE)
+    assert tuple(outcome.request for outcome in finished.outcomes) == chunk
+
+
+def test_a_poisoned_series_costs_its_whole_chunk(pool: FitPool) -> None:
+    chunk = (request(tasks.GOOD), request(tasks.DIE))
+    pool.submit(chunk)
+    (finished,) = pool.collect(PATIENCE)
+    assert (finished.status, finished.chunk, finished.outcomes) == (FitStatus.DIED, chunk, ())
+
+
 def test_no_more_than_the_allowed_number_of_processes_is_started(pool: FitPool) -> None:
-    pool.submit(request(tasks.HANG))
+    pool.submit((request(tasks.HANG),))
     assert pool.free == 0
     with pytest.raises(RuntimeError, match="busy"):
-        pool.submit(request(tasks.GOOD))
+        pool.submit((request(tasks.GOOD),))
     assert len(pool.pids) == 1
 
 
@@ -180,8 +205,8 @@ def test_a_fit_cannot_take_more_memory_than_allowed(clock: ManualClock) -> None:
 
 def test_closing_takes_less_than_two_seconds_and_leaves_no_process() -> None:
     pool = FitPool(PoolSettings(workers=2), SystemClock(), misbehave)
-    pool.submit(request(tasks.HANG))
-    pool.submit(request(tasks.HANG))
+    pool.submit((request(tasks.HANG),))
+    pool.submit((request(tasks.HANG),))
     pids = pool.pids
     started = time.monotonic()
     pool.close()
@@ -195,7 +220,7 @@ from collector_processor.clock import SystemClock
 from collector_processor.training.pool import FitPool, PoolSettings
 from tests.training import tasks
 pool = FitPool(PoolSettings(), SystemClock(), tasks.misbehave)
-pool.submit(tasks.request(tasks.HANG_IN_CHILD, Path({directory!r})))
+pool.submit((tasks.request(tasks.HANG_IN_CHILD, Path({directory!r})),))
 while not Path({directory!r}, "child").exists() or not Path({directory!r}, "child").read_text():
     pool.collect(0.01)
 print(pool.pids[0], flush=True)

@@ -5,8 +5,8 @@ import pytest
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.telemetry.points import Bool, Int64
+from collector_processor.training.request import FitStatus
 from collector_processor.training.schedule import Schedule
-from collector_processor.training.task import FitStatus
 
 NOW = 1_770_000_000 * 10**9
 

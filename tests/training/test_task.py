@@ -1,3 +1,4 @@
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,18 +9,29 @@ import pytest
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.errors import StoreError
 from collector_processor.forecast.fleet import FleetModel
+from collector_processor.forecast.regressors import Regressors
+from collector_processor.forecast.solve import BatchFit, Status, solve
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64, Int64, PointBatch
-from collector_processor.training.task import FitOutcome, FitRequest, FitStatus, fit_points, fit_series
+from collector_processor.training import batch, task
+from collector_processor.training.batch import Histories, History
+from collector_processor.training.request import FitOutcome, FitRequest, FitStatus, Solver
+from collector_processor.training.task import fit_chunk
 from tests.forecast.shapes import NOW, daily, times
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")  # prophet 1.5 on pandas 3.1
 
 REQUEST = FitRequest(Path("no such store"), 3, NOW - 28 * DAY, NOW)
 TESTED = replace(REQUEST, needs_backtest=True, needs_seed=True)
+
+
+def fit_points(request: FitRequest, time: Int64, value: Float64) -> FitOutcome:
+    points = PointBatch(np.full(time.size, request.series, np.int32), time, value)
+    (outcome,) = task.fit_points([request], points)
+    return outcome
 
 
 def fleet_of(outcome: FitOutcome) -> FleetModel:
@@ -135,7 +147,7 @@ def test_the_points_of_the_request_are_read_from_the_store(tmp_path: Path) -> No
     try:
         writer.commit(Commit(points=points))
         request = replace(REQUEST, directory=tmp_path, start_unix_nano=int(time[100]), end_unix_nano=int(time[200]))
-        outcome = fit_series(request)
+        (outcome,) = fit_chunk((request,))
     finally:
         writer.close()
     expected = fit_points(request, time[100:200], daily(time)[100:200])
@@ -145,4 +157,68 @@ def test_the_points_of_the_request_are_read_from_the_store(tmp_path: Path) -> No
 
 def test_without_a_store_the_fit_fails_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
-        fit_series(replace(REQUEST, directory=tmp_path / "absent"))
+        fit_chunk((replace(REQUEST, directory=tmp_path / "absent"),))
+
+
+def test_a_chunk_of_different_series_is_fitted_as_each_of_them_alone(tmp_path: Path) -> None:
+    lengths = {0: 5 * 288, 2: 9 * 288, 3: 20, 5: 15 * 288, 9: 0, 11: 3 * 288}
+    columns = [(np.full(n, s, np.int32), times(n, 5 * MINUTE) - s * HOUR, daily(times(n, 5 * MINUTE), s))
+               for s, n in lengths.items()]  # fmt: skip
+    points = PointBatch(*(np.concatenate(c) for c in zip(*columns, strict=True)))
+    chunk = tuple(replace(TESTED, directory=tmp_path, series=s, needs_backtest=s % 2 == 1) for s in (9, 11, 2, 0, 5, 3))
+    with closing(open_writer(tmp_path, StoreSettings(reserve_bytes=0))) as writer:
+        writer.commit(Commit(points=points))
+        together = fit_chunk(chunk)
+        alone = [fit_chunk((request,))[0] for request in chunk]
+    assert [outcome.request for outcome in together] == list(chunk)
+    assert together[0].status is FitStatus.NOT_ENOUGH_DATA
+    ahead = NOW + HOUR * np.arange(24)
+    for one, other in zip(together[1:], alone[1:], strict=True):
+        series = one.request.series
+        expected = fleet_of(other).forecasts_of(series, ahead)
+        np.testing.assert_allclose(fleet_of(one).forecasts_of(series, ahead), expected, rtol=1e-7)
+        assert (one.forecaster, one.solver) == (other.forecaster, other.solver)
+        assert (one.seed is None) == (other.seed is None) == (not one.request.needs_backtest or series == 3)
+
+
+def test_large_chunks_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task, "_CELLS_AT_ONCE", 20_000)
+    time = times(100, 30 * MINUTE)
+    series = np.repeat(np.arange(40, dtype=np.int32), 100)
+    with closing(open_writer(tmp_path, StoreSettings(reserve_bytes=0))) as writer:
+        writer.commit(Commit(points=PointBatch(series, np.tile(time, 40), np.tile(daily(time), 40))))
+        chunk = tuple(replace(REQUEST, directory=tmp_path, series=s) for s in range(40))
+        outcomes = fit_chunk(chunk)
+    assert [o.request.series for o in outcomes] == list(range(40))
+    assert {o.solver for o in outcomes} == {Solver.BATCH}
+    assert len({o.parameters for o in outcomes}) == 1
+
+
+def test_what_the_batched_solver_declines_goes_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    time = times(300, 15 * MINUTE)
+
+    def declining(y: Float64, regressors: Regressors) -> BatchFit:
+        fit = solve(y, regressors)
+        fit.status[:] = Status.NOT_CONVERGED
+        return fit
+
+    by_batch = fit_points(REQUEST, time, daily(time))
+    monkeypatch.setattr(batch, "solve", declining)
+    by_library = fit_points(REQUEST, time, daily(time))
+    assert (by_batch.solver, by_batch.declined) == (Solver.BATCH, "")
+    assert (by_library.solver, by_library.declined) == (Solver.LIBRARY, "not_converged")
+    ahead = NOW + HOUR * np.arange(24)
+    np.testing.assert_allclose(
+        fleet_of(by_library).forecasts_of(3, ahead), fleet_of(by_batch).forecasts_of(3, ahead), atol=0.1
+    )
+
+
+def test_no_forecast_before_an_origin_knows_what_came_after_it() -> None:
+    time = times(6 * 288, 5 * MINUTE)
+    value, origin = daily(time), NOW - DAY + 2 * MINUTE
+    spoiled = np.where(time >= origin, 1e6, value)
+    clean, late = (Histories([History(time, v)], 15 * MINUTE) for v in (value, spoiled))
+    found = [h.fit_before(np.array([0]), np.array([origin]))[0].fitted for h in (clean, late)]
+    assert found[0] is not None
+    assert found[1] is not None
+    np.testing.assert_allclose(found[0].theta(), found[1].theta(), rtol=1e-9, atol=1e-9)

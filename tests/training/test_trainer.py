@@ -19,7 +19,7 @@ from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, Int64, PointBatch
 from collector_processor.training import Trainer, TrainingSettings
 from collector_processor.training.pool import FitPool, PoolSettings
-from collector_processor.training.task import FitOutcome, FitRequest, FitStatus
+from collector_processor.training.request import Chunk, ChunkOutcome, FitOutcome, FitRequest, FitStatus
 from tests.forecast.shapes import NOW, daily, times
 from tests.training import tasks
 
@@ -56,31 +56,36 @@ class World:
 
 
 class EchoPool(FitPool):
-    """Answers at once and in this process; series in `failing` fail."""
+    """Answers at once and in this process; a chunk with one of the series in `failing` fails."""
 
     def __init__(self, clock: ManualClock, workers: int = 1) -> None:
         super().__init__(PoolSettings(workers), clock)
         self.asked: list[FitRequest] = []
         self.failing: set[int] = set()
         self._size = workers
-        self._waiting: list[FitRequest] = []
+        self.chunks: list[Chunk] = []
+        self._waiting: list[Chunk] = []
 
     @property
     def free(self) -> int:
         return self._size - len(self._waiting)
 
-    def submit(self, request: FitRequest) -> None:
-        self.asked.append(request)
-        self._waiting.append(request)
+    def submit(self, chunk: Chunk) -> None:
+        self.asked += chunk
+        self.chunks.append(chunk)
+        self._waiting.append(chunk)
 
-    def collect(self, timeout_seconds: float) -> list[FitOutcome]:  # noqa: ARG002
-        outcomes = [self._answer(request) for request in self._waiting]
+    def collect(self, timeout_seconds: float) -> list[ChunkOutcome]:  # noqa: ARG002
+        outcomes = [self._answer_chunk(chunk) for chunk in self._waiting]
         self._waiting = []
         return outcomes
 
+    def _answer_chunk(self, chunk: Chunk) -> ChunkOutcome:
+        if any(request.series in self.failing for request in chunk):
+            return ChunkOutcome(chunk, FitStatus.TIMED_OUT, "the fit took too long and was stopped")
+        return ChunkOutcome(chunk, FitStatus.FITTED, outcomes=tuple(self._answer(request) for request in chunk))
+
     def _answer(self, request: FitRequest) -> FitOutcome:
-        if request.series in self.failing:
-            return FitOutcome(request, FitStatus.TIMED_OUT, "the fit took too long and was stopped")
         backtest = request.backtest
         if request.needs_backtest:
             backtest = {"reason": "prophet won", "end_unix_nano": request.end_unix_nano, "origins": 3}
@@ -146,7 +151,7 @@ def test_a_request_covers_the_window_up_to_the_newest_point(trainer: Trainer, po
     trainer.run_round(0.0)
     request = pool.asked[0]
     assert (request.end_unix_nano, request.start_unix_nano) == (NOW + 1, NOW + 1 - 28 * DAY)
-    assert (request.step, request.directory) == (15 * MINUTE, store)
+    assert (request.step, request.directory) == (5 * MINUTE, store)
 
 
 def test_what_could_not_be_published_is_kept_and_nothing_new_is_begun(
@@ -157,11 +162,11 @@ def test_what_could_not_be_published_is_kept_and_nothing_new_is_begun(
     for _ in range(3):
         with pytest.raises(StoreError):
             trainer.run_round(0.0)
-    assert len(pool.asked) == 1
-    assert trainer.status.unpublished == 1
+    assert len(pool.chunks) == 1
+    assert trainer.status.unpublished == 3
     world.store_error = None
     trainer.run_round(0.0)
-    assert [r.series for r in world.records] == [0]
+    assert [r.series for r in world.records] == [0, 1, 2]
     assert trainer.status.unpublished == 0
 
 
@@ -180,8 +185,34 @@ def test_failures_are_counted_and_the_series_paused_while_others_go_on(
     assert "series 0 was not fitted: timed_out" in caplog.text
 
 
+def test_a_failing_chunk_is_halved_until_the_series_to_blame_is_alone(
+    trainer: Trainer, world: World, pool: EchoPool
+) -> None:
+    world.series = 100
+    pool.failing = {37}
+    for _ in range(40):
+        trainer.run_round(0.0)
+    first_fits = [[r.series for r in chunk] for chunk in pool.chunks if chunk[0].is_first]
+    assert first_fits[0] == list(range(100))
+    assert [37] in first_fits
+    assert {r.series for r in world.records} == set(range(100)) - {37}
+    assert trainer.status.outcomes["timed_out"] == 1
+    asked = len(pool.chunks)
+    world.clock.advance(MINUTE)
+    trainer.run_round(0.0)
+    assert [r.series for r in pool.chunks[asked]] == [37]
+
+
+def test_a_large_fleet_is_fitted_in_chunks_first_fits_apart(trainer: Trainer, world: World, pool: EchoPool) -> None:
+    world.series = 600
+    for _ in range(8):
+        trainer.run_round(0.0)
+    assert [len(chunk) for chunk in pool.chunks] == [250, 250, 100, 250, 250, 100]
+    assert [{r.is_first for r in chunk} for chunk in pool.chunks] == [{True}] * 3 + [{False}] * 3
+
+
 def test_the_backlog_says_how_long_the_most_overdue_series_waits(trainer: Trainer, world: World) -> None:
-    world.series = 200
+    world.series = 3000
     for _ in range(10):
         trainer.run_round(0.0)
         world.clock.advance(20 * 10**9)
@@ -217,7 +248,7 @@ def running(world: World, store: Path) -> Iterator[tuple[Trainer, Event]]:
         told.set()
 
     world.series = 4
-    pool = FitPool(PoolSettings(workers=2, timeout_seconds=2.0), SystemClock(), tasks.misbehave)
+    pool = FitPool(PoolSettings(workers=2, timeout_seconds=2.0, startup_seconds=1.0), SystemClock(), tasks.misbehave)
     trainer = Trainer(TrainingSettings(), store, lambda: world, publish, world.clock, pool)
     trainer.start()
     yield trainer, told

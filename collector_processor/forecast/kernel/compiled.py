@@ -1,0 +1,39 @@
+"""Compile functions with numba, and keep the machine code where it can be kept."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import numba
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_OPTIONS: Final[dict[str, Any]] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "contract", "nsz"},  # vectorised sums, but NaN and infinity keep their meaning
+}
+
+
+def compiled(function: _F) -> _F:
+    """Compile a function that only compiled functions call."""
+    only_inside: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(_F, numba.njit(**_OPTIONS, **only_inside)(function))
+
+
+def entry(function: _F) -> _F:
+    """Compile a function for Python to call; cached beside the source or in NUMBA_CACHE_DIR, or else in memory."""
+    try:
+        return cast(_F, numba.njit(cache=True, **_OPTIONS)(function))
+    except RuntimeError:
+        return cast(_F, numba.njit(**_OPTIONS)(function))
+
+
+def source_digest() -> str:
+    """Digest this room's sources.
+
+    numba's cache notices a change in the file of an entry and in what the entry closes over, not in other files it
+    calls into. An entry that closes over this digest is compiled anew when any of them changes.
+    """
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()

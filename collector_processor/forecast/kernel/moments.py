@@ -1,0 +1,224 @@
+"""One pass over a series: scale it, place its changepoints, and sum what the optimum depends on.
+
+Sums over a grid are shared. A series with gaps subtracts its missing rows from them, or adds up its observed rows
+when those are fewer; afterwards the cost of a fit no longer depends on the number of points.
+"""
+
+import numpy as np
+
+from collector_processor.forecast.kernel.compiled import compiled
+from collector_processor.forecast.kernel.layout import CONSTANT_SIGMA, Problem, Shared, Work
+from collector_processor.telemetry.points import Float64, Int32
+
+
+@compiled
+def observed_extent(values: Float64) -> tuple[int, int, int]:
+    """Return the first and last observed row, and how many are observed."""
+    n = len(values)
+    count = 0
+    for i in range(n):
+        count += values[i] == values[i]
+    first = 0
+    while first < n - 1 and np.isnan(values[first]):
+        first += 1
+    last = n - 1
+    while last > first and np.isnan(values[last]):
+        last -= 1
+    return first, last, count
+
+
+@compiled
+def place_changepoints(first: int, last: int, count: int, shared: Shared, work: Work) -> int:
+    """Find the grid rows of the changepoints, which Prophet counts in observed rows; return how many there are."""
+    ranks = shared.changepoint_rows[count]
+    work.starts[0] = first
+    work.at[0] = 0.0
+    complete = last - first + 1 == count
+    placed, row, seen = 0, first, 0
+    while placed < len(ranks) and ranks[placed] >= 0:
+        if complete:
+            row = first + ranks[placed]
+        while not complete and (seen < ranks[placed] or np.isnan(work.values[row])):
+            seen += work.values[row] == work.values[row]
+            row += 1
+        placed += 1
+        work.starts[placed] = row
+        work.at[placed] = (row - first) / (last - first)
+    return placed
+
+
+@compiled
+def scale_values(
+    values: Float64, z: Float64, extent: tuple[int, int, int, int], is_minmax: bool
+) -> tuple[Problem, bool]:
+    """Write (values - mean) / scale to `z`, 0 where missing; also tell whether the values differ at all.
+
+    `extent` is the first and last observed row, how many are observed, and the number of changepoints. The scale is
+    max|values|, or their range, whose lowest value is then the offset.
+    """
+    first, last, count, changepoints = extent
+    varies, lowest = False, values[first]
+    for i in range(len(values)):
+        z[i] = values[i] if values[i] == values[i] else values[first]
+        varies |= z[i] != values[first]
+        lowest = min(lowest, z[i])
+    offset = lowest if is_minmax else 0.0
+    mean, share = 0.0, 1.0 / count
+    for i in range(len(values)):
+        z[i] -= offset
+        mean += z[i] * share if values[i] == values[i] else 0.0
+    scale = greatest(z)
+    scale = 1.0 if scale == 0.0 else scale
+    inverse = 1.0 / scale
+    yy = 0.0
+    for i in range(len(values)):
+        z[i] = (z[i] - mean) * inverse if values[i] == values[i] else 0.0
+        yy += z[i] * z[i]
+    floor = min(CONSTANT_SIGMA**2, 1e-12 * yy / count)
+    return Problem(yy, mean / scale, scale, offset, floor, count, first, last, changepoints), varies
+
+
+@compiled
+def greatest(z: Float64) -> float:
+    """Return max|z|, compared as integers: unlike the floats' order that of their bits can be vectorised."""
+    bits = z.view(np.int64)
+    greatest = np.int64(0)
+    for i in range(len(bits)):
+        magnitude = bits[i] & np.int64(0x7FFFFFFFFFFFFFFF)
+        greatest = max(greatest, magnitude)
+    found: float = np.array([greatest]).view(np.float64)[0]
+    return found
+
+
+@compiled
+def sum_moments(problem: Problem, shared: Shared, work: Work) -> None:
+    """Sum the regressors, and z against them, over the observed rows from every changepoint on."""
+    _sum_z(problem, shared, work)
+    _sum_regressors(problem, shared, work)
+    for j in range(problem.changepoints - 1, -1, -1):
+        for q in range(work.zsums.shape[1]):
+            work.zsums[j, q] += work.zsums[j + 1, q]
+    for k in range(len(shared.columns)):
+        column = shared.columns[k]
+        total = 0.0
+        for i in range(len(column)):
+            total += column[i] * work.z[i]
+        work.moment[2 + k] = total
+
+
+@compiled
+def _sum_z(problem: Problem, shared: Shared, work: Work) -> None:
+    """Sum z and u z over every segment between changepoints."""
+    for j in range(problem.changepoints + 1):
+        end = work.starts[j + 1] if j < problem.changepoints else len(work.z)
+        total, moment = 0.0, 0.0
+        for i in range(work.starts[j], end):
+            total += work.z[i]
+            moment += shared.u[i] * work.z[i]
+        work.zsums[j, 0], work.zsums[j, 1] = total, moment
+
+
+@compiled
+def _sum_regressors(problem: Problem, shared: Shared, work: Work) -> None:
+    """Sum [1, u, u^2, F, uF] from every changepoint on, and F'F: all rows less the missing, or the observed alone."""
+    n, k = shared.rows.shape
+    subtract = 2 * problem.observed >= n
+    sign = -1.0 if subtract else 1.0
+    listed = 0 if problem.observed == n else _list_rows(work.values, subtract, work.listed)
+    segment = problem.changepoints
+    for j in range(segment + 1):
+        work.sums[j] = 0.0
+    for index in range(listed - 1, -1, -1):
+        i = work.listed[index]
+        while segment > 0 and i < work.starts[segment]:
+            segment -= 1
+        if i >= work.starts[0]:
+            _add_row(work.sums[segment], sign, shared.u[i], shared.rows[i])
+    for j in range(problem.changepoints - 1, -1, -1):
+        for q in range(3 + 2 * k):
+            work.sums[j, q] += work.sums[j + 1, q]
+    if subtract:
+        for j in range(problem.changepoints + 1):
+            start = work.starts[j]
+            for q in range(3 + 2 * k):
+                work.sums[j, q] += shared.prefix[n, q] - shared.prefix[start, q]
+    _sum_products(work.listed[:listed], sign, subtract, shared, work)
+
+
+@compiled
+def _list_rows(values: Float64, missing: bool, listed: Int32) -> int:
+    """List the missing rows, or else the observed ones; return how many."""
+    count = 0
+    for i in range(len(values)):
+        listed[count] = i
+        count += np.isnan(values[i]) == missing
+    return count
+
+
+@compiled
+def _add_row(sums: Float64, sign: float, u: float, row: Float64) -> None:
+    sums[0] += sign
+    sums[1] += sign * u
+    sums[2] += sign * u * u
+    for k in range(len(row)):
+        sums[3 + k] += sign * row[k]
+        sums[3 + len(row) + k] += sign * u * row[k]
+
+
+@compiled
+def _sum_products(listed: Int32, sign: float, subtract: bool, shared: Shared, work: Work) -> None:
+    """Write F'F over the observed rows into the seasonal block of the Gram matrix (lower triangle)."""
+    for k in range(len(shared.gram)):
+        for index in range(len(listed)):
+            work.picked[k, index] = shared.columns[k, listed[index]]
+        for other in range(k + 1):
+            total = 0.0
+            for index in range(len(listed)):
+                total += work.picked[k, index] * work.picked[other, index]
+            complete = shared.gram[k, other] if subtract else 0.0
+            work.gram[2 + k, 2 + other] = complete + sign * total
+
+
+@compiled
+def assemble(problem: Problem, shared: Shared, work: Work) -> None:
+    """Turn the sums into Z'Z (lower triangle) and Z'z for scaled time, first observed row 0 and last 1."""
+    k, ridge = len(shared.gram), len(shared.ridge)
+    span = problem.last - problem.first
+    a, b = len(work.z) / span, problem.first / span
+    for j in range(problem.changepoints + 1):
+        _rescale(work.sums[j], work.zsums[j], a, b, k)
+    sums = work.sums[0]
+    work.gram[1, 1] = sums[0]
+    work.moment[1] = work.zsums[0, 0]
+    work.gram[2:ridge, 1] = sums[3 : 3 + k]
+    work.gram[0, 0], work.gram[1, 0] = sums[2], sums[1]
+    work.gram[2:ridge, 0] = sums[3 + k :]
+    work.moment[0] = work.zsums[0, 1]
+    for j in range(problem.changepoints):
+        _assemble_hinge(j, ridge, k, work)
+
+
+@compiled
+def _rescale(sums: Float64, zsums: Float64, a: float, b: float, k: int) -> None:
+    """Replace sums over u by sums over t = a u - b."""
+    sums[2] = a * a * sums[2] - 2.0 * a * b * sums[1] + b * b * sums[0]
+    sums[1] = a * sums[1] - b * sums[0]
+    for i in range(3, 3 + k):
+        sums[k + i] = a * sums[k + i] - b * sums[i]
+    zsums[1] = a * zsums[1] - b * zsums[0]
+
+
+@compiled
+def _assemble_hinge(j: int, ridge: int, k: int, work: Work) -> None:
+    """Fill the row of changepoint `j`, whose regressor is max(t - at, 0)."""
+    sums, at = work.sums[j + 1], work.at[j + 1]
+    row = work.gram[ridge + j]
+    row[0] = sums[2] - at * sums[1]
+    row[1] = sums[1] - at * sums[0]
+    for i in range(k):
+        row[2 + i] = sums[3 + k + i] - at * sums[3 + i]
+    for i in range(j + 1):
+        other = work.at[i + 1]
+        row[ridge + i] = sums[2] - (at + other) * sums[1] + at * other * sums[0]
+        work.gram[ridge + i, ridge + j] = row[ridge + i]
+    work.moment[ridge + j] = work.zsums[j + 1, 1] - at * work.zsums[j + 1, 0]

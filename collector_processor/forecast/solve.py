@@ -1,0 +1,215 @@
+"""Fit a batch of series on one grid at the exact optimum of Prophet's additive model with linear growth.
+
+    batch = solve(y, build_regressors(grid, settings))
+    fitted = batch.fitted(0)  # a FittedProphet, as the prophet library would have given
+
+A series without a fit is left to the caller, who may hand it to the prophet library.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from collector_processor.forecast.fitted import FittedProphet
+from collector_processor.forecast.kernel.layout import KM_VARIANCE, Result, Shared, Warm
+from collector_processor.forecast.regressors import Regressors, is_enabled
+from collector_processor.telemetry.points import Bool, Float64, Int32, Int64
+
+Rows = Float64 | npt.NDArray[np.float32]
+
+
+class Status(IntEnum):
+    """How the fit of a series ended."""
+
+    CONVERGED = 0
+    CONSTANT = 1  # all values equal: Prophet's own shortcut, sigma 1e-9
+    EXACT = 2  # the model explains every value: sigma at its floor
+    TOO_SHORT = 3  # fewer than two observed points; parameters are NaN
+    NOT_CONVERGED = 4  # parameters are NaN; the prophet library may still fit it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchFit:
+    """Parameters of B series in Prophet's convention: y = y_offset + y_scale * (trend(t) + features @ beta) + noise.
+
+    `beta (B, K)` follows `regressors.seasonalities`, 0 where a series has a seasonality switched off (`seasonal`).
+    `delta (B, C)` and `changepoint (B, C)`, scaled times, are 0 and NaN beyond a series' own changepoints. `used (B,)`
+    counts the points that were not masked.
+    """
+
+    regressors: Regressors = field(repr=False)
+    status: Int32
+    seasonal: Bool
+    k: Float64
+    m: Float64
+    delta: Float64
+    beta: Float64
+    sigma: Float64
+    changepoint: Float64
+    start_unix_nano: Int64
+    span_nano: Int64
+    y_scale: Float64
+    y_offset: Float64
+    used: Int64
+
+    @property
+    def is_fitted(self) -> Bool:
+        """Tell which series have parameters `(B,)`."""
+        return self.status < Status.TOO_SHORT
+
+    def __len__(self) -> int:
+        return len(self.status)
+
+    def fitted(self, series: int) -> FittedProphet | None:
+        """Return one series as the fleet keeps it, None without a fit."""
+        if not self.is_fitted[series]:
+            return None
+        placed = ~np.isnan(self.changepoint[series])
+        return FittedProphet(
+            start_unix_nano=int(self.start_unix_nano[series]),
+            span_nano=int(self.span_nano[series]),
+            k=float(self.k[series]),
+            m=float(self.m[series]),
+            delta=self.delta[series, placed],
+            changepoint=self.changepoint[series, placed],
+            beta=self._by_seasonality(series),
+            y_scale=float(self.y_scale[series]),
+            y_offset=float(self.y_offset[series]),
+            sigma_obs=float(self.sigma[series]),
+        )
+
+    def _by_seasonality(self, series: int) -> dict[str, Float64]:
+        seasonalities = self.regressors.seasonalities
+        parts = np.split(self.beta[series], np.cumsum(self.regressors.widths)[:-1])
+        chosen = zip(seasonalities, parts, self.seasonal[series], strict=False)
+        return {seasonality.name: part for seasonality, part, is_on in chosen if is_on}
+
+
+def solve(y: Rows, regressors: Regressors, warm: BatchFit | None = None) -> BatchFit:
+    """Fit `y (B, size)`; NaN and infinities are missing, and `y` is not modified.
+
+    `warm` is an earlier fit of the same series, in the same order, with the same number of changepoints: it saves
+    time and does not change the result.
+
+    Raises:
+        ValueError: if the shapes do not match.
+    """
+    _check(y, regressors, warm)
+    rows: Rows = y if y.flags.c_contiguous else y.copy()
+    seasonal = _choose_seasonalities(rows, regressors)
+    result = _allocate(len(y), regressors)
+    start = _start_from(warm, result)
+    for pattern in np.unique(seasonal, axis=0):
+        members = np.flatnonzero((seasonal == pattern).all(axis=1))
+        columns = np.flatnonzero(np.repeat(pattern, regressors.widths))
+        _fit_members(rows, members, columns, regressors, start, result)
+    return _as_fit(regressors, seasonal, result)
+
+
+def _check(y: Rows, regressors: Regressors, warm: BatchFit | None) -> None:
+    """Raise a ValueError that names the shapes if they do not belong together."""
+    if y.ndim != 2 or y.shape[1] != regressors.grid.size:
+        raise ValueError(f"y has shape {y.shape}, the regressors cover (any, {regressors.grid.size})")
+    if y.dtype not in (np.float32, np.float64):
+        raise ValueError(f"y must be float32 or float64, not {y.dtype}")
+    if warm is not None and warm.delta.shape != (len(y), regressors.changepoint_rows.shape[1]):
+        raise ValueError(f"warm start of shape {warm.delta.shape} for {len(y)} series")
+
+
+def _choose_seasonalities(y: Rows, regressors: Regressors) -> Bool:
+    """Apply Prophet's rules to the observed span and spacing of every series: which seasonalities it has `(B, N)`."""
+    from collector_processor.forecast.kernel.fit import measure_rows
+
+    extents = np.empty((len(y), 3), dtype=np.int64)
+    measure_rows(y, extents)
+    span_nano = (extents[:, 1] - extents[:, 0]) * regressors.grid.step_nano
+    spacing_nano = extents[:, 2] * regressors.grid.step_nano
+    enabled = np.empty((len(y), len(regressors.seasonalities)), dtype=np.bool_)
+    for i, seasonality in enumerate(regressors.seasonalities):
+        enabled[:, i] = is_enabled(seasonality.name, regressors.settings, span_nano, spacing_nano)
+    return enabled
+
+
+def _fit_members(y: Rows, members: Int64, columns: Int64, regressors: Regressors, start: Warm, result: Result) -> None:
+    """Fit the series that share a choice of seasonalities."""
+    from collector_processor.forecast.kernel.fit import fit_rows
+
+    fit_rows(y, members, _shared(regressors, tuple(columns)), start, result._replace(beta_columns=columns))
+
+
+@lru_cache(maxsize=8)
+def _shared(regressors: Regressors, columns: tuple[int, ...]) -> Shared:
+    """Sum up what the series share when they use `columns` of the features; kept for the next chunk of a fleet."""
+    n, settings = regressors.grid.size, regressors.settings
+    rows = np.ascontiguousarray(regressors.features[:, list(columns)])
+    u = np.arange(n) / n
+    summed = np.column_stack([np.ones(n), u, u * u, rows, u[:, None] * rows])
+    return Shared(
+        u=u,
+        rows=rows,
+        columns=np.ascontiguousarray(rows.T),
+        prefix=np.vstack([np.zeros(summed.shape[1]), np.cumsum(summed, axis=0)]),
+        gram=rows.T @ rows,
+        ridge=np.array([1.0 / KM_VARIANCE] * 2 + [settings.seasonality_prior_scale**-2.0] * len(columns)),
+        changepoint_rows=regressors.changepoint_rows,
+        tau=settings.changepoint_prior_scale,
+        is_minmax=settings.scaling == "minmax",
+        mask_passes=settings.mask_passes,
+        mask_mads=settings.mask_mads,
+    )
+
+
+def _allocate(series: int, regressors: Regressors) -> Result:
+    """Make room for the parameters, NaN until they are known."""
+    changepoints = regressors.changepoint_rows.shape[1]
+    return Result(
+        k=np.full(series, np.nan),
+        m=np.full(series, np.nan),
+        beta=np.zeros((series, regressors.features.shape[1])),
+        delta=np.zeros((series, changepoints)),
+        sigma=np.full(series, np.nan),
+        scale=np.ones(series),
+        offset=np.zeros(series),
+        beta_columns=np.empty(0, dtype=np.int64),
+        rows=np.zeros((series, 3), dtype=np.int64),
+        changepoints=np.full((series, changepoints), -1, dtype=np.int32),
+        status=np.full(series, Status.NOT_CONVERGED, dtype=np.int32),
+    )
+
+
+def _start_from(warm: BatchFit | None, result: Result) -> Warm:
+    """Bring an earlier fit to value units; series that it could not fit start cold."""
+    if warm is None:
+        return Warm(np.zeros_like(result.sigma), np.zeros_like(result.delta))
+    usable = warm.status == Status.CONVERGED
+    sigma = np.where(usable, warm.sigma * warm.y_scale, 0.0)
+    return Warm(sigma, np.where(usable[:, None], warm.delta * warm.y_scale[:, None], 0.0))
+
+
+def _as_fit(regressors: Regressors, seasonal: Bool, result: Result) -> BatchFit:
+    """Name the results, times in nanoseconds, and blank what did not converge."""
+    failed = result.status >= Status.TOO_SHORT
+    for parameter in (result.k, result.m, result.sigma, result.beta, result.delta):
+        parameter[failed] = np.nan
+    first, last, used = result.rows.T
+    span = np.maximum(last - first, 1)
+    at = (result.changepoints - first[:, None]) / span[:, None]
+    return BatchFit(
+        regressors=regressors,
+        status=result.status,
+        seasonal=seasonal,
+        k=result.k,
+        m=result.m,
+        delta=result.delta,
+        beta=result.beta,
+        sigma=result.sigma,
+        changepoint=np.where(result.changepoints >= 0, at, np.nan),
+        start_unix_nano=regressors.grid.start_unix_nano + first * regressors.grid.step_nano,
+        span_nano=span * regressors.grid.step_nano,
+        y_scale=result.scale,
+        y_offset=result.offset,
+        used=used,
+    )

@@ -1,0 +1,127 @@
+"""The models a store holds, for people and for the prophet library: `foreband models`."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import orjson
+from rich.table import Table
+
+from collector_processor.clock import NANOS_PER_SECOND
+from collector_processor.errors import ForebandError
+from collector_processor.forecast.export import History, export_json
+from collector_processor.forecast.fitted import FittedProphet
+from collector_processor.forecast.resample import means
+from collector_processor.store.sqlite import open_reader
+from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.series import SeriesKey
+from grafana_datasource.titles import full_title
+
+
+class UnknownModelError(ForebandError):
+    """No such series, or nothing that can be exported of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """The newest model of a series."""
+
+    key: SeriesKey
+    record: ModelRecord
+
+
+def stored_models(directory: Path) -> list[StoredModel]:
+    """Return the newest model of every series that has one, in order of service and title.
+
+    Raises:
+        StoreError: if the store can't be read.
+    """
+    with closing(open_reader(directory)) as reader:
+        keys = dict(reader.catalog())
+        models = [StoredModel(keys[record.series], record) for record in reader.models()]
+    return sorted(models, key=lambda model: full_title(model.key))
+
+
+def find_model(models: Sequence[StoredModel], stable_id: str) -> StoredModel:
+    """Return the model of the series with that id.
+
+    Raises:
+        UnknownModelError: if there is none.
+    """
+    for model in models:
+        if model.key.stable_id == stable_id:
+            return model
+    raise UnknownModelError(f"no series {stable_id!r} has a model; `foreband models list` shows those that have")
+
+
+def table_of(models: Sequence[StoredModel]) -> Table:
+    """Lay out models for people, one a row."""
+    table = Table("id", "series", "version", "fitted at", "history", "drawn", box=None, header_style="bold")
+    for model in models:
+        record = model.record
+        days = (record.trained_end_unix_nano - record.trained_start_unix_nano) / NANOS_PER_SECOND / 86_400
+        at = _moment(record.created_unix_nano)
+        row = (model.key.stable_id, full_title(model.key), str(record.version), at, f"{days:.1f} d", record.forecaster)
+        table.add_row(*row)
+    return table
+
+
+def description_of(model: StoredModel) -> Table:
+    """Lay out all that is worth knowing of one model."""
+    record, fitted = model.record, _prophet(model)
+    table = Table(box=None, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    table.add_row("series", f"{full_title(model.key)} [{model.key.stable_id}]".replace("[", r"\["))
+    table.add_row("version", f"{record.version}, fitted at {_moment(record.created_unix_nano)}")
+    history = (record.trained_start_unix_nano, record.trained_end_unix_nano)
+    table.add_row("history", " to ".join(map(_moment, history)))
+    table.add_row("drawn", record.forecaster)
+    table.add_row("because", record.reason)
+    if fitted is not None:
+        trend = fitted.trend_parameters
+        table.add_row("seasonalities", ", ".join(fitted.beta) or "none")
+        table.add_row("changepoints", f"{np.count_nonzero(fitted.delta)} of {fitted.delta.size} in use")
+        table.add_row("trend", f"{_slope(fitted):+.4g} a day at the end")
+        table.add_row("noise", f"{trend.sigma:.4g} (standard deviation)")
+    return table
+
+
+def as_prophet_json(directory: Path, model: StoredModel, step: int) -> str:
+    """Return a model as genuine Prophet JSON, with means over `step` nanoseconds of the history still stored.
+
+    Raises:
+        StoreError: if the store can't be read.
+        UnknownModelError: if Prophet was not fitted to the series.
+    """
+    fitted = _prophet(model)
+    if fitted is None:
+        raise UnknownModelError(f"{full_title(model.key)}: Prophet was not fitted yet; only its season is known")
+    return export_json(fitted, history=_history(directory, model.record, step))
+
+
+def _history(directory: Path, record: ModelRecord, step: int) -> History | None:
+    start, end = record.trained_start_unix_nano, record.trained_end_unix_nano + 1
+    with closing(open_reader(directory)) as reader:
+        points = reader.read_points(np.array([record.series], np.int32), start, end)
+    history = means(points.time_unix_nano, points.value, step)
+    return history if history[0].size > 1 else None
+
+
+def _prophet(model: StoredModel) -> FittedProphet | None:
+    try:
+        parameters = orjson.loads(model.record.parameters)["prophet"]
+        return FittedProphet.from_parameters(parameters) if parameters is not None else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnknownModelError(f"the model of {model.key.stable_id} can't be read: {error}") from error
+
+
+def _slope(fitted: FittedProphet) -> float:
+    return float(fitted.theta()[1])
+
+
+def _moment(unix_nano: int) -> str:
+    return datetime.fromtimestamp(unix_nano / NANOS_PER_SECOND, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,0 +1,120 @@
+"""Prophet for many series at once: their means on one grid, the batched solver, the library where that declines.
+
+A series is left alone where Prophet would run away along its trend: with fewer points than identify one, or before two
+days, when by its own rules it knows no time of day yet.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from collector_processor.clock import DAY
+from collector_processor.errors import NotEnoughDataError
+from collector_processor.forecast import kernel
+from collector_processor.forecast.fitted import FittedProphet
+from collector_processor.forecast.reference import MIN_POINTS, ProphetForecaster
+from collector_processor.forecast.regressors import Grid, Regressors, build_regressors
+from collector_processor.forecast.resample import means
+from collector_processor.forecast.settings import ProphetSettings
+from collector_processor.forecast.solve import Status, solve
+from collector_processor.telemetry.points import Bool, Float64, Int64
+from collector_processor.training.request import Solver
+
+PROPHET_HISTORY = 2 * DAY
+SETTINGS = ProphetSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The finite points of one series: ascending times `(n,)`, at least one, and values `(n,)`."""
+
+    time_unix_nano: Int64
+    value: Float64
+
+
+@dataclass(frozen=True, slots=True)
+class ProphetFit:
+    """What fitting one history gave: nothing where it is too short, or neither solver could."""
+
+    fitted: FittedProphet | None = None
+    solver: Solver = Solver.NONE
+    declined: str = ""
+
+
+class Histories:
+    """Series of one chunk as means over `step` on their common grid."""
+
+    def __init__(self, histories: Sequence[History], step: int) -> None:
+        first = min(int(h.time_unix_nano[0]) for h in histories) // step
+        last = max(int(h.time_unix_nano[-1]) for h in histories) // step
+        self._grid = Grid(first * step + step // 2, step, last - first + 1)
+        self._histories = histories
+        self._means = np.full((len(histories), self._grid.size), np.nan)
+        for row, history in zip(self._means, histories, strict=True):
+            middle, mean = means(history.time_unix_nano, history.value, step)
+            row[(middle - self._grid.start_unix_nano) // step] = mean
+
+    def fit(self) -> list[ProphetFit]:
+        """Fit every series on all it has."""
+        spans = [int(h.time_unix_nano[-1] - h.time_unix_nano[0]) for h in self._histories]
+        return self._fit(self._means, np.array(spans, np.int64))
+
+    def fit_before(self, rows: Int64, until: Int64) -> list[ProphetFit]:
+        """Fit series `rows` `(m,)` on what they had before `until` `(m,)`.
+
+        A step that `until` divides is left out: its mean knows what came after.
+        """
+        ends = self._grid.times() + (self._grid.step_nano - self._grid.step_nano // 2)
+        past = np.where(ends <= until[:, np.newaxis], self._means[rows], np.nan)
+        spans = [
+            _span_before(self._histories[row], end) for row, end in zip(rows.tolist(), until.tolist(), strict=True)
+        ]
+        return self._fit(past, np.array(spans, np.int64))
+
+    def _fit(self, y: Float64, span_nano: Int64) -> list[ProphetFit]:
+        fits = [ProphetFit()] * len(y)
+        wanted = np.flatnonzero((span_nano >= PROPHET_HISTORY) & _is_enough(y))
+        if wanted.size:
+            batch = solve(y[wanted], _regressors(self._grid))
+            for row, i in enumerate(wanted.tolist()):
+                fitted = batch.fitted(row)
+                reason = Status(int(batch.status[row])).name.lower()
+                fits[i] = self._fit_by_library(y[i], reason) if fitted is None else ProphetFit(fitted, Solver.BATCH)
+        return fits
+
+    def _fit_by_library(self, y: Float64, declined: str) -> ProphetFit:
+        try:
+            fitted = ProphetForecaster(SETTINGS).fit(self._grid.times(), y)
+        except NotEnoughDataError as error:
+            return ProphetFit(declined=f"{declined}; {error}")
+        return ProphetFit(fitted, Solver.LIBRARY, declined)
+
+
+def keep_machine_code(directory: Path) -> None:
+    """Have the solver's machine code kept below a writable directory where it can't be kept beside its source.
+
+    To be called before the first fit; compiling takes some twenty seconds.
+    """
+    beside = Path(kernel.__file__).parent
+    cache = beside / "__pycache__"
+    if not os.access(cache if cache.exists() else beside, os.W_OK):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(directory / "cache"))
+
+
+def _span_before(history: History, until: int) -> int:
+    count = int(np.searchsorted(history.time_unix_nano, until))
+    return int(history.time_unix_nano[count - 1] - history.time_unix_nano[0]) if count else 0
+
+
+def _is_enough(y: Float64) -> Bool:
+    enough: Bool = np.count_nonzero(np.isfinite(y), axis=1) >= MIN_POINTS
+    return enough
+
+
+@lru_cache(maxsize=4)
+def _regressors(grid: Grid) -> Regressors:
+    return build_regressors(grid, SETTINGS)

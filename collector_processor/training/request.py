@@ -1,0 +1,96 @@
+"""What is asked of a fit process, and what comes back."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from collector_processor.clock import MINUTE
+from collector_processor.detect.seed import Seed
+from collector_processor.forecast.backtest import MAX_ORIGINS
+
+
+class FitStatus(StrEnum):
+    """How a fit ended."""
+
+    FITTED = "fitted"
+    NOT_ENOUGH_DATA = "not_enough_data"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    DIED = "died"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether something went wrong; too little data is not wrong, only early."""
+        return self in {FitStatus.FAILED, FitStatus.TIMED_OUT, FitStatus.DIED}
+
+
+class Solver(StrEnum):
+    """What fitted Prophet's model."""
+
+    NONE = "none"  # there was no Prophet to fit
+    BATCH = "batch"
+    LIBRARY = "library"
+
+
+@dataclass(frozen=True, slots=True)
+class FitRequest:
+    """Fit the points of one series in `[start, end)` on means over `step` nanoseconds.
+
+    The first fit of a series is of the seasonal median alone: it takes milliseconds, so all of a new fleet has bands
+    before Prophet gets to each. With `needs_backtest` the better forecast is found out; else `forecaster` is kept and
+    `backtest`, what the backtest of an earlier model said, is carried over. `needs_seed` asks for a first calibration
+    from the backtest's residuals.
+    """
+
+    directory: Path
+    series: int
+    start_unix_nano: int
+    end_unix_nano: int
+    step: int = 5 * MINUTE
+    is_first: bool = False
+    needs_backtest: bool = False
+    needs_seed: bool = False
+    forecaster: str = "seasonal"
+    backtest: dict[str, Any] | None = None
+
+    @property
+    def fits(self) -> int:
+        """How many histories are fitted at most."""
+        return 1 + (MAX_ORIGINS if self.needs_backtest else 0)
+
+
+Chunk = tuple[FitRequest, ...]
+"""Requests that one process works on together: of one store, and with one step."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitOutcome:
+    """What became of a request; `reason` is one sentence for people.
+
+    The rest comes with FITTED: `parameters` is the JSON of a ModelRecord, `backtest` is part of it, `seed` is there
+    when it was asked for and the history is long enough. `declined` says why the batched solver left the series to the
+    library.
+    """
+
+    request: FitRequest
+    status: FitStatus
+    reason: str
+    forecaster: str = ""
+    parameters: str = ""
+    backtest: dict[str, Any] | None = None
+    trained_start_unix_nano: int = 0
+    trained_end_unix_nano: int = 0
+    seed: Seed | None = None
+    solver: Solver = Solver.NONE
+    declined: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkOutcome:
+    """What became of a chunk: FITTED with an outcome per request, or a failure of all of it, with the reason."""
+
+    chunk: Chunk
+    status: FitStatus
+    reason: str = ""
+    outcomes: tuple[FitOutcome, ...] = ()
