@@ -31,8 +31,8 @@ class Server:
         """Take no further connections, let running requests finish; return whether all did in time."""
         self._waitress.accepting = False
         finished = self._drained(drain_seconds)
+        self._waitress.task_dispatcher.shutdown(timeout=1.0)  # first: a worker's last act is to pull the trigger
         self._waitress.trigger.pull_trigger(lambda: wasyncore.close_all(self._waitress._map))  # noqa: SLF001
-        self._waitress.task_dispatcher.shutdown(timeout=1.0)
         self._thread.join(1.0)
         self._app.extensions["foreband"].close()
         return finished and not self._thread.is_alive()
