@@ -37,7 +37,8 @@ _SERIES_AT_ONCE = 5_000
 class View:
     """Columns `(k, n)` for `k` series (ascending) at `n` times (ascending, unique); NaN where there is nothing.
 
-    `anomaly` is +1, 0 or -1. `hindsight` is 1 where yhat and band are today's and no verdict was given. `state` is 0 warming, 1 active, 2 degraded: that of today, wherever the series was live.
+    `anomaly` is +1, 0 or -1. `hindsight` is 1 where yhat and band are today's and no verdict was given. `state` is 0
+    warming, 1 active, 2 degraded: that of today, wherever the series was live.
     """
 
     series: Int32
