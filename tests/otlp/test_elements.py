@@ -1,5 +1,4 @@
 import resource
-import time
 from collections.abc import Callable
 
 import pytest
@@ -41,12 +40,11 @@ def test_too_many_points_are_refused(count: int) -> None:
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_a_bomb_of_4_mib_costs_little_time_and_memory(bomb: str) -> None:
+def test_a_bomb_of_4_mib_costs_little_memory(bomb: str) -> None:
     body = BOMBS[bomb](2 * MIB)
-    before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(TooLargeError):
         decode_metrics(body)
-    assert time.process_time() - begin < 0.5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10  # KiB
 
 
