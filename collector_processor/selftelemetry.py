@@ -96,17 +96,24 @@ def _callback(rows: _Rows) -> Callable[[CallbackOptions], Iterable[Observation]]
 
 
 def _observe_ledger(create: Callable[..., object], ledger: Ledger) -> None:
-    def whole(column: str) -> _Rows:
-        return lambda: [(getattr(ledger.row(s), column), {"signal": s.value}) for s in Signal]
+    """Show the ledger; what is observed first looks at it for all, so that it balances under load too."""
+    seen = {s: ledger.row(s) for s in Signal}
+
+    def received() -> Iterable[tuple[float, dict[str, str]]]:
+        seen.update((s, ledger.row(s)) for s in Signal)
+        return [(row.received, {"signal": s.value}) for s, row in seen.items()]
+
+    def stored() -> Iterable[tuple[float, dict[str, str]]]:
+        return [(row.stored, {"signal": s.value}) for s, row in seen.items()]
 
     def by_reason(column: str) -> _Rows:
         return lambda: [
             (count, {"signal": s.value, "reason": reason})
-            for s in Signal
-            for reason, count in getattr(ledger.row(s), column).items()
+            for s, row in seen.items()
+            for reason, count in getattr(row, column).items()
         ]
 
-    create("foreband.received", [_callback(whole("received"))], "{item}", "items received")
-    create("foreband.stored", [_callback(whole("stored"))], "{item}", "items durable before they were acknowledged")
+    create("foreband.received", [_callback(received)], "{item}", "items received")
+    create("foreband.stored", [_callback(stored)], "{item}", "items durable before they were acknowledged")
     create("foreband.rejected", [_callback(by_reason("rejected"))], "{item}", "items never taken, by reason")
     create("foreband.refused", [_callback(by_reason("refused"))], "{item}", "items the sender keeps and retries")

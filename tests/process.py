@@ -104,7 +104,7 @@ class Process:
         return found
 
     def assert_balanced(self) -> None:
-        """Assert that every item received has one outcome, by what `/metrics` says while nothing is sent."""
+        """Assert that every item received has one outcome, by what `/metrics` says."""
         found = self.metrics()
         for of in Signal:
             received, *outcomes = (

@@ -73,6 +73,7 @@ def test_kill_9_under_load_twenty_times_loses_nothing_and_counts_nothing_twice(p
     for _ in range(KILLS):
         assert wait_until(lambda: process.code() is not None or process.is_ready())
         assert load.senders[chance.choice([*load.senders])].wait_for(chance.randint(1, 60)), process.log()
+        process.assert_balanced()
         process.kill()
         known = catalog_of(process)
         assert known[: len(catalog)] == catalog
