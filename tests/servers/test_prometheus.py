@@ -165,7 +165,7 @@ def test_promtool_asks_for_a_range_that_reaches_into_the_future(scenery: Scenery
         (row,) = vector(promtool("query", "range", "-o", "json", *times, scenery.api, selector))
         return [float(value) for _, value in row["values"]]
 
-    assert wait_until(lambda: len(values()) == 25)  # the future begins with the first backtest
+    assert wait_until(lambda: len(values()) == 25, 60)  # the future begins with the first backtest
     assert all(map(math.isfinite, values()))
 
 
