@@ -52,7 +52,6 @@ class Histories:
         first = min(int(h.time_unix_nano[0]) for h in histories) // step
         last = max(int(h.time_unix_nano[-1]) for h in histories) // step
         self._grid = Grid(first * step + step // 2, step, last - first + 1)
-        self._histories = histories
         self._means = np.full((len(histories), self._grid.size), np.nan)
         for row, history in zip(self._means, histories, strict=True):
             middle, mean = means(history.time_unix_nano, history.value, step)
@@ -60,8 +59,7 @@ class Histories:
 
     def fit(self) -> list[ProphetFit]:
         """Fit every series on all it has."""
-        spans = [int(h.time_unix_nano[-1] - h.time_unix_nano[0]) for h in self._histories]
-        return self._fit(self._means, np.array(spans, np.int64))
+        return self._fit(self._means)
 
     def fit_before(self, rows: Int64, until: Int64) -> list[ProphetFit]:
         """Fit series `rows` `(m,)` on what they had before `until` `(m,)`.
@@ -70,14 +68,12 @@ class Histories:
         """
         ends = self._grid.times() + (self._grid.step_nano - self._grid.step_nano // 2)
         past = np.where(ends <= until[:, np.newaxis], self._means[rows], np.nan)
-        spans = [
-            _span_before(self._histories[row], end) for row, end in zip(rows.tolist(), until.tolist(), strict=True)
-        ]
-        return self._fit(past, np.array(spans, np.int64))
+        return self._fit(past)
 
-    def _fit(self, y: Float64, span_nano: Int64) -> list[ProphetFit]:
+    def _fit(self, y: Float64) -> list[ProphetFit]:
         fits = [ProphetFit()] * len(y)
-        wanted = np.flatnonzero((span_nano >= PROPHET_HISTORY) & _is_enough(y))
+        is_long = _steps_spanned(y) * self._grid.step_nano >= PROPHET_HISTORY
+        wanted = np.flatnonzero(is_long & _is_enough(y))
         if wanted.size:
             batch = solve(y[wanted], _regressors(self._grid))
             for row, i in enumerate(wanted.tolist()):
@@ -105,9 +101,11 @@ def keep_machine_code(directory: Path) -> None:
         os.environ.setdefault("NUMBA_CACHE_DIR", str(directory / "cache"))
 
 
-def _span_before(history: History, until: int) -> int:
-    count = int(np.searchsorted(history.time_unix_nano, until))
-    return int(history.time_unix_nano[count - 1] - history.time_unix_nano[0]) if count else 0
+def _steps_spanned(y: Float64) -> Int64:
+    """Return how many steps lie between the first and the last mean of each row: what Prophet's own rules look at."""
+    present = np.isfinite(y)
+    last = y.shape[1] - 1 - present[:, ::-1].argmax(axis=1)
+    return np.where(present.any(axis=1), last - present.argmax(axis=1), 0)
 
 
 def _is_enough(y: Float64) -> Bool:
