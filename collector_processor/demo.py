@@ -78,6 +78,7 @@ class _Demo:
         self._directory = directory
         self._console = console
         self._running = running
+        self._processes: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._otlp = f"127.0.0.1:{_port(4317)}"
         self._http = f"127.0.0.1:{_port(8080)}"
         self._control = f"http://127.0.0.1:{_port(0)}/fault"
@@ -212,7 +213,7 @@ class _Demo:
             return found[0]
 
     def _episodes_since(self, began: float) -> Iterator[Flagged]:
-        """Yield episodes of the shop that began after `began`, spans' durations first: they show the fault best."""
+        """Yield episodes of the shop that began after `began`, the furthest from its band first."""
         rows = {r["id"]: r for r in self._catalog()}
         episodes = self._get("/api/v1/episodes?" + urlencode({"from": int(began * 1000), "to": _minutes_ago(-1)})) or []
         for episode in sorted(episodes, key=lambda e: -abs(e["peak_score"])):
@@ -249,7 +250,7 @@ class _Demo:
         log = self._running.enter_context((self._directory / f"{name}.log").open("wb"))
         process = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=log, stderr=log)
         self._running.callback(_stop, process)
-        self._processes = [*getattr(self, "_processes", []), (name, process)]
+        self._processes.append((name, process))
 
     def _wait_for(self, is_done: Callable[[], bool], seconds: float, complaint: str) -> None:
         end = time.monotonic() + seconds

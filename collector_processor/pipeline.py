@@ -57,12 +57,20 @@ _SAVE_EVERY = MINUTE
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One decoded export request; `parsed` only for traces."""
+    """One decoded export request; `parsed` only for traces.
+
+    `digest` names it among those of the last hour; it is computed once, by the thread that decodes.
+    """
 
     signal: Signal
     body: bytes
     arrivals: MetricArrivals | SpanArrivals | LogArrivals
     parsed: ParsedTraces | None = None
+    digest: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        digest = blake2b(self.body, digest_size=16, person=self.signal.value.encode()).digest()
+        object.__setattr__(self, "digest", digest)
 
     @classmethod
     def decode(cls, signal: Signal, body: bytes) -> "Request":
@@ -81,11 +89,6 @@ class Request:
     def items(self) -> int:
         """Return how many data points, spans or log records it holds."""
         return self.arrivals.received if isinstance(self.arrivals, MetricArrivals) else len(self.arrivals)
-
-    @property
-    def digest(self) -> bytes:
-        """Return what names this request among those of the last hour."""
-        return blake2b(self.body, digest_size=16, person=self.signal.value.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
