@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.figures import Figure
 from collector_processor.clock import DAY, MINUTE
-from collector_processor.forecast.design import BASIS
+from collector_processor.forecast.design import DEFAULT_DESIGN
 from collector_processor.forecast.reference import frame, new_prophet
 from collector_processor.forecast.regressors import Grid, build_regressors
 from collector_processor.forecast.settings import ProphetSettings
@@ -68,7 +68,7 @@ def make_history() -> Float32:
 
 def forecast(fits: list[BatchFit]) -> list[Float64]:
     """Return yhat of the next day of every series, as the fleet does: rows of theta times x(t)."""
-    x = BASIS.evaluate(GRID.times_after(STEPS)).T
+    x = DEFAULT_DESIGN.evaluate(GRID.times_after(STEPS)).T
     fitted = [[fit.fitted(i) for i in range(len(fit))] for fit in fits]
     return [np.array([one.theta() for one in chunk if one is not None]) @ x for chunk in fitted]
 

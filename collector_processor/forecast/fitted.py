@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from collector_processor.clock import DAY
-from collector_processor.forecast.design import BASIS
+from collector_processor.forecast.design import DEFAULT_DESIGN, REFERENCE_UNIX_NANO, Design
 from collector_processor.telemetry.points import Float64, Int64
 
 
@@ -26,11 +26,12 @@ class TrendParameters:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedProphet:
-    """Prophet's additive model with linear growth: `predict` equals `Prophet.predict(...).yhat` at any time.
+    """Prophet's model: `predict` equals `Prophet.predict(...).yhat` at any time.
 
     `k`, `m`, `delta` `(c,)` and `sigma_obs` are scaled as Prophet scales them: time to [0, 1] from `start_unix_nano`
-    over `span_nano`, values by `y_offset` and `y_scale`. `changepoint` `(c,)` is ascending scaled time. `beta` has the
-    Fourier coefficients of the seasonalities that are in the model.
+    over `span_nano`, values by `y_offset` (under logistic growth the floor) and `y_scale`. `changepoint` `(c,)` is
+    ascending scaled time. `beta` has the coefficients of those parts of the `design` that are in the model, in
+    Prophet's order.
     """
 
     start_unix_nano: int
@@ -43,6 +44,7 @@ class FittedProphet:
     y_scale: float
     y_offset: float
     sigma_obs: float
+    design: Design = DEFAULT_DESIGN
 
     @property
     def trained_end_unix_nano(self) -> int:
@@ -56,29 +58,46 @@ class FittedProphet:
 
     @property
     def trend_parameters(self) -> TrendParameters:
-        """What the interval around the future trend is made of."""
+        """What the interval around the future trend is made of; none where it is flat, the tangent where logistic."""
         per_day = self.y_scale / (self.span_nano / DAY)
+        sigma = self.sigma_obs * self.y_scale
+        if self.design.growth == "flat":
+            return TrendParameters(changepoint_rate=0.0, mean_delta=0.0, sigma=sigma)
+        if self.design.cap is not None:
+            per_day = self._steepness() / (self.span_nano / DAY)
         return TrendParameters(
             changepoint_rate=self.delta.size / (self.span_nano / DAY),
             mean_delta=(float(np.mean(np.abs(self.delta))) + 1e-8) * per_day,  # 1e-8 is Prophet's own epsilon
-            sigma=self.sigma_obs * self.y_scale,
+            sigma=sigma,
         )
 
     def predict(self, time_unix_nano: Int64) -> Float64:
         """Return yhat `(n,)` at any times `(n,)`, history included."""
         seasonal = np.zeros(time_unix_nano.size)
+        local = self.design.wall_clock(time_unix_nano)
         for name, beta in self.beta.items():
-            seasonal += BASIS.seasonality(name).evaluate(time_unix_nano) @ beta
-        return self._trend(time_unix_nano) * self.y_scale + self.y_offset + seasonal * self.y_scale
+            seasonal += self.design.part(name).evaluate(local) @ beta
+        trend = self._trend(time_unix_nano)
+        if self.design.mode == "multiplicative":
+            return trend * (1.0 + seasonal)
+        return trend + seasonal * self.y_scale
+
+    def components(self, time_unix_nano: Int64) -> dict[str, Float64]:
+        """Return what yhat is the sum of, in value units `(n,)` each: `trend`, and every part by its name."""
+        trend = self._trend(time_unix_nano)
+        unit = trend if self.design.mode == "multiplicative" else self.y_scale
+        local = self.design.wall_clock(time_unix_nano)
+        parts = {name: unit * (self.design.part(name).evaluate(local) @ beta) for name, beta in self.beta.items()}
+        return {"trend": trend, **parts}
 
     def theta(self) -> Float64:
-        """Return the row `(P,)` with `theta . x(t) = predict(t)` from the last changepoint on."""
-        k, m = self.k + self.delta.sum(), self.m - self.delta @ self.changepoint
-        row = np.zeros(BASIS.size)
-        row[0] = self.y_offset + self.y_scale * (m + k * self._scaled_reference())
-        row[1] = self.y_scale * k / (self.span_nano / DAY)
+        """Return the row `(P,)` from which `design.combine` gives predict(t) from the last changepoint on."""
+        level, slope, unit = self._level()
+        row = np.zeros(self.design.size)
+        row[0] = level
+        row[1] = slope
         for name, beta in self.beta.items():
-            row[BASIS.columns(name)] = self.y_scale * beta
+            row[self.design.columns(name)] = unit * beta
         return row
 
     def parameters(self) -> dict[str, Any]:
@@ -94,6 +113,7 @@ class FittedProphet:
             "y_scale": self.y_scale,
             "y_offset": self.y_offset,
             "sigma_obs": self.sigma_obs,
+            **({} if self.design == DEFAULT_DESIGN else {"design": self.design.description()}),
         }
 
     @classmethod
@@ -114,8 +134,9 @@ class FittedProphet:
             y_scale=float(parameters["y_scale"]),
             y_offset=float(parameters["y_offset"]),
             sigma_obs=float(parameters["sigma_obs"]),
+            design=Design.from_description(parameters["design"]) if "design" in parameters else DEFAULT_DESIGN,
         )
-        fitted._check()
+        fitted.check()
         return fitted
 
     def to_json(self) -> str:
@@ -135,20 +156,49 @@ class FittedProphet:
         t = (time_unix_nano - self.start_unix_nano) / self.span_nano
         passed = np.searchsorted(self.changepoint, t, side="right")
         k = self.k + np.concatenate([[0.0], np.cumsum(self.delta)])
+        if self.design.cap is not None:
+            return self.design.saturated(k[passed] * (t - self._logistic_offsets()[passed]))
         m = self.m - np.concatenate([[0.0], np.cumsum(self.delta * self.changepoint)])
-        return np.asarray(k[passed] * t + m[passed])
+        return np.asarray((k[passed] * t + m[passed]) * self.y_scale + self.y_offset)
 
-    def _scaled_reference(self) -> float:
-        return (BASIS.reference_unix_nano - self.start_unix_nano) / self.span_nano
+    def _logistic_offsets(self) -> Float64:
+        """Return Prophet's offset after each changepoint `(c + 1,)`, which keeps the curve in one piece."""
+        k = self.k + np.concatenate([[0.0], np.cumsum(self.delta)])
+        m = np.full(k.size, self.m)
+        for i, at in enumerate(self.changepoint):
+            m[i + 1] = m[i] + (at - m[i]) * (1.0 - k[i] / k[i + 1])
+        return m
 
-    def _check(self) -> None:
+    def _level(self) -> tuple[float, float, float]:
+        """Return the two coefficients of the trend after the last changepoint, and the unit of beta."""
+        k, reference = self.k + self.delta.sum(), (REFERENCE_UNIX_NANO - self.start_unix_nano) / self.span_nano
+        unit = self.y_scale if self.design.mode == "additive" else 1.0
+        if self.design.cap is not None:
+            return k * (reference - self._logistic_offsets()[-1]), k / (self.span_nano / DAY), unit
+        m = self.m - self.delta @ self.changepoint
+        level = self.y_offset + self.y_scale * (m + k * reference)
+        return level, self.y_scale * k / (self.span_nano / DAY), unit
+
+    def _steepness(self) -> float:
+        """Return how much the logistic trend at the end of training gains per unit of its sigmoid's argument."""
+        assert self.design.cap is not None
+        height = self.design.cap - self.design.floor
+        share = (float(self._trend(np.array([self.trained_end_unix_nano]))[0]) - self.design.floor) / height
+        return height * share * (1.0 - share)
+
+    def check(self) -> None:
+        """Check that the parameters belong together.
+
+        Raises:
+            KeyError, ValueError: if they do not.
+        """
         if self.span_nano <= 0:
             raise ValueError(f"span_nano is {self.span_nano}, not positive")
         if self.delta.ndim != 1 or self.delta.size == 0 or self.delta.shape != self.changepoint.shape:
             raise ValueError(f"delta {self.delta.shape} and changepoint {self.changepoint.shape} do not match")
         for name, beta in self.beta.items():
-            if beta.shape != (2 * BASIS.seasonality(name).order,):
-                raise ValueError(f"seasonality {name} has {beta.shape} coefficients")
+            if beta.shape != (self.design.part(name).width,):
+                raise ValueError(f"{name} has {beta.shape} coefficients")
         scalars = [self.k, self.m, self.y_scale, self.y_offset, self.sigma_obs]
         if not np.isfinite(np.concatenate([scalars, self.delta, self.changepoint, *self.beta.values()])).all():
             raise ValueError("a parameter is not finite")

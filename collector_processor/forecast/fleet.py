@@ -1,7 +1,7 @@
 """The forecasts of all series at once: immutable, published by swapping one reference.
 
 A refit never changes a `FleetModel`, it makes the next one; whoever evaluates holds one that stays as it is. Prophet is
-a row of `theta` on the shared basis, the seasonal forecast a row of `profile`.
+a row of the `theta` that all series of one design share, the seasonal forecast a row of `profile`.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from collector_processor.forecast.design import BASIS
+from collector_processor.forecast.design import Design
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal, neighbours
 from collector_processor.telemetry.band import FORECASTS
@@ -23,11 +23,20 @@ _PROPHET, _SEASONAL = FORECASTS.index("prophet"), FORECASTS.index("seasonal")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """The series whose models are of one design, each with a row of `theta` `(m, P)`."""
+
+    design: Design
+    theta: Float64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FleetModel:
     """Parameters of S series, row = dense series id; NaN (times and versions: 0) where a series has no model.
 
-    `theta` `(S, P)` holds between `valid_from` (the last changepoint) and `valid_until`: one training window past its
-    end, since a trend fitted on half an hour says nothing about tomorrow. A day of the seasonal forecast is
+    `group` indexes `groups`, -1 where there is no Prophet, and `place` the series' row there. It holds between
+    `valid_from` (the last changepoint) and `valid_until`: one training window past its end, since a trend fitted on
+    half an hour says nothing about tomorrow. A day of the seasonal forecast is
     `profile_offset + profile_scale * profile` `(S, 96)`: float32 would otherwise round 1e12 +- 1 to one value.
     `winner` indexes FORECASTS. `std` is the series' own standard deviation; `sigma`, `changepoint_rate` (per day) and
     `mean_delta` (value units a day) are Prophet's uncertainty, see `fitted.TrendParameters`. `unreadable` counts
@@ -35,7 +44,9 @@ class FleetModel:
     """
 
     version: int
-    theta: Float64
+    groups: tuple[Group, ...]
+    group: npt.NDArray[np.int16]
+    place: Int32
     valid_from_unix_nano: Int64
     valid_until_unix_nano: Int64
     profile: Float32
@@ -58,7 +69,7 @@ class FleetModel:
     @classmethod
     def empty(cls) -> "FleetModel":
         """Return a model of no series."""
-        return cls(version=0, **{name: row[:0] for name, row in _NO_MODEL.items()})
+        return cls(version=0, groups=(), **{name: row[:0] for name, row in _NO_MODEL.items()})
 
     @classmethod
     def from_records(cls, records: Sequence[ModelRecord]) -> "FleetModel":
@@ -69,9 +80,11 @@ class FleetModel:
         """Return the next model, with these records in place of older ones of their series; `self` stays as it is."""
         size = max([len(self), *(record.series + 1 for record in records)])
         columns = {name: _grown(getattr(self, name), row, size) for name, row in _NO_MODEL.items()}
-        unreadable = sum(not _put(columns, record) for record in records)
+        fitted: dict[int, FittedProphet | None] = {}
+        unreadable = sum(not _put(columns, fitted, record) for record in records)
         version = max([self.version, *(record.version for record in records)])
-        return FleetModel(version=version, unreadable=self.unreadable + unreadable, **columns)
+        groups = _regrouped(self.groups, columns, fitted)
+        return FleetModel(version=version, groups=groups, unreadable=self.unreadable + unreadable, **columns)
 
     def forecasts(self, series: Int32, time_unix_nano: Int64) -> Float64:
         """Return `(n, 2)`, columns FORECASTS, for series ids `(n,)` at times `(n,)`; NaN where there is none.
@@ -105,12 +118,24 @@ class FleetModel:
         return version
 
     def _prophet(self, series: Int32, time: Int64) -> Float64:
-        moments, moment = np.unique(time, return_inverse=True)
-        x = BASIS.evaluate(moments)
-        theta = self.theta[series]
-        yhat = theta @ x[0] if moments.size == 1 else np.einsum("np,np->n", theta, x[moment])
+        group = self.group[series]
+        if len(self.groups) == 1 and not group.any():
+            yhat = self._grouped(0, series, time)
+        else:
+            yhat = np.full(series.size, np.nan)
+            for i in range(len(self.groups)):
+                members = np.flatnonzero(group == i)
+                if members.size:
+                    yhat[members] = self._grouped(i, series[members], time[members])
         valid = (time >= self.valid_from_unix_nano[series]) & (time < self.valid_until_unix_nano[series])
         return np.where(valid, yhat, np.nan)
+
+    def _grouped(self, i: int, series: Int32, time: Int64) -> Float64:
+        """Return yhat of series that all belong to group `i`."""
+        design, theta = self.groups[i].design, self.groups[i].theta[self.place[series]]
+        moments, moment = np.unique(time, return_inverse=True)
+        x = design.evaluate(moments)
+        return design.combine(theta, x[0] if moments.size == 1 else x[moment])
 
     def _seasonal(self, series: Int32, time: Int64) -> Float64:
         slot, following, share = neighbours(time)
@@ -119,7 +144,8 @@ class FleetModel:
 
 
 _NO_MODEL: dict[str, Any] = {
-    "theta": np.full((1, BASIS.size), np.nan),
+    "group": np.full(1, -1, np.int16),
+    "place": np.zeros(1, np.int32),
     "valid_from_unix_nano": np.zeros(1, np.int64),
     "valid_until_unix_nano": np.zeros(1, np.int64),
     "profile": np.full((1, SLOTS), np.nan, np.float32),
@@ -142,19 +168,46 @@ def _grown(column: Any, no_model: Any, size: int) -> Any:
     return np.concatenate([column, np.repeat(no_model, size - len(column), axis=0)])
 
 
-def _put(columns: dict[str, Any], record: ModelRecord) -> bool:
+def _put(columns: dict[str, Any], fitted: dict[int, FittedProphet | None], record: ModelRecord) -> bool:
     """Write one record into its row; return False, and leave the row as it is, where it can't be read."""
     try:
-        row = _row(record)
+        parameters = orjson.loads(record.parameters)
+        found = parameters["prophet"]
+        prophet = FittedProphet.from_parameters(found) if found is not None else None
+        row = _row(record, parameters) | (_prophet_row(prophet) if prophet is not None else {})
     except (KeyError, TypeError, ValueError):
         return False
     for name, no_model in _NO_MODEL.items():
         columns[name][record.series] = row.get(name, no_model[0])
+    fitted[record.series] = prophet
     return True
 
 
-def _row(record: ModelRecord) -> dict[str, Any]:
-    parameters = orjson.loads(record.parameters)
+def _regrouped(
+    groups: tuple[Group, ...], columns: dict[str, Any], fitted: dict[int, FittedProphet | None]
+) -> tuple[Group, ...]:
+    """Put newly fitted series into the group of their design; groups that nobody is left in are gone.
+
+    `columns` has the group and place of series that were not fitted anew, and gets those of all.
+    """
+    members = {group.design: np.flatnonzero(columns["group"] == i) for i, group in enumerate(groups)}
+    thetas = {group.design: group.theta[columns["place"][members[group.design]]] for group in groups}
+    fresh: dict[Design, dict[int, Float64]] = {}
+    for series, prophet in fitted.items():
+        if prophet is not None:
+            fresh.setdefault(prophet.design, {})[series] = prophet.theta()
+    regrouped: list[Group] = []
+    for design in [*members, *(design for design in fresh if design not in members)]:
+        more = fresh.get(design, {})
+        rows_of = np.concatenate([members.get(design, np.empty(0, np.int64)), np.array(list(more), np.int64)])
+        if rows_of.size:
+            columns["group"][rows_of], columns["place"][rows_of] = len(regrouped), np.arange(rows_of.size)
+            rows = [thetas.get(design, np.empty((0, design.size))), *(row[np.newaxis] for row in more.values())]
+            regrouped.append(Group(design, np.concatenate(rows)))
+    return tuple(regrouped)
+
+
+def _row(record: ModelRecord, parameters: Any) -> dict[str, Any]:
     row: dict[str, Any] = {
         "winner": FORECASTS.index(record.forecaster),
         "std": float(parameters["std"]),
@@ -163,8 +216,6 @@ def _row(record: ModelRecord) -> dict[str, Any]:
         "trained_end_unix_nano": record.trained_end_unix_nano,
         "created_unix_nano": record.created_unix_nano,
     }
-    if parameters["prophet"] is not None:
-        row |= _prophet_row(FittedProphet.from_parameters(parameters["prophet"]))
     if parameters["seasonal"] is not None:
         row |= _seasonal_row(FittedSeasonal.from_parameters(parameters["seasonal"]))
     return row
@@ -173,7 +224,6 @@ def _row(record: ModelRecord) -> dict[str, Any]:
 def _prophet_row(fitted: FittedProphet) -> dict[str, Any]:
     trend = fitted.trend_parameters
     return {
-        "theta": fitted.theta(),
         "valid_from_unix_nano": fitted.last_changepoint_unix_nano,
         "valid_until_unix_nano": fitted.trained_end_unix_nano + fitted.span_nano + 1,
         "sigma": trend.sigma,

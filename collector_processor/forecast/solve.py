@@ -1,4 +1,4 @@
-"""Fit a batch of series on one grid at the exact optimum of Prophet's additive model with linear growth.
+"""Fit a batch of series on one grid at the exact optimum of Prophet's additive model with linear or flat growth.
 
     batch = solve(y, build_regressors(grid, settings))
     fitted = batch.fitted(0)  # a FittedProphet, as the prophet library would have given
@@ -13,10 +13,14 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from collector_processor.forecast.design import Seasonality
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.kernel.layout import KM_VARIANCE, Result, Shared, Warm
 from collector_processor.forecast.regressors import Regressors, is_enabled
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64
+
+_FIXED = 1e200
+"""A prior precision that leaves a parameter at zero, to all digits: flat growth is linear growth without a slope."""
 
 Rows = Float64 | npt.NDArray[np.float32]
 
@@ -35,7 +39,7 @@ class Status(IntEnum):
 class BatchFit:
     """Parameters of B series in Prophet's convention: y = y_offset + y_scale * (trend(t) + features @ beta) + noise.
 
-    `beta (B, K)` follows `regressors.seasonalities`, 0 where a series has a seasonality switched off (`seasonal`).
+    `beta (B, K)` follows `regressors.parts`, 0 where a series has a seasonality switched off (`seasonal (B, parts)`).
     `delta (B, C)` and `changepoint (B, C)`, scaled times, are 0 and NaN beyond a series' own changepoints. `used (B,)`
     counts the points that were not masked.
     """
@@ -75,17 +79,17 @@ class BatchFit:
             m=float(self.m[series]),
             delta=self.delta[series, placed],
             changepoint=self.changepoint[series, placed],
-            beta=self._by_seasonality(series),
+            beta=self._by_part(series),
             y_scale=float(self.y_scale[series]),
             y_offset=float(self.y_offset[series]),
             sigma_obs=float(self.sigma[series]),
+            design=self.regressors.design,
         )
 
-    def _by_seasonality(self, series: int) -> dict[str, Float64]:
-        seasonalities = self.regressors.seasonalities
-        parts = np.split(self.beta[series], np.cumsum(self.regressors.widths)[:-1])
-        chosen = zip(seasonalities, parts, self.seasonal[series], strict=False)
-        return {seasonality.name: part for seasonality, part, is_on in chosen if is_on}
+    def _by_part(self, series: int) -> dict[str, Float64]:
+        betas = np.split(self.beta[series], np.cumsum(self.regressors.widths)[:-1])
+        chosen = zip(self.regressors.parts, betas, self.seasonal[series], strict=False)
+        return {part.name: beta for part, beta, is_on in chosen if is_on}
 
 
 def solve(y: Rows, regressors: Regressors, warm: BatchFit | None = None) -> BatchFit:
@@ -95,7 +99,7 @@ def solve(y: Rows, regressors: Regressors, warm: BatchFit | None = None) -> Batc
     time and does not change the result.
 
     Raises:
-        ValueError: if the shapes do not match.
+        ValueError: if the shapes do not match, or the settings ask for what only the prophet library fits.
     """
     _check(y, regressors, warm)
     rows: Rows = y if y.flags.c_contiguous else y.copy()
@@ -110,7 +114,9 @@ def solve(y: Rows, regressors: Regressors, warm: BatchFit | None = None) -> Batc
 
 
 def _check(y: Rows, regressors: Regressors, warm: BatchFit | None) -> None:
-    """Raise a ValueError that names the shapes if they do not belong together."""
+    """Raise a ValueError that names the shapes or settings that do not belong together."""
+    if regressors.settings.declined:
+        raise ValueError(f"{regressors.settings.declined} is left to the prophet library")
     if y.ndim != 2 or y.shape[1] != regressors.grid.size:
         raise ValueError(f"y has shape {y.shape}, the regressors cover (any, {regressors.grid.size})")
     if y.dtype not in (np.float32, np.float64):
@@ -127,9 +133,10 @@ def _choose_seasonalities(y: Rows, regressors: Regressors) -> Bool:
     measure_rows(y, extents)
     span_nano = (extents[:, 1] - extents[:, 0]) * regressors.grid.step_nano
     spacing_nano = extents[:, 2] * regressors.grid.step_nano
-    enabled = np.empty((len(y), len(regressors.seasonalities)), dtype=np.bool_)
-    for i, seasonality in enumerate(regressors.seasonalities):
-        enabled[:, i] = is_enabled(seasonality.name, regressors.settings, span_nano, spacing_nano)
+    enabled = np.ones((len(y), len(regressors.parts)), dtype=np.bool_)
+    for i, part in enumerate(regressors.parts):
+        if isinstance(part, Seasonality):
+            enabled[:, i] = is_enabled(part, regressors.settings, span_nano, spacing_nano)
     return enabled
 
 
@@ -146,6 +153,8 @@ def _shared(regressors: Regressors, columns: tuple[int, ...]) -> Shared:
     n, settings = regressors.grid.size, regressors.settings
     rows = np.ascontiguousarray(regressors.features[:, list(columns)])
     u = np.arange(n) / n
+    scales = np.repeat([part.prior_scale for part in regressors.parts], regressors.widths)[list(columns)]
+    slope = _FIXED if settings.growth == "flat" else 1.0 / KM_VARIANCE
     summed = np.column_stack([np.ones(n), u, u * u, rows, u[:, None] * rows])
     return Shared(
         u=u,
@@ -153,7 +162,7 @@ def _shared(regressors: Regressors, columns: tuple[int, ...]) -> Shared:
         columns=np.ascontiguousarray(rows.T),
         prefix=np.vstack([np.zeros(summed.shape[1]), np.cumsum(summed, axis=0)]),
         gram=rows.T @ rows,
-        ridge=np.array([1.0 / KM_VARIANCE] * 2 + [settings.seasonality_prior_scale**-2.0] * len(columns)),
+        ridge=np.concatenate([[slope, 1.0 / KM_VARIANCE], scales**-2.0]),
         changepoint_rows=regressors.changepoint_rows,
         tau=settings.changepoint_prior_scale,
         is_minmax=settings.scaling == "minmax",
@@ -195,6 +204,9 @@ def _as_fit(regressors: Regressors, seasonal: Bool, result: Result) -> BatchFit:
     for parameter in (result.k, result.m, result.sigma, result.beta, result.delta):
         parameter[failed] = np.nan
     first, last, used = result.rows.T
+    if regressors.settings.growth == "flat":
+        result.k[~failed] = 0.0
+        result.changepoints[:, 0] = first  # Prophet's stand-in for none
     span = np.maximum(last - first, 1)
     at = (result.changepoints - first[:, None]) / span[:, None]
     return BatchFit(

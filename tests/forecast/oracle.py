@@ -80,7 +80,7 @@ def predict(fit: BatchFit, time_unix_nano: Int64) -> Float64:
 
 def parameters(fit: BatchFit, series: int) -> Float64:
     """Return our parameters in the order of `Problem`."""
-    on = np.repeat(fit.seasonal[series], [2 * s.order for s in fit.regressors.seasonalities])
+    on = np.repeat(fit.seasonal[series], fit.regressors.widths)
     beta = fit.beta[series, on] if on.any() else np.zeros(1)
     placed = ~np.isnan(fit.changepoint[series])
     return np.concatenate([[fit.k[series], fit.m[series]], fit.delta[series, placed], beta])

@@ -7,7 +7,7 @@ import pytest
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.errors import NotEnoughDataError
-from collector_processor.forecast.design import BASIS
+from collector_processor.forecast.design import DEFAULT_DESIGN
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.reference import (
     MIN_POINTS,
@@ -51,7 +51,7 @@ def test_predict_is_prophets_yhat_and_theta_continues_it(name: str) -> None:
 
     after = time[time >= fitted.last_changepoint_unix_nano]
     assert after.size > 100
-    theta = BASIS.evaluate(after) @ fitted.theta()
+    theta = DEFAULT_DESIGN.evaluate(after) @ fitted.theta()
     np.testing.assert_allclose(theta, fitted.predict(after), rtol=1e-9, atol=1e-9 * np.abs(expected).max())
 
 
@@ -174,7 +174,7 @@ def test_models_with_other_parts_are_refused() -> None:
 
     shape = ordinary()["daily"]
     model = Prophet(growth="flat", uncertainty_samples=0).fit(frame(shape.time, shape.value))
-    with pytest.raises(ValueError, match="linear growth"):
+    with pytest.raises(ValueError, match="flat growth"):
         from_prophet(model)
 
 

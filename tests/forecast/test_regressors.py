@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from prophet import Prophet
 
 from collector_processor.clock import DAY
+from collector_processor.forecast.design import DEFAULT_DESIGN
 from collector_processor.forecast.regressors import Grid, build_regressors, changepoint_rows, is_enabled
 from collector_processor.forecast.settings import ProphetSettings
 from tests.forecast.oracle import frame
@@ -16,7 +17,7 @@ MINUTE = 60 * 10**9
 
 
 def names(grid: Grid, chosen: ProphetSettings | None = None) -> list[str]:
-    return [s.name for s in build_regressors(grid, chosen or ProphetSettings()).seasonalities]
+    return [part.name for part in build_regressors(grid, chosen or ProphetSettings()).parts]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,11 @@ def test_seasonalities_switch_on_where_prophets_do(step_nano: int, size: int, ex
 
 def test_a_gappy_series_is_judged_by_its_own_span_and_spacing() -> None:
     spans, spacings = np.array([3 * DAY, 3 * DAY, DAY]), np.array([MINUTE, DAY, MINUTE])
-    assert is_enabled("daily", ProphetSettings(), spans, spacings).tolist() == [True, False, False]
+    assert is_enabled(DEFAULT_DESIGN.seasonalities[0], ProphetSettings(), spans, spacings).tolist() == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_seasonalities_can_be_forced_on_and_off() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.forecast.bands import alert_band, clipped_yhat
-from collector_processor.forecast.design import BASIS
+from collector_processor.forecast.design import DEFAULT_DESIGN
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.forecast.seasonal import SeasonalForecaster
@@ -135,7 +135,7 @@ def _walk(random: np.random.Generator, n: int) -> Float64:
 def _model(series: int, times: Int64, value: Float64, now: int) -> ModelRecord:
     seen = np.isfinite(value)
     seasonal = SeasonalForecaster().fit(times, value)
-    daily = BASIS.seasonality("daily").evaluate(times[seen])
+    daily = DEFAULT_DESIGN.part("daily").evaluate(times[seen])
     scaled = (times[seen] - times[0]) / (times[-1] - times[0])
     basis = np.column_stack([np.ones(scaled.size), scaled, daily])
     m, k, *beta = np.linalg.lstsq(basis, value[seen], rcond=None)[0]
