@@ -22,7 +22,10 @@ from collector_processor.logs import set_up_logging
 from collector_processor.observation import watched
 from collector_processor.otlp.downstream import INSTANCE_KEY, Endpoint, is_loop, probe
 from collector_processor.otlp.forward import Forwarder
-from collector_processor.otlp.receiver import GrpcReceiver, ReceiverSettings, into_ledger
+from collector_processor.otlp.gate import Entrance, Gate, into_ledger
+from collector_processor.otlp.http_receiver import HttpReceiver, HttpSettings
+from collector_processor.otlp.json_request import JSON_WEIGHT, MAX_JSON_BYTES
+from collector_processor.otlp.receiver import GrpcReceiver, ReceiverSettings
 from collector_processor.otlp.status import Answer
 from collector_processor.overview import Overview
 from collector_processor.pipeline import Pipeline, PipelineSettings, Request
@@ -49,6 +52,7 @@ class Addresses:
     """Where a started Foreband really listens."""
 
     otlp: str
+    otlp_http: str
     http: str
 
 
@@ -68,10 +72,12 @@ class Foreband:
         Raises:
             ConfigError, StoreError: if it cannot start; nothing was acknowledged then.
         """
-        self._receiver = GrpcReceiver(_receiver_settings(self._config), self.ingest, into_ledger(self.ledger))
+        entrance = Entrance(_gate(self._config), self.ingest, into_ledger(self.ledger))
+        self._receiver = GrpcReceiver(_receiver_settings(self._config), entrance)
+        self._http_receiver = HttpReceiver(_http_settings(self._config), entrance)
         with ExitStack() as door, ExitStack() as opened:
             door.callback(self._receiver.close)
-            addresses = self._start(self._config, opened)
+            addresses = self._start(self._config, opened, door)
             self._opened = opened.pop_all()
             self._door = door.pop_all()
         self._is_ready = True
@@ -89,9 +95,9 @@ class Foreband:
         self._drain()
         self._opened.close()
 
-    def _start(self, config: Config, opened: ExitStack) -> Addresses:
+    def _start(self, config: Config, opened: ExitStack, door: ExitStack) -> Addresses:
         endpoint = config.forward.endpoint
-        if endpoint and is_loop(endpoint, [config.receiver.listen]):
+        if endpoint and is_loop(endpoint, [config.receiver.listen, config.receiver.http_listen]):
             raise ConfigError(f"forward.endpoint: {endpoint} is this Foreband itself: everything would go in a loop")
         writer = open_writer(config.store.directory, _store_settings(config))
         opened.callback(writer.close)
@@ -102,7 +108,9 @@ class Foreband:
         self._consumer.start()
         opened.callback(self._consumer.stop)
         opened.callback(self._drain)
-        otlp = f"{config.receiver.listen.rpartition(':')[0]}:{self._receiver.start()}"
+        otlp = _address(config.receiver.listen, self._receiver.start())
+        otlp_http = _address(config.receiver.http_listen, self._http_receiver.start())
+        door.callback(self._http_receiver.stop, _HTTP_DRAIN_SECONDS)
         forwarder = self._start_forwarding(endpoint, opened) if endpoint else None
         trainer = self._start_training(pipeline, opened)
         self._telemetry = SelfTelemetry(
@@ -114,7 +122,7 @@ class Foreband:
         opened.callback(self._telemetry.stop)
         server = _serve(config, self._clock, self.not_ready, self._telemetry.prometheus_text)
         opened.callback(server.stop, _HTTP_DRAIN_SECONDS)
-        return Addresses(otlp, f"{server.host}:{server.port}")
+        return Addresses(otlp, otlp_http, f"{server.host}:{server.port}")
 
     def not_ready(self) -> str:
         """Return why telemetry is not taken right now, empty when it is."""
@@ -194,7 +202,11 @@ def run_until_stopped(config: Config) -> None:
     stopping = _stop_signal()
     addresses = foreband.start()
     log.info(
-        "Foreband %s is ready: OTLP gRPC on %s, page and API on http://%s", VERSION, addresses.otlp, addresses.http
+        "Foreband %s is ready: OTLP gRPC on %s, OTLP HTTP on http://%s, page and API on http://%s",
+        VERSION,
+        addresses.otlp,
+        addresses.otlp_http,
+        addresses.http,
     )
     stopping.wait()
     log.info("stopping: finishing what was taken")
@@ -262,14 +274,23 @@ def _pipeline_settings(config: Config) -> PipelineSettings:
     )
 
 
-def _receiver_settings(config: Config) -> ReceiverSettings:
+def _address(listen: str, port: int) -> str:
+    """Return the address with the port really bound."""
+    return f"{listen.rpartition(':')[0]}:{port}"
+
+
+def _gate(config: Config) -> Gate:
+    """Return the gate of both doors: it admits one request of the largest size, or many smaller ones."""
     receiver = config.receiver
-    return ReceiverSettings(
-        listen=receiver.listen,
-        max_message_bytes=receiver.max_message,
-        max_in_flight=receiver.max_in_flight,
-        max_in_flight_bytes=max(receiver.max_message, 8 << 20),
-    )
+    return Gate(receiver.max_in_flight, max(receiver.max_message, MAX_JSON_BYTES * JSON_WEIGHT))
+
+
+def _receiver_settings(config: Config) -> ReceiverSettings:
+    return ReceiverSettings(listen=config.receiver.listen, max_message_bytes=config.receiver.max_message)
+
+
+def _http_settings(config: Config) -> HttpSettings:
+    return HttpSettings(listen=config.receiver.http_listen, max_message_bytes=config.receiver.max_message)
 
 
 def _training_settings(config: Config) -> TrainingSettings:

@@ -88,11 +88,12 @@ class LogConfig(Section):
 
 
 class ReceiverConfig(Section):
-    """The OTLP gRPC door. Defaults keep one hostile or broken sender from harming the others."""
+    """The OTLP doors. Defaults keep one hostile or broken sender from harming the others."""
 
     listen: Listen = Field("127.0.0.1:4317", description="address of the OTLP gRPC receiver")
+    http_listen: Listen = Field("127.0.0.1:4318", description="address of the OTLP/HTTP receiver")
     max_message: Annotated[Size, Field(ge=64 << 10, le=64 << 20)] = Field(
-        16 << 20, description="largest inflated request; a stock Collector batch of 8,192 spans is about 4.6 MB"
+        16 << 20, description="largest inflated request, JSON 4MiB at most; a Collector's 8,192 spans are 4.6 MB"
     )
     max_in_flight: int = Field(8, ge=1, le=1024, description="requests worked on at once; more are told to retry")
     drain: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(minutes=5))] = Field(
@@ -295,7 +296,12 @@ def _nearest_value(problem: Any) -> str:
 def _refuse_open_doors(config: Config) -> None:
     if config.security.allow_insecure_bind:
         return
-    for name, listen in (("receiver.listen", config.receiver.listen), ("grafana.listen", config.grafana.listen)):
+    doors = {
+        "receiver.listen": config.receiver.listen,
+        "receiver.http_listen": config.receiver.http_listen,
+        "grafana.listen": config.grafana.listen,
+    }
+    for name, listen in doors.items():
         if not is_loopback(listen):
             raise ConfigError(
                 f"{name}: {listen} is reachable from other machines without TLS and authentication; "

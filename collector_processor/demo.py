@@ -97,7 +97,11 @@ class _Demo:
         self._console.print(f"[bold]Foreband demo[/]  data and logs in {self._directory}\n")
         with self._progress:
             with self._step("start Foreband on an empty directory") as note:
-                listen = (f"receiver.listen={self._otlp}", f"grafana.listen={self._http}")
+                listen = (
+                    f"receiver.listen={self._otlp}",
+                    "receiver.http_listen=127.0.0.1:0",
+                    f"grafana.listen={self._http}",
+                )
                 settings = (f"store.directory={self._directory / 'data'}", *listen, *_SETTINGS)
                 self._start("foreband", "collector_processor", "run", *(f"--set={s}" for s in settings))
                 self._wait_for(lambda: self._get("/readyz") is not None, 30, "Foreband did not become ready")

@@ -44,6 +44,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _pcodec()
     yield _directory(config.store.directory)
     yield _port("receiver", config.receiver.listen)
+    yield _port("receiver http", config.receiver.http_listen)
     yield _port("grafana", config.grafana.listen)
     yield _downstream(config.forward.endpoint)
     yield _prophet()

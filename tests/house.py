@@ -103,7 +103,8 @@ class House:
     def __init__(self, directory: Path, *overrides: str) -> None:
         self.directory = directory / "data"
         self.clock = ManualClock(NOW)
-        listen = ["receiver.listen=127.0.0.1:0", "grafana.listen=127.0.0.1:0", f"store.directory={self.directory}"]
+        doors = ("receiver.listen", "receiver.http_listen", "grafana.listen")
+        listen = [*(f"{door}=127.0.0.1:0" for door in doors), f"store.directory={self.directory}"]
         patient = "forecast.fit_timeout=1h"  # minutes pass in no time here
         config = load_config(overrides=[*listen, patient, *overrides], environ={})
         self.foreband = Foreband(config, clock=self.clock, environ={})

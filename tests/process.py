@@ -44,8 +44,13 @@ class Process:
 
     def __init__(self, directory: Path, *settings: str) -> None:
         self.store = directory / "data"
-        self.otlp, self.http = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        listen = [f"receiver.listen={self.otlp}", f"grafana.listen={self.http}", f"store.directory={self.store}"]
+        self.otlp, self.otlp_http, self.http = (f"127.0.0.1:{free_port()}" for _ in range(3))
+        listen = [
+            f"receiver.listen={self.otlp}",
+            f"receiver.http_listen={self.otlp_http}",
+            f"grafana.listen={self.http}",
+            f"store.directory={self.store}",
+        ]
         self._settings = [text for setting in (*listen, *settings) for text in ("--set", setting)]
         directory.mkdir(exist_ok=True)
         self._log = directory / "log"

@@ -34,7 +34,8 @@ Running = tuple[Foreband, Addresses]
 
 @contextmanager
 def running(directory: Path, *overrides: str) -> Iterator[Running]:
-    listen = ["receiver.listen=127.0.0.1:0", "grafana.listen=127.0.0.1:0", f"store.directory={directory / 'data'}"]
+    doors = ("receiver.listen", "receiver.http_listen", "grafana.listen")
+    listen = [*(f"{door}=127.0.0.1:0" for door in doors), f"store.directory={directory / 'data'}"]
     foreband = Foreband(load_config(overrides=[*listen, *overrides], environ={}), environ={})
     addresses = foreband.start()
     try:

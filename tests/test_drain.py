@@ -156,7 +156,7 @@ def test_beyond_loopback_without_leave_it_does_not_start(tmp_path: Path) -> None
     refused(Process(tmp_path, "grafana.listen=0.0.0.0:0"), code=2, says="allow_insecure_bind")
 
 
-@pytest.mark.parametrize("setting", ["receiver.listen", "grafana.listen"])
+@pytest.mark.parametrize("setting", ["receiver.listen", "receiver.http_listen", "grafana.listen"])
 def test_a_taken_port_is_named(tmp_path: Path, setting: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""The only table from errors to gRPC status, and the answer a sender gets.
+"""The only table from errors to gRPC status and from that to HTTP codes, and the answer a sender gets.
 
 A sender decides on retrying from the code alone: UNAVAILABLE with RetryInfo means later, INVALID_ARGUMENT never.
 UNKNOWN and RESOURCE_EXHAUSTED are not in the table: senders drop data on them although the next try might succeed.
@@ -7,7 +7,7 @@ UNKNOWN and RESOURCE_EXHAUSTED are not in the table: senders drop data on them a
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -61,13 +61,18 @@ class Answer:
 
     rejected: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def partial_success(self) -> tuple[int, str] | None:
+        """Return how many items were not taken, and why in words; None where everything was."""
+        rejected = sum(self.rejected.values())
+        return (rejected, _reasons(self.rejected)) if rejected else None
+
     def encode(self) -> bytes:
         """Encode the export response; `partial_success` is unset where everything was taken."""
-        if not any(self.rejected.values()):
+        if self.partial_success is None:
             return b""
         response = schema.ExportResponse()
-        response.partial_success.rejected = sum(self.rejected.values())
-        response.partial_success.error_message = _reasons(self.rejected)
+        response.partial_success.rejected, response.partial_success.error_message = self.partial_success
         encoded: bytes = response.SerializeToString()
         return encoded
 
@@ -78,6 +83,29 @@ class StatusAnswer(NamedTuple):
     code: grpc.StatusCode
     details: str
     trailing_metadata: tuple[tuple[str, bytes], ...] = ()
+
+    def message(self) -> Any:
+        """Return it as `google.rpc.Status`, the body of a refusal over HTTP."""
+        for key, value in self.trailing_metadata:
+            if key == DETAILS_KEY:
+                return Status.FromString(value)
+        return Status(code=self.code.value[0], message=self.details)
+
+
+HTTP_CODES = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 413,
+    grpc.StatusCode.INTERNAL: 500,
+    grpc.StatusCode.UNAVAILABLE: 503,
+}
+"""What a sender over HTTP gets for each code: of these only 503 is retryable."""
+
+UNAUTHENTICATED = StatusAnswer(grpc.StatusCode.UNAUTHENTICATED, "a valid bearer token is required")
+FORBIDDEN = StatusAnswer(grpc.StatusCode.PERMISSION_DENIED, "this token may not send telemetry")
+NOT_READ = StatusAnswer(grpc.StatusCode.INVALID_ARGUMENT, "no request message was received")
 
 
 def status_of(error: Exception) -> StatusAnswer:

@@ -1,0 +1,110 @@
+"""Run a WSGI application in a thread, and stop it without cutting answers off."""
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from threading import Event, Thread
+from typing import Any
+
+from waitress import wasyncore
+from waitress.server import create_server
+
+from collector_processor.web.channel import Channel, Patience
+from collector_processor.web.guard import Guard, PlainGuard
+
+_HEADER_BYTES = 32 << 10
+_ANSWER_IN_MEMORY = 2 << 20
+"""Larger answers wait in a file for a slow reader; the compressed chart script fits."""
+
+Application = Callable[..., Any]
+"""A WSGI application."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Limits of one server.
+
+    `patience` is how many seconds a connection may be silent, and a request may take to come in; the latter grows with
+    what came, at the rate given. `max_buffered_bytes` is for the bodies of all requests that nobody works on yet.
+    """
+
+    threads: int = 16
+    connections: int = 1000
+    max_body_bytes: int = 1 << 20
+    max_buffered_bytes: int = 64 << 20
+    patience: float = 10.0
+    bytes_per_second: int = 256 << 10
+
+
+@dataclass(slots=True)
+class Server:
+    """A running server; `port` is the one really bound (ask for port 0 to get a free one)."""
+
+    host: str
+    port: int
+    _waitress: Any
+    _thread: Thread
+
+    def stop(self, drain_seconds: float = 10.0) -> bool:
+        """Take no further connections, let running requests finish; return whether all did in time."""
+        self._waitress.accepting = False
+        finished = self._drained(drain_seconds)
+        self._waitress.task_dispatcher.shutdown(timeout=1.0)  # first: a worker's last act is to pull the trigger
+        self._waitress.trigger.pull_trigger(lambda: wasyncore.close_all(self._waitress._map))  # noqa: SLF001
+        self._thread.join(1.0)
+        return finished and not self._thread.is_alive()
+
+    def _drained(self, seconds: float) -> bool:
+        """Wait until no connection has a request in work or an answer on its way."""
+        deadline, pause = time.monotonic() + seconds, Event()
+        while self._is_busy():
+            if time.monotonic() >= deadline:
+                return False
+            pause.wait(0.02)
+        return True
+
+    def _is_busy(self) -> bool:
+        channels = list(self._waitress.active_channels.values())
+        return any(channel.requests or channel.total_outbufs_len for channel in channels)
+
+
+def serve(
+    app: Application, host: str, port: int, settings: WebSettings | None = None, guard: Guard | None = None
+) -> Server:
+    """Serve in a background thread; the port is bound when this returns.
+
+    Raises:
+        OSError: if the address cannot be bound.
+    """
+    settings = settings or WebSettings()
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    listener = socket.create_server((host, port), family=family, backlog=1024)
+    bound = listener.getsockname()
+    waitress = _waitress(app, listener, settings, guard or PlainGuard())
+    thread = Thread(target=waitress.run, name=f"http-{bound[1]}", daemon=True)
+    thread.start()
+    return Server(bound[0], bound[1], waitress, thread)
+
+
+def _waitress(app: Application, listener: socket.socket, settings: WebSettings, guard: Guard) -> Any:
+    server: Any = create_server(
+        app,
+        sockets=[listener],
+        threads=settings.threads,
+        connection_limit=settings.connections,
+        asyncore_use_poll=True,  # select() ends at 1,024 file descriptors
+        recv_bytes=64 << 10,
+        inbuf_overflow=settings.max_buffered_bytes,  # in memory, since all together are bounded
+        max_request_body_size=settings.max_body_bytes + 1,  # the first size that is too large
+        max_request_header_size=_HEADER_BYTES,
+        outbuf_overflow=_ANSWER_IN_MEMORY,
+        ident="foreband",
+        clear_untrusted_proxy_headers=True,
+    )
+    server.adj.channel_timeout = settings.patience  # set here, for what is given above is cut to whole seconds
+    server.adj.cleanup_interval = server.adj.asyncore_loop_timeout = min(1.0, settings.patience / 4)
+    patience = Patience(settings.patience, settings.bytes_per_second)
+    server.channel_class = partial(Channel, guard, patience, settings.max_buffered_bytes)
+    return server
