@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from collector_processor.clock import DAY, HOUR, MINUTE
+from collector_processor.forecast.design import DEFAULT_DESIGN, Design, Occasion, Seasonality
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal
@@ -29,6 +30,26 @@ def prophet(seed: int = 0, offset: float = 0.0, span: int = 7 * DAY) -> FittedPr
         y_offset=offset,
         sigma_obs=0.05,
     )
+
+
+BERLIN = Design(
+    (Seasonality("daily", 1, 4), Seasonality("weekly", 7, 3), Seasonality("of a shift", 1 / 3, 2)),
+    (Occasion("release", (NOW // DAY, NOW // DAY + 3)),),
+    "Europe/Berlin",
+)
+GROWING = replace(DEFAULT_DESIGN, growth="logistic", cap=9.0, mode="multiplicative")
+
+
+def special(seed: int, design: Design) -> FittedProphet:
+    more = {"release": np.array([5.0])} if design.occasions else {}
+    plain = prophet(seed)
+    return replace(plain, design=design, beta=plain.beta | more, delta=np.abs(plain.delta))
+
+
+def special_record(series: int, version: int, seed: int, design: Design) -> ModelRecord:
+    parameters = json.loads(record(series, version, seed=seed).parameters)
+    parameters["prophet"] = special(seed, design).parameters()
+    return replace(record(series, version), parameters=json.dumps(parameters))
 
 
 def seasonal(seed: int = 0, offset: float = 0.0) -> FittedSeasonal:
@@ -56,6 +77,31 @@ def test_every_series_gets_its_own_two_forecasts() -> None:
         np.testing.assert_allclose(found[row, 0], prophet(seed).predict(times[row : row + 1])[0], rtol=1e-9)
         np.testing.assert_allclose(found[row, 1], seasonal(seed).predict(times[row : row + 1])[0], rtol=1e-6)
     assert FORECASTS == ("prophet", "seasonal")
+
+
+def test_series_of_different_designs_are_judged_together() -> None:
+    records = [record(0, 1), special_record(1, 2, 5, BERLIN), special_record(2, 3, 6, GROWING), record(5, 4, seed=2)]
+    fleet = FleetModel.from_records([*records, special_record(4, 5, 7, BERLIN)])
+    fitted = {0: prophet(), 1: special(5, BERLIN), 2: special(6, GROWING), 4: special(7, BERLIN), 5: prophet(2)}
+    assert len(fleet.groups) == 3
+    series = ids(4, 2, 1, 0, 1, 5, 4, 3)
+    times = NOW + HOUR * np.array([0, 1, 2, 3, 70, 70, 71, 0])
+    found = fleet.forecasts(series, times)[:, 0]
+    expected = [fitted[s].predict(times[i : i + 1])[0] for i, s in enumerate(series[:-1].tolist())]
+    np.testing.assert_allclose(found[:-1], expected, rtol=1e-9)
+    assert np.isnan(found[-1])
+
+
+def test_a_series_changes_its_design_with_a_refit_and_a_design_that_nobody_has_is_gone() -> None:
+    old = FleetModel.from_records([record(0, 1), special_record(1, 2, 5, BERLIN), special_record(2, 3, 6, BERLIN)])
+    new = old.with_models([record(1, 4, seed=9), record(2, 5, seed=8)])
+    assert [group.design for group in new.groups] == [DEFAULT_DESIGN]
+    times = np.array([NOW, NOW + HOUR])
+    np.testing.assert_allclose(new.forecasts_of(1, times)[:, 0], prophet(9).predict(times), rtol=1e-9)
+    np.testing.assert_allclose(old.forecasts_of(1, times)[:, 0], special(5, BERLIN).predict(times), rtol=1e-9)
+    back = new.with_models([special_record(0, 6, 4, GROWING)])
+    np.testing.assert_allclose(back.forecasts_of(0, times)[:, 0], special(4, GROWING).predict(times), rtol=1e-9)
+    np.testing.assert_array_equal(back.forecasts_of(2, times), new.forecasts_of(2, times))
 
 
 def test_one_series_over_a_horizon_equals_its_forecasts_one_by_one() -> None:
