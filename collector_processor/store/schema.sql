@@ -17,6 +17,7 @@ CREATE TABLE part (id INTEGER PRIMARY KEY, points INTEGER NOT NULL);
 CREATE TABLE chunk (id INTEGER PRIMARY KEY, times INTEGER NOT NULL, value BLOB NOT NULL, verdicts BLOB);
 -- Times that chunks share, id = part << 24 | ordinal, and the ends of chunks, id = part << 24 | series >> 10.
 CREATE TABLE times (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE INDEX chunk_times ON chunk (times);
 CREATE TABLE summary (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 
 CREATE TABLE event (id INTEGER PRIMARY KEY, newest INTEGER NOT NULL, body BLOB NOT NULL);
