@@ -46,9 +46,7 @@ def seeded(series: int) -> Detector:
     detector, rng = Detector(), np.random.default_rng(1)
     history = START - 7 * DAY + np.arange(0, 7 * DAY, HOUR // 4)
     seed = seed_from_residuals(history, rng.normal(size=(history.size, 2)), std=1.0)
-    detector.grow(series)
-    for k in range(series):
-        detector.adopt(k, seed, winner=0)
+    detector.adopt(np.arange(series, dtype=np.int32), [seed] * series, np.zeros(series, np.uint8))
     return detector
 
 

@@ -35,7 +35,7 @@ def _run(*, is_judged: bool) -> tuple[float, float]:
         _send(room, 0)
         if is_judged:
             ids = range(SERIES)
-            room.pipeline.publish([flat_model(i, 10.0) for i in ids], [(i, calm_seed(1.0)) for i in ids])
+            room.publish([flat_model(i, 10.0) for i in ids], [(i, calm_seed(1.0)) for i in ids])
         cpu, wall = zip(*(_send(room, tick) for tick in range(1, TICKS)), strict=True)
     return SERIES / statistics.median(cpu), statistics.median(wall) / (SERIES / POINTS)
 

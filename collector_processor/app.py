@@ -172,7 +172,8 @@ class Foreband:
 
     def _start_training(self, pipeline: Pipeline, opened: ExitStack) -> Trainer:
         def publish(records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
-            self._consumer.call(lambda _now: pipeline.publish(records, seeds)).result()
+            fleet = pipeline.fleet.with_models(records)  # here, because it takes its time
+            self._consumer.call(lambda _now: pipeline.publish(fleet, records, seeds)).result()
 
         def overview() -> Overview:
             seen: Overview = self._consumer.call(lambda _now: pipeline.overview()).result()

@@ -16,7 +16,7 @@ from hashlib import blake2b
 import numpy as np
 
 from collector_processor.clock import HOUR, MINUTE
-from collector_processor.detect.detector import SERIES_PER_BLOB, Detector, blob_names
+from collector_processor.detect.detector import SERIES_PER_BLOB, Detector, blob_names, first_series
 from collector_processor.detect.seed import Seed
 from collector_processor.enrichment import Enricher, expected_durations
 from collector_processor.forecast.fleet import FleetModel
@@ -53,6 +53,7 @@ log = logging.getLogger(__name__)
 _RECEIPT_KEPT = HOUR
 _MOST_RECEIPTS = 100_000  # about 30 MB
 _SAVE_EVERY = MINUTE
+_SAVE_TICKS = 45  # over which the state of all series is saved, out of sixty
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,7 @@ class Pipeline:
         self.fleet = FleetModel.from_records(writer.models())
         self._detector = self._load_detector()
         self._enricher = Enricher(self._catalog)
+        self.saved_bands = writer.bands()
         self._receipts = {r.digest: r for r in writer.receipts(now - _RECEIPT_KEPT)}
         self._times = SeriesTimes(*writer.first_times(), last)
         self._is_loaded = True
@@ -175,12 +177,12 @@ class Pipeline:
             self.reload(now)
         batch = self._derive([], now)
         batch.episodes.extend(self._detector.expire(now))
-        is_due = is_last or now - self._last_saved >= _SAVE_EVERY
-        if is_due:
-            self._unsaved, self._last_saved = deque(blob_names(len(self._detector))), now
-        parts = len(self._unsaved) if is_last else min(1, len(self._unsaved))
+        self._detector.grow(len(self._catalog))
+        names = blob_names(len(self._detector))
+        if is_last or now - self._last_saved >= _SAVE_EVERY:
+            self._unsaved, self._last_saved = deque(names), now
+        parts = len(self._unsaved) if is_last else min(len(self._unsaved), -(-len(names) // _SAVE_TICKS))
         batch.blobs = [self._unsaved.popleft() for _ in range(parts)]
-        batch.has_bands = is_due
         if len(batch.points) or batch.episodes or batch.blobs:
             self._commit(batch, [])
 
@@ -189,18 +191,19 @@ class Pipeline:
         self._writer.maintain(now, budget_seconds)
         self._forget_receipts(now)
 
-    def publish(self, records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
+    def publish(self, fleet: FleetModel, records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
         """Commit models, swap the fleet model, and give seeds to series that have no calibration yet.
 
-        Only calibration that a seed changed is saved with them; the rest follows within a minute.
+        `fleet` is this pipeline's with `records` in it, made by whoever has time for that. Only state that a seed or a
+        first model changed is saved with them; the rest follows within a minute.
         """
-        fleet = self.fleet.with_models(records)
-        for series, seed in seeds:
-            self._detector.adopt(series, seed, int(fleet.winner[series]))
-        names = blob_names(len(self._detector))
-        touched = sorted({names[series // SERIES_PER_BLOB] for series, _ in seeds})
-        blobs = self._detector.save(touched) if touched else {}
-        self._writer.commit(Commit(models=records, bands=self._bands(), blobs=blobs))
+        seeded = np.array([series for series, _ in seeds], np.int32)
+        self._detector.adopt(seeded, [seed for _, seed in seeds], fleet.winner[seeded])
+        series = np.array([record.series for record in records], np.int32)
+        fresh = series[self.fleet.versions(series) == 0]
+        blobs = self._detector.save(self._names_of(seeded)) if seeded.size else {}
+        bands = self._bands(self._names_of(np.concatenate([seeded, fresh])))
+        self._writer.commit(Commit(models=records, bands=bands, blobs=blobs))
         self.fleet = fleet
 
     def forget_forwarded(self, item_ids: Sequence[int]) -> None:
@@ -299,7 +302,7 @@ class Pipeline:
                 episodes=batch.episodes,
                 outbox=batch.outbox,
                 receipts=receipts,
-                bands=self._bands() if batch.has_bands else None,
+                bands=self._bands(batch.blobs),
                 blobs=self._detector.save(batch.blobs) if batch.blobs else {},
             )
         )
@@ -317,14 +320,29 @@ class Pipeline:
             log.warning("%s", problem)
         return detector
 
-    def _bands(self) -> BandStates:
-        """Return the band states of all series as they are to be saved."""
-        self._detector.grow(len(self._catalog))
-        bands = self._detector.bands()
+    def _names_of(self, series: Int32) -> list[str]:
+        """Return under which names the state of these series is saved."""
+        self._detector.grow(int(series.max(initial=-1)) + 1)
+        names = blob_names(len(self._detector))
+        return [names[place] for place in np.unique(series // SERIES_PER_BLOB).tolist()]
+
+    def _bands(self, names: Sequence[str]) -> dict[int, BandStates]:
+        """Return the band states that are to be saved with these blobs, by first series."""
+        if not names:
+            return {}
+        size = len(self._detector)
+        unknown = np.zeros(max(0, size - self.saved_bands.size), BAND_DTYPE)
+        unknown["reason"] = Reason.NO_HISTORY
+        saved = np.concatenate([self.saved_bands, unknown])
         unmodelled = ~self._times.overview(self._catalog.keys).is_modelled
-        bands["reason"][: unmodelled.size][unmodelled] = Reason.NOT_MODELLED
-        self.saved_bands = bands
-        return bands
+        pieces = {
+            first: self._detector.bands(first, min(first + SERIES_PER_BLOB, size)) for first in map(first_series, names)
+        }
+        for first, bands in pieces.items():
+            bands["reason"][unmodelled[first : first + bands.size]] = Reason.NOT_MODELLED
+            saved[first : first + bands.size] = bands
+        self.saved_bands = saved
+        return pieces
 
     def _settle(self, request: Request, receipt: RequestReceipt) -> Answer:
         self._ledger.settle(request.signal, stored=receipt.stored, rejected=receipt.rejected)
@@ -344,7 +362,6 @@ class _Batch:
     score_seconds: float
     outbox: list[OutboxItem] = field(default_factory=list)
     blobs: list[str] = field(default_factory=list)  # names of the detector state to save with it
-    has_bands: bool = False
 
 
 def _receipt(request: Request, settlement: Settlement, now: int) -> RequestReceipt:

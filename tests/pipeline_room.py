@@ -67,7 +67,10 @@ class Room:
     def teach(self, name: str, level: float, spread: float = 1.0, version: int = 1) -> None:
         """Publish a flat seasonal model of a series with three days of calibration behind it."""
         series = self.names()[name]
-        self.pipeline.publish([flat_model(series, level, version)], [(series, calm_seed(spread))])
+        self.publish([flat_model(series, level, version)], [(series, calm_seed(spread))])
+
+    def publish(self, records: list[ModelRecord], seeds: list[tuple[int, Seed]]) -> None:
+        self.pipeline.publish(self.pipeline.fleet.with_models(records), records, seeds)
 
 
 def flat_model(series: int, level: float, version: int = 1) -> ModelRecord:

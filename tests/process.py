@@ -60,6 +60,10 @@ class Process:
         host, _, port = self.http.rpartition(":")
         return host, int(port)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
         self.run()

@@ -6,12 +6,14 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collector_processor.detect.detector import SERIES_PER_BLOB, blob_names
 from collector_processor.errors import StoreError
 from collector_processor.ledger import Signal
 from collector_processor.pipeline import PipelineSettings
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_writer
+from tests.otlp.stock import Metric, request_with
 from tests.pipeline_room import NOW, SECOND, Room, counter_request, gauge_request, opened, span_request
 
 FORWARDING = PipelineSettings(is_forwarding=True)
@@ -157,6 +159,24 @@ def test_calibration_and_open_episodes_survive_a_restart(tmp_path: Path) -> None
         room.pipeline.tick(NOW, is_last=True)
         assert room.pipeline.open_episodes() == 1
         assert room.pipeline.saved_bands.tobytes() == before.tobytes()
+
+
+def test_the_state_of_many_series_is_saved_a_part_at_a_time(tmp_path: Path) -> None:
+    first, second = blob_names(SERIES_PER_BLOB + 1)
+    with opened(tmp_path) as room:
+        many = Metric(name="many")
+        for host in range(SERIES_PER_BLOB + 1):
+            many.gauge.data_points.add(time_unix_nano=NOW, as_double=1.0).attributes.add(
+                key="host"
+            ).value.int_value = host
+        room.metrics(request_with(many))
+        saved = []
+        for seconds in (0, 1, 2):
+            room.pipeline.tick(NOW + seconds * SECOND)
+            saved.append([room.writer.blob(name) is not None for name in (first, second)])
+        assert saved == [[True, False], [True, True], [True, True]]
+        assert room.writer.bands().size == SERIES_PER_BLOB + 1
+        assert room.writer.bands().tobytes() == room.pipeline.saved_bands.tobytes()
 
 
 def test_a_metrics_request_leaves_as_it_came_followed_by_its_bands(tmp_path: Path) -> None:

@@ -69,16 +69,18 @@ class QuantileTracker:
         lower, upper = _ordered(lower - down * (below - _TAIL), upper + up * (above - _TAIL))
         self.records["offset_lower"][series], self.records["offset_upper"][series] = lower.T, upper.T
 
-    def adopt(self, series: int, forecast: int, seed: record.Records) -> None:
-        """Take the offsets of a seed where there are none yet or they belong to another forecast.
+    def adopt(self, series: Int32, forecast: Int32, seeds: record.Records) -> None:
+        """Take the offsets of seeds `(n,)` where there are none yet or they belong to another `forecast` `(n,)`.
 
         The step is always taken. Coverage so far stays: it is a fact about what was drawn.
         """
-        row = self.records[series : series + 1]
-        if row["forecast"][0] != forecast and not np.isnan(seed["offset_lower"]).any():
-            row["offset_lower"], row["offset_upper"] = seed["offset_lower"], seed["offset_upper"]
-            row["forecast"] = forecast
-        row["step"] = seed["step"]
+        rows = self.records[series]
+        taken = (rows["forecast"] != forecast) & ~np.isnan(seeds["offset_lower"]).any(axis=1)
+        for name in ("offset_lower", "offset_upper"):
+            rows[name][taken] = seeds[name][taken]
+        rows["forecast"][taken] = forecast[taken]
+        rows["step"] = seeds["step"]
+        self.records[series] = rows
 
 
 def seeded(residual: Float64) -> record.Records:

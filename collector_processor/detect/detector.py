@@ -28,7 +28,8 @@ COLD_START = 0.5
 """The threshold is raised by this share over the complete days of calibration."""
 
 SAVE_VERSION = 1
-SERIES_PER_BLOB = 8192
+SERIES_PER_BLOB = 512
+"""Some 600 KB: the state of a large fleet is saved a little at a time."""
 
 _ROUNDING = 8.0 * float(np.finfo(np.float64).eps)  # relative: a forecast is a sum, known only to its last digits
 _STATUS = np.dtype([("mark", "u1"), ("disagree", "?"), ("held_back", "<f8", (len(FORECASTS),))])
@@ -108,32 +109,38 @@ class Detector:
         """Close episodes open for 24 hours, also of series that fell silent; return those closed."""
         return self._episodes.expire(now_unix_nano)
 
-    def adopt(self, series: int, seed: Seed, winner: int) -> None:
-        """Take a backtest's calibration where less is known live; `winner` indexes the forecast drawn from now on.
+    def adopt(self, series: Int32, seeds: Sequence[Seed], winner: npt.NDArray[np.uint8]) -> None:
+        """Take backtests' calibration where less is known live; `winner` `(n,)` indexes the forecasts drawn from now.
 
         Tolerances: per forecast where the seed's history is clearly longer than the live one. Offsets of the
-        calibrated band: where there are none yet or another forecast was drawn. `std` and step: always.
+        calibrated band: where there are none yet or another forecast was drawn. `std` and step: always. Each series
+        at most once.
         """
-        self.grow(series + 1)
-        self._maxima.adopt(series, seed.maxima, seed.std)
-        self._tracker.adopt(series, winner, seed.trackers[winner : winner + 1])
+        if not series.size:
+            return
+        self.grow(int(series.max()) + 1)
+        std = np.array([seed.std for seed in seeds])
+        self._maxima.adopt(series, np.concatenate([seed.maxima for seed in seeds]), std)
+        trackers = np.stack([seed.trackers for seed in seeds])[np.arange(series.size), winner]
+        self._tracker.adopt(series, winner.astype(np.int32), trackers)
 
     def mark(self, series: Int32, reason: Reason) -> None:
         """Note what only others can know: FIT_FAILED, STALE_MODEL, NOT_MODELLED, or NONE to take it back."""
         self.grow(int(series.max(initial=-1)) + 1)
         self._status["mark"][series] = reason
 
-    def bands(self) -> BandStates:
-        """Return the band states of all series, for the store."""
-        series = np.arange(self._size, dtype=np.int32)
-        bands = np.zeros(self._size, BAND_DTYPE)
-        tracked = self._tracker.records[: self._size]
+    def bands(self, start: int = 0, end: int | None = None) -> BandStates:
+        """Return the band states of series ids in `[start, end)`, all by default, for the store."""
+        rows = slice(start, self._size if end is None else end)
+        series = np.arange(rows.start, rows.stop, dtype=np.int32)
+        bands = np.zeros(series.size, BAND_DTYPE)
+        tracked = self._tracker.records[rows]
         for name in ("offset_lower", "offset_upper", "inside", "scored"):
             bands[name] = tracked[name]
         standing = self._maxima.standing(series)
         bands["tolerance"] = standing.tolerance
         bands["threshold"] = self._onset_threshold(standing.complete_days)
-        bands["reason"] = self._reason(standing)
+        bands["reason"] = _reason(standing, self._status[rows])
         bands["state"] = _STATE_OF_REASON[bands["reason"]]
         return bands
 
@@ -143,7 +150,7 @@ class Detector:
         Each blob is consistent by itself, so they may be saved in turn.
         """
         wanted = blob_names(self._size) if names is None else names
-        return {name: self._saved(_first_series(name)) for name in wanted}
+        return {name: self._saved(first_series(name)) for name in wanted}
 
     def load(self, blobs: Mapping[str, bytes], open_episodes: Sequence[Episode]) -> list[str]:
         """Restore, into a new detector, what `save` wrote and the open episodes of the store.
@@ -153,7 +160,7 @@ class Detector:
         problems = []
         for name, blob in blobs.items():
             try:
-                self._restore(_first_series(name), record.decode(blob, _SAVED, SAVE_VERSION))
+                self._restore(first_series(name), record.decode(blob, _SAVED, SAVE_VERSION))
             except ValueError as error:
                 problems.append(f"{name}: {error}; its series start without calibration")
         self.grow(max((episode.series + 1 for episode in open_episodes), default=0))
@@ -201,21 +208,6 @@ class Detector:
     def _onset_threshold(self, complete_days: Int64) -> Float64:
         return self._threshold * (1.0 + COLD_START / np.maximum(complete_days, 1))
 
-    def _reason(self, standing: Standing) -> npt.NDArray[np.uint8]:
-        """Return the weightiest reason why a series is not fully active."""
-        mark = self._status["mark"][: self._size]
-        unknown = np.isnan(standing.tolerance).all(axis=1)
-        reasons = [
-            (mark == Reason.NOT_MODELLED, np.uint8(Reason.NOT_MODELLED)),
-            (unknown, np.uint8(Reason.NO_HISTORY)),
-            (standing.complete_days < 1, np.uint8(Reason.SHORT_HISTORY)),
-            (mark != Reason.NONE, mark),
-            (self._status["disagree"][: self._size], np.uint8(Reason.FORECASTS_DISAGREE)),
-        ]
-        return np.select(
-            [when for when, _ in reasons], [np.asarray(reason) for _, reason in reasons], np.uint8(Reason.NONE)
-        )
-
     def _saved(self, start: int) -> bytes:
         end = min(start + SERIES_PER_BLOB, self._size)
         saved = np.zeros(end - start, _SAVED)
@@ -234,12 +226,29 @@ class Detector:
         return {"tracker": self._tracker.records, "episode": self._episodes.records, "status": self._status}
 
 
+def _reason(standing: Standing, status: record.Records) -> npt.NDArray[np.uint8]:
+    """Return the weightiest reason why each series is not fully active."""
+    mark = status["mark"]
+    unknown = np.isnan(standing.tolerance).all(axis=1)
+    reasons = [
+        (mark == Reason.NOT_MODELLED, np.uint8(Reason.NOT_MODELLED)),
+        (unknown, np.uint8(Reason.NO_HISTORY)),
+        (standing.complete_days < 1, np.uint8(Reason.SHORT_HISTORY)),
+        (mark != Reason.NONE, mark),
+        (status["disagree"], np.uint8(Reason.FORECASTS_DISAGREE)),
+    ]
+    return np.select(
+        [when for when, _ in reasons], [np.asarray(reason) for _, reason in reasons], np.uint8(Reason.NONE)
+    )
+
+
 def blob_names(series: int) -> list[str]:
     """Return the names under which the state of series ids below `series` is saved."""
     return [f"{_BLOB_PREFIX}{first}" for first in range(0, series, SERIES_PER_BLOB)]
 
 
-def _first_series(name: str) -> int:
+def first_series(name: str) -> int:
+    """Return the first series id whose state is saved under this name."""
     return int(name.removeprefix(_BLOB_PREFIX))
 
 

@@ -142,34 +142,32 @@ class BlockMaxima:
             self._learn_forecast(forecast, series, hour, gap, column)
         self._current["newest"][series] = time_unix_nano
 
-    def adopt(self, series: int, seed: record.Records, std: float) -> Bool:
-        """Take a seed's history where it is clearly longer than the live one; return for which forecasts `(F,)`.
+    def adopt(self, series: Int32, seeds: record.Records, std: Float64) -> Bool:
+        """Take seeds' histories `(n,)` where they are clearly longer than the live ones; return where `(n, F)`.
 
         Clearly longer: twice as long or a day more, so that two histories of about one length do not alternate. What
-        was seen live in the last 72 hours and in the running block stays on top. `std` is always taken.
+        was seen live in the last 72 hours and in the running block stays on top. `std` `(n,)` is always taken.
         """
-        pair = BlockMaxima()
-        pair.grow(2)
-        pair.restore(0, np.concatenate([self.export(series, series + 1), seed]))
-        newest = pair.newest(np.arange(2, dtype=np.int32))
-        end = newest.max()
-        pair.turn_to(end)
-        both = pair.export(0, 2)
-        live, theirs = both[:1], both[1:]
-        longer = _put_on_top(theirs, live, end - newest[1])
+        live = np.zeros(series.size, DTYPE)
+        live["current"], live["rings"] = self._current[series], self._rings[series]
+        end = np.maximum(live["current"]["newest"], seeds["current"]["newest"])
+        live_since = end - seeds["current"]["newest"]
+        live, theirs = _turned(live, end), _turned(seeds, end)
+        longer = _put_on_top(theirs, live, live_since)
         for part, fields in _PER_FORECAST.items():
             for name in fields:
-                live[part][name][0, longer] = theirs[part][name][0, longer]
+                live[part][name][longer] = theirs[part][name][longer]
         live["current"]["newest"], live["current"]["std"] = end, std
         live["current"]["reach"] = _reach(live)
-        self.restore(series, live)
+        self._current[series], self._rings[series] = live["current"], live["rings"]
         return longer
 
-    def turn_to(self, time_unix_nano: int) -> None:
-        """Move all series on to the hour of `time_unix_nano`, as a point at that time would."""
+    def turn_to(self, time_unix_nano: Int64) -> None:
+        """Move all series on to the hours of `time_unix_nano` `(S,)`, as points at those times would."""
         old_hour, hour = self._current["newest"] // HOUR, time_unix_nano // HOUR
         moved = np.flatnonzero(old_hour < hour).astype(np.int32)
-        self._advance(moved, old_hour[moved], np.full(moved.size, hour))
+        if moved.size:
+            self._advance(moved, old_hour[moved], hour[moved])
 
     def _learn_forecast(self, forecast: int, series: Int32, hour: Int64, gap: Int64, distance: Float32) -> None:
         first_block = self._current["first_block"][:, forecast]
@@ -260,14 +258,23 @@ def waves(series: Int32, time_unix_nano: Int64) -> list[Int64]:
     return np.split(order[by_rank], np.cumsum(np.bincount(rank))[:-1])
 
 
-def _put_on_top(theirs: record.Records, live: record.Records, live_since: int) -> Bool:
-    """Merge what was seen live into a seed's record of the same hour; return for which forecasts it is longer."""
+def _turned(records: record.Records, time_unix_nano: Int64) -> record.Records:
+    """Return a copy of records, each moved on to the hour of its time."""
+    maxima = BlockMaxima()
+    maxima.grow(records.size)
+    maxima.restore(0, records)
+    maxima.turn_to(time_unix_nano)
+    return maxima.export(0, records.size)
+
+
+def _put_on_top(theirs: record.Records, live: record.Records, live_since: Int64) -> Bool:
+    """Merge what was seen live into seeds' records of the same hours; return where those are longer `(n, F)`."""
     mine, other = live["current"], theirs["current"]
-    longer: Bool = (other["observed"] > mine["observed"] + np.minimum(mine["observed"], DAY))[0]
+    longer: Bool = other["observed"] > mine["observed"] + np.minimum(mine["observed"], DAY)
     theirs["rings"]["hourly"] = np.maximum(theirs["rings"]["hourly"], live["rings"]["hourly"])
     for name in ("this_hour", "this_block"):
         other[name] = np.fmax(other[name], mine[name])
-    other["observed"] += np.minimum(mine["observed"], live_since)
+    other["observed"] += np.minimum(mine["observed"], live_since[:, np.newaxis])
     return longer
 
 

@@ -7,7 +7,7 @@
   commit as soon as it returned.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -51,8 +51,8 @@ class Commit:
     """Everything one micro-batch changes, in one transaction.
 
     `events` are kept until `forget_events_before`: event rows whose newest event is older are deleted.
-    `episodes` replace the row with the same `episode_id`. `models` are appended; `bands` replaces the saved band states
-    and `blobs` named byte strings (detector state).
+    `episodes` replace the row with the same `episode_id`. `models` are appended. `bands`, by the id of their first
+    series, replace what was saved under that id; pieces do not overlap. `blobs` are named byte strings.
     """
 
     series: Sequence[tuple[int, SeriesKey]] = ()
@@ -65,7 +65,7 @@ class Commit:
     outbox_done: Sequence[int] = ()
     receipts: Sequence[RequestReceipt] = ()
     models: Sequence[ModelRecord] = ()
-    bands: BandStates | None = None
+    bands: Mapping[int, BandStates] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
 
 

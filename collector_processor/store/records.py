@@ -24,7 +24,7 @@ MODEL_VERSIONS_KEPT = 3
 RECEIPT_LIFETIME = HOUR
 MAX_RECEIPTS = 200_000
 
-_BANDS = "\0bands"  # a name no caller of `put_blob` can use
+_BANDS, _PAST_BANDS = "\0bands/", "\0bands0"  # names no caller of `put_blob` can use
 _BYTES_PER_EVENT = 4 + 8 + 8 + 1
 
 
@@ -148,26 +148,27 @@ def blob(connection: sqlite3.Connection, name: str) -> bytes | None:
     return None if found is None else unseal(found[0], text_key(name), "blob")
 
 
-def put_bands(connection: sqlite3.Connection, bands: BandStates) -> None:
-    """Write band states over the last ones; the bytes say their own layout."""
+def put_bands(connection: sqlite3.Connection, first: int, bands: BandStates) -> None:
+    """Write the band states of series from `first` on over the last ones; the bytes say their own layout."""
     file = io.BytesIO()
     np.lib.format.write_array(file, np.ascontiguousarray(bands), allow_pickle=False)
-    put_blob(connection, _BANDS, file.getvalue())
+    put_blob(connection, f"{_BANDS}{first:08}", file.getvalue())
 
 
 def bands(connection: sqlite3.Connection) -> BandStates:
-    """Return band states as last saved.
+    """Return band states as last saved, in order of series; those between saved ones are zero.
 
     Raises:
         DamagedStoreError: if they have another layout than this version's.
     """
-    body = blob(connection, _BANDS)
-    if body is None:
-        return np.empty(0, BAND_DTYPE)
-    saved: BandStates = np.lib.format.read_array(io.BytesIO(body), allow_pickle=False)
-    if saved.dtype != BAND_DTYPE:
-        raise DamagedStoreError("band states were saved by another version of Foreband")
-    return saved
+    found = connection.execute(
+        "SELECT name, body FROM blob WHERE name >= ? AND name < ? ORDER BY name", (_BANDS, _PAST_BANDS)
+    ).fetchall()
+    pieces = [(int(name.removeprefix(_BANDS)), _decode_bands(name, body)) for name, body in found]
+    states = np.zeros(max((first + piece.size for first, piece in pieces), default=0), BAND_DTYPE)
+    for first, piece in pieces:
+        states[first : first + piece.size] = piece
+    return states
 
 
 def put_receipts(connection: sqlite3.Connection, receipts: Sequence[RequestReceipt]) -> None:
@@ -208,6 +209,13 @@ def bound_receipts(connection: sqlite3.Connection) -> None:
 
 def _key(digest: bytes, received: int) -> int:
     return text_key(digest) + received
+
+
+def _decode_bands(name: str, body: bytes) -> BandStates:
+    saved: BandStates = np.lib.format.read_array(io.BytesIO(unseal(body, text_key(name), "bands")), allow_pickle=False)
+    if saved.dtype != BAND_DTYPE:
+        raise DamagedStoreError("band states were saved by another version of Foreband")
+    return saved
 
 
 def _decode_episode(name: str, body: bytes) -> Episode:

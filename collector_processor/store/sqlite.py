@@ -146,8 +146,8 @@ class SqliteWriter(SqliteReader):
             records.forget_events(self._connection, commit.forget_events_before)
         if commit.receipts:
             records.put_receipts(self._connection, commit.receipts)
-        if commit.bands is not None:
-            records.put_bands(self._connection, commit.bands)
+        for first, bands in commit.bands.items():
+            records.put_bands(self._connection, first, bands)
         records.put_episodes(self._connection, commit.episodes)
         records.put_models(self._connection, commit.models)
         for name, data in commit.blobs.items():

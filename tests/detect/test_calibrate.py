@@ -6,6 +6,7 @@ from collector_processor.telemetry.band import INTERVAL_WIDTHS
 from collector_processor.telemetry.points import Float64, Int32
 
 ONE = np.array([True])
+FIRST = np.zeros(1, np.int32)
 
 
 def ids(n: int) -> Int32:
@@ -17,8 +18,7 @@ def tracker(n: int, residual: Float64 | None = None) -> QuantileTracker:
     new = QuantileTracker()
     new.grow(n)
     if residual is not None:
-        for series in range(n):
-            new.adopt(series, 0, seeded(residual))
+        new.adopt(ids(n), np.zeros(n, np.int32), np.repeat(seeded(residual), n))
     return new
 
 
@@ -105,14 +105,14 @@ def test_a_seed_gives_the_quantiles_of_its_residuals() -> None:
 def test_offsets_are_replaced_only_when_another_forecast_is_drawn() -> None:
     tracked = tracker(1, np.linspace(-1.0, 1.0, 101))
     wide = seeded(np.linspace(-9.0, 9.0, 101))
-    tracked.adopt(0, 0, wide)
+    tracked.adopt(FIRST, FIRST, wide)
     assert abs(tracked.records["offset_upper"]).max() <= 1.0
-    tracked.adopt(0, 1, wide)
+    tracked.adopt(FIRST, FIRST + 1, wide)
     assert abs(tracked.records["offset_upper"]).max() > 8.0
 
 
 def test_a_seed_without_residuals_leaves_the_offsets_alone() -> None:
     tracked = tracker(1, np.linspace(-1.0, 1.0, 101))
     before = tracked.records["offset_upper"].copy()
-    tracked.adopt(0, 1, seeded(np.array([np.nan])))
+    tracked.adopt(FIRST, FIRST + 1, seeded(np.array([np.nan])))
     assert (tracked.records["offset_upper"] == before).all()

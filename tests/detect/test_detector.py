@@ -35,8 +35,12 @@ def judge(detector: Detector, points: PointBatch, forecasts: Float64 | None = No
 def seeded(n: int = 1) -> Detector:
     detector = Detector()
     for series in range(n):
-        detector.adopt(series, seed(), winner=0)
+        adopt(detector, series, seed())
     return detector
+
+
+def adopt(detector: Detector, series: int, calibration: Seed) -> None:
+    detector.adopt(np.array([series], np.int32), [calibration], np.zeros(1, np.uint8))
 
 
 def assert_same(a: VerdictBatch, b: VerdictBatch) -> None:
@@ -46,7 +50,7 @@ def assert_same(a: VerdictBatch, b: VerdictBatch) -> None:
 
 def test_a_fall_from_ten_thousand_to_four_thousand_is_flagged() -> None:
     detector = Detector()
-    detector.adopt(0, seed(days=14, scale=400.0, std=2500.0), winner=0)
+    adopt(detector, 0, seed(days=14, scale=400.0, std=2500.0))
     judged = judge(detector, batch([0], [5], [4200.0]), np.array([[10250.0, 10100.0]]))
     assert judged.verdicts.anomaly.tolist() == [-1]
     (episode,) = judged.episodes
@@ -191,7 +195,7 @@ def test_the_saved_bands_draw_the_band_that_judges() -> None:
 def test_the_threshold_relaxes_with_days_of_calibration() -> None:
     for days, factor in [(1, 1.5), (2, 1.5), (3, 1.25), (11, 1.05)]:  # one day less a step is complete
         detector = Detector(threshold=1.2)
-        detector.adopt(0, seed(days=days), winner=0)
+        adopt(detector, 0, seed(days=days))
         assert detector.bands()["threshold"][0] == pytest.approx(1.2 * factor)
 
 
@@ -251,13 +255,26 @@ def test_state_of_an_unknown_version_starts_afresh_and_says_so() -> None:
 
 def test_blobs_can_be_saved_one_at_a_time() -> None:
     detector = Detector()
-    detector.grow(17_000)
-    names = blob_names(17_000)
+    detector.grow(1_100)
+    names = blob_names(1_100)
     assert len(names) == 3
     assert list(detector.save(names[1:2])) == names[1:2]
     restarted = Detector()
     assert restarted.load(detector.save(), []) == []
-    assert len(restarted) == 17_000
+    assert len(restarted) == 1_100
+
+
+def test_seeds_taken_together_are_as_taken_one_by_one() -> None:
+    together, one_by_one = Detector(), Detector()
+    seeds = [seed(days=days, scale=days, end=START + days * HOUR) for days in (1, 3, 5, 20)]
+    series, winner = np.array([4, 0, 2, 1], np.int32), np.array([0, 1, 1, 0], np.uint8)
+    for detector in (together, one_by_one):
+        judge(detector, batch([0, 1, 1], [5, 5, 65], [103.0, 99.0, 100.5]))
+    together.adopt(series, seeds, winner)
+    for i in range(4):
+        one_by_one.adopt(series[i : i + 1], seeds[i : i + 1], winner[i : i + 1])
+    assert together.save() == one_by_one.save()
+    assert len(set(together.bands()["threshold"].tolist())) == 4
 
 
 def test_growing_keeps_what_is_known() -> None:
@@ -273,7 +290,7 @@ def test_growing_keeps_what_is_known() -> None:
 def test_a_constant_series_with_exact_forecasts_is_quiet_until_it_changes() -> None:
     detector = Detector()
     time = START - 3 * DAY + np.arange(0, 3 * DAY, HOUR)
-    detector.adopt(0, seed_from_residuals(time, np.zeros((time.size, 2)), std=0.0), winner=0)
+    adopt(detector, 0, seed_from_residuals(time, np.zeros((time.size, 2)), std=0.0))
     value = 0.1 + 0.2  # one rounding away from the forecast
     quiet = judge(detector, batch([0], [5], [value]), np.full((1, 2), 0.3))
     assert quiet.verdicts.anomaly.tolist() == [0]

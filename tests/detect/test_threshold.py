@@ -120,7 +120,7 @@ def test_the_tolerance_adds_a_tenth_of_the_standard_deviation() -> None:
     maxima = BlockMaxima()
     maxima.grow(1)
     time = MIDNIGHT + np.arange(0, 2 * DAY, HOUR)
-    assert maxima.adopt(0, seeded(time, np.full((time.size, 2), 3.0)), std=5.0).all()
+    assert maxima.adopt(ids(0), seeded(time, np.full((time.size, 2), 3.0)), np.array([5.0])).all()
     standing = maxima.standing(ids(0))
     assert standing.tolerance.tolist() == [[3.5, 3.5]]
     assert standing.complete_days.tolist() == [1]
@@ -154,7 +154,7 @@ def test_a_longer_seed_replaces_the_history_but_not_what_was_seen_since() -> Non
     now = MIDNIGHT + 10 * DAY + 5 * HOUR
     maxima.learn(ids(0), np.array([now]), np.array([[9.0, NAN]]))
     time = MIDNIGHT + np.arange(0, 10 * DAY, HOUR)
-    adopted = maxima.adopt(0, seeded(time, np.full((time.size, 2), 2.0)), std=0.0)
+    adopted = maxima.adopt(ids(0), seeded(time, np.full((time.size, 2), 2.0)), np.array([0.0]))
     assert adopted.all()
     assert maxima.reach(ids(0)).tolist() == [[9.0, 2.0]]
     assert maxima.newest(ids(0))[0] == now
@@ -165,14 +165,14 @@ def test_time_observed_live_after_a_seeds_end_is_added_to_the_seeds() -> None:
     live = MIDNIGHT + 10 * DAY + np.arange(0, 6 * HOUR, HOUR)
     maxima = learned(live, np.ones((6, 2)))
     time = MIDNIGHT + np.arange(0, 10 * DAY, HOUR)
-    assert maxima.adopt(0, seeded(time, np.ones((time.size, 2))), std=0.0).all()
+    assert maxima.adopt(ids(0), seeded(time, np.ones((time.size, 2))), np.array([0.0])).all()
     assert maxima.export(0, 1)["current"]["observed"].tolist() == [[10 * DAY + 4 * HOUR] * 2]
 
 
 def test_a_seed_of_about_the_same_length_is_not_taken_and_its_std_is() -> None:
     time = MIDNIGHT + np.arange(0, 10 * DAY, HOUR)
     maxima = learned(time, np.full((time.size, 2), 2.0))
-    adopted = maxima.adopt(0, seeded(time[:-1], np.full((time.size - 1, 2), 8.0)), std=10.0)
+    adopted = maxima.adopt(ids(0), seeded(time[:-1], np.full((time.size - 1, 2), 8.0)), np.array([10.0]))
     assert not adopted.any()
     assert maxima.standing(ids(0)).tolerance.tolist() == [[3.0, 3.0]]
 
@@ -181,7 +181,7 @@ def test_adopting_a_seed_is_as_if_it_had_been_learned_live() -> None:
     time, distance = irregular(31, 400)
     maxima = BlockMaxima()
     maxima.grow(1)
-    maxima.adopt(0, seeded(time[:300], distance[:300]), std=0.0)
+    maxima.adopt(ids(0), seeded(time[:300], distance[:300]), np.array([0.0]))
     for i in range(300, 400):
         maxima.learn(ids(0), time[i : i + 1], distance[i : i + 1])
     assert maxima.export(0, 1).tobytes() == learned(time, distance).export(0, 1).tobytes()

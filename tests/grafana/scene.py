@@ -91,7 +91,7 @@ def write_scene(directory: Path, *, now: int = NOW, days: int = 3, step: int = M
                 points=points,
                 verdicts=verdicts,
                 models=records,
-                bands=bands,
+                bands={0: bands},
                 episodes=_episodes(points, verdicts, now),
             )
         )

@@ -277,14 +277,20 @@ class StoreChecks:
         assert store.models(after_version=60) == [model(2, 61)]
         assert store.models(after_version=61) == []
 
-    def test_bands_and_blobs_are_replaced_whole(self, stores: Stores) -> None:
+    def test_bands_and_blobs_are_replaced_piece_by_piece(self, stores: Stores) -> None:
         store = stores.writer()
         bands: BandStates = np.zeros(3, BAND_DTYPE)
         bands["tolerance"][1] = (np.nan, 2.5)
         bands["state"] = (0, 1, 2)
-        store.commit(Commit(bands=np.zeros(9, BAND_DTYPE), blobs={"detector": b"old", "other": b"kept"}))
-        store.commit(Commit(bands=bands, blobs={"detector": b"\x00new"}))
-        assert store.bands().tobytes() == bands.tobytes()
+        store.commit(Commit(bands={0: np.zeros(3, BAND_DTYPE)}, blobs={"detector": b"old", "other": b"kept"}))
+        store.commit(Commit(bands={0: bands, 4: bands[:1], 100_000: bands[1:]}, blobs={"detector": b"\x00new"}))
+        store.commit(Commit(bands={4: bands[2:]}))
+        saved = store.bands()
+        assert saved.size == 100_002
+        assert saved[:3].tobytes() == bands.tobytes()
+        assert saved[4] == bands[2]
+        assert saved[100_000:].tobytes() == bands[1:].tobytes()
+        assert not saved[5:100_000].view(np.uint8).any()
         assert store.blob("detector") == b"\x00new"
         assert store.blob("other") == b"kept"
 
@@ -337,7 +343,7 @@ class StoreChecks:
                 outbox=[outbox_item(1)],
                 receipts=[RequestReceipt(b"a" * 16, START, 5, {})],
                 models=[model(0, 1)],
-                bands=np.zeros(1, BAND_DTYPE),
+                bands={0: np.zeros(1, BAND_DTYPE)},
                 blobs={"detector": b"state"},
             )
         )
