@@ -1,23 +1,29 @@
 """Run benchmarks on one core: a table each, and one JSON row per figure in bench-results/figures.jsonl."""
 
+import argparse
 import os
-import sys
 from importlib import import_module
 from pathlib import Path
 
 from benchmarks.figures import append_rows, show
 
-ALL = ("decode", "detect", "engine", "store", "fast_path")
+ALL = ("decode", "detect", "engine", "store", "fast_path", "fleet")
 RESULTS = Path("bench-results/figures.jsonl")
 
 
 def main() -> None:
     """Run the benchmarks named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*ALL, []], default=ALL, help="all where none is named")
+    parser.add_argument("--series", type=int, help="of `fleet`; 100000 is the whole")
+    parser.add_argument("--minutes", type=float, help="of `fleet`; 60 is the whole")
+    arguments = parser.parse_args()
+    sizes = {name: size for name in ("series", "minutes") if (size := getattr(arguments, name)) is not None}
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    for name in sys.argv[1:] or ALL:
+    for name in arguments.names:
         module = import_module(f"benchmarks.{name}")
-        figures = module.measure()
+        figures = module.measure(**sizes) if name == "fleet" else module.measure()
         show(f"{name}: {(module.__doc__ or '').splitlines()[0]}", figures)
         append_rows(RESULTS, figures)
     print(f"rows appended to {RESULTS}")

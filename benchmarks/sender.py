@@ -1,0 +1,54 @@
+"""A process that sends a fleet's points over OTLP gRPC at a steady rate and notes how long each request took.
+
+    python -m benchmarks.sender ADDRESS SERIES POINTS_PER_SECOND SECONDS FILE
+
+Requests are sent when they are due, whether or not earlier ones were answered; a late answer makes no later request
+late. FILE gets rows of float64: when it was due (Unix seconds), seconds to the acknowledgement, NaN where refused.
+"""
+
+import sys
+import time
+from pathlib import Path
+from threading import Semaphore
+from typing import Any
+
+import grpc
+import numpy as np
+
+from benchmarks.requests import POINTS, Fleet
+from collector_processor.clock import NANOS_PER_SECOND
+from collector_processor.ledger import Signal
+from collector_processor.otlp.receiver import EXPORT_METHODS
+
+_IN_FLIGHT = 6  # fewer than a receiver takes at once
+
+
+def main() -> None:
+    address, series, rate, seconds, file = sys.argv[1:]
+    fleet, gap = Fleet(int(series)), POINTS / float(rate)
+    rows: list[tuple[float, float]] = []
+    places = Semaphore(_IN_FLIGHT)
+    with grpc.insecure_channel(address) as channel:
+        call = channel.unary_unary(EXPORT_METHODS[Signal.METRICS], None, None)
+
+        def send(number: int, due: float) -> None:
+            def note(answer: Any) -> None:
+                rows.append((due, np.nan if answer.exception() else time.time() - due))
+                places.release()
+
+            places.acquire()
+            body = fleet.body(number % fleet.requests, round(due * NANOS_PER_SECOND))
+            call.future(body, timeout=60.0).add_done_callback(note)
+
+        started = time.time()
+        for number in range(round(float(seconds) / gap)):
+            due = started + number * gap
+            time.sleep(max(0.0, due - time.time()))
+            send(number, due)
+        for _ in range(_IN_FLIGHT):
+            places.acquire()
+    np.array(sorted(rows)).tofile(Path(file))
+
+
+if __name__ == "__main__":
+    main()
