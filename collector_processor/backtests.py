@@ -15,7 +15,7 @@ from rich.table import Table
 from collector_processor.clock import DAY
 from collector_processor.errors import ForebandError
 from collector_processor.forecast.backtest import origins
-from collector_processor.forecast.bands import prophet_band, trend_sd
+from collector_processor.forecast.bands import future_trend, prophet_band
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.seasonal import SeasonalForecaster
 from collector_processor.store.sqlite import open_reader
@@ -188,8 +188,8 @@ def _interval(
     trend = prophet.trend_parameters
     steps = np.maximum((time - prophet.trained_end_unix_nano) / settings.step, 0.0)
     rate, mean_delta = np.array(trend.changepoint_rate), np.array(trend.mean_delta)
-    spread = trend_sd(steps, np.array(settings.step / DAY), rate, mean_delta)
-    return prophet_band(yhat, np.array(trend.sigma), spread, settings.interval_width)
+    future = future_trend(steps, np.array(settings.step / DAY), rate, mean_delta)
+    return prophet_band(yhat, np.array(trend.sigma), future, settings.interval_width)
 
 
 def _result(key: SeriesKey, days: Sequence[_Day]) -> Result:

@@ -47,7 +47,7 @@ def prophet_band(
     known = series < len(fleet)
     rows, times = series[known], time_unix_nano[known]
     ahead = np.maximum((times - fleet.trained_end_unix_nano[rows]) / _TREND_STEP, 0.0)
-    trend_sd = bands.trend_sd(ahead, np.array(_TREND_STEP / DAY), fleet.changepoint_rate[rows], fleet.mean_delta[rows])
+    trend = bands.future_trend(ahead, np.array(_TREND_STEP / DAY), fleet.changepoint_rate[rows], fleet.mean_delta[rows])
     yhat = fleet.forecasts(rows, times)[:, _PROPHET]
-    lower[known], upper[known] = bands.prophet_band(yhat, fleet.sigma[rows], trend_sd, interval_width)
+    lower[known], upper[known] = bands.prophet_band(yhat, fleet.sigma[rows], trend, interval_width)
     return lower, upper

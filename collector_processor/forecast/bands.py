@@ -10,11 +10,12 @@ band is ever flagged, and none outside is missed.
 """
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
+from collector_processor.forecast.band_table import expected_changes, half_widths
+from collector_processor.telemetry.band import INTERVAL_WIDTHS
 from collector_processor.telemetry.points import Bool, Float64
 
 _RAISE = 1.1  # forecasts that disagree still leave a band: the threshold is at least this times the smallest z
@@ -24,6 +25,7 @@ _STEPS_AT_ONCE = 5
 _LAST_STEP = 1e-8  # in tolerances: the error left is about its square
 _MAX_ROUNDS = 12
 _BISECTIONS = 48
+_LEAST_NOISE = 1e-9  # of the trend's standard deviation
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,37 +102,57 @@ def calibrated_band(yhat: Float64, offset_lower: Float64, offset_upper: Float64)
     return yhat[:, np.newaxis] + offset_lower, yhat[:, np.newaxis] + offset_upper
 
 
-def prophet_band(yhat: Float64, sigma: Float64, trend_sd: Float64, interval_width: float) -> tuple[Float64, Float64]:
-    """Return lower and upper edges `(n,)` of Prophet's interval, with a Normal in place of its random samples.
+@dataclass(frozen=True, slots=True)
+class FutureTrend:
+    """How uncertain Prophet's trend is `steps` past the history: its standard deviation and expected changes of slope.
 
-    `sigma` is the observation noise and `trend_sd` that of the trend (0 within the history), all in value units.
-    Held against 40,000 samples the edges are within 1.5 % of the width (95 % of them), and within 13 % on a random
-    walk, whose trend outweighs its noise; Prophet's own 1000 samples err by about 5 %.
-
-    Raises:
-        ValueError: if `interval_width` is not within (0, 1).
+    Arrays of one shape, or shapes that broadcast to that of `sd`.
     """
-    if not 0.0 < interval_width < 1.0:
-        raise ValueError(f"interval_width must lie within (0, 1), not {interval_width}")
-    quantile = NormalDist().inv_cdf((1.0 + interval_width) / 2.0)
-    half_width = quantile * np.hypot(sigma, trend_sd)
-    return yhat - half_width, yhat + half_width
+
+    sd: Float64
+    steps: Float64
+    changes: Float64
 
 
-def trend_sd(steps_ahead: Float64, step: Float64, changepoint_rate: Float64, mean_delta: Float64) -> Float64:
-    """Return the exact standard deviation of Prophet's future trend, `steps_ahead` (>= 0) steps past the history.
+def future_trend(steps_ahead: Float64, step: Float64, changepoint_rate: Float64, mean_delta: Float64) -> FutureTrend:
+    """Return the uncertainty of Prophet's trend, `steps_ahead` (>= 0) steps past the history.
 
     Prophet lets every future step of length `step` change the slope with probability `p = changepoint_rate * step` by
-    a Laplace number of scale `mean_delta` = lambda, so h steps ahead the variance is
+    a Laplace number of scale `mean_delta` = lambda, so h steps ahead the variance is exactly
 
         2 p lambda^2 step^2 sum_{j=0}^{h-1} (j + 1/2)^2,    the sum being h (4 h^2 - 1) / 12.
 
     Arrays broadcast. `step`, `changepoint_rate` (changepoints per time) and `mean_delta` (value per time) share one
-    unit of time. Between two whole steps the formula interpolates; below half a step it is 0.
+    unit of time. Between two whole steps the formula interpolates; below half a step the trend is certain.
     """
     probability = np.minimum(changepoint_rate * step, 1.0)
     sum_of_squares = np.maximum(steps_ahead * (4.0 * steps_ahead**2 - 1.0) / 12.0, 0.0)
-    return np.asarray(np.sqrt(2.0 * probability * sum_of_squares) * mean_delta * step, np.float64)
+    sd = np.asarray(np.sqrt(2.0 * probability * sum_of_squares) * mean_delta * step, np.float64)
+    return FutureTrend(sd, steps_ahead, expected_changes(steps_ahead, probability))
+
+
+def prophet_band(yhat: Float64, sigma: Float64, trend: FutureTrend, interval_width: float) -> tuple[Float64, Float64]:
+    """Return lower and upper edges `(n,)` of Prophet's interval; `sigma` is the observation noise, in value units.
+
+    Raises:
+        ValueError: if `interval_width` is not within (0, 1).
+    """
+    together = INTERVAL_WIDTHS if interval_width in INTERVAL_WIDTHS else (interval_width,)
+    half = prophet_half_widths(sigma, trend, together)[..., together.index(interval_width)]
+    return yhat - half, yhat + half
+
+
+def prophet_half_widths(sigma: Float64, trend: FutureTrend, interval_widths: tuple[float, ...]) -> Float64:
+    """Return half of each of Prophet's intervals `(..., L)`, the quantiles of what Prophet samples; see `band_table`.
+
+    Raises:
+        ValueError: if an interval width is not within (0, 1).
+    """
+    noise = np.maximum(sigma, _LEAST_NOISE * trend.sd)
+    with np.errstate(all="ignore"):
+        ratio = np.nan_to_num(trend.sd / noise, nan=0.0, posinf=0.0)
+    half = half_widths(ratio, trend.steps, np.nan_to_num(trend.changes), interval_widths)
+    return np.asarray(half * noise[..., np.newaxis])
 
 
 def _present(forecasts: Float64, tolerance: Float64) -> Bool:

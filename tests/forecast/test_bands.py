@@ -8,8 +8,9 @@ from collector_processor.forecast.bands import (
     calibrated_band,
     clipped_yhat,
     combined_z,
+    future_trend,
     prophet_band,
-    trend_sd,
+    prophet_half_widths,
 )
 from collector_processor.telemetry.points import Float64
 
@@ -175,16 +176,30 @@ def test_the_calibrated_band_adds_its_offsets_to_yhat() -> None:
     assert upper.tolist() == [[13.0, 14.0]]
 
 
-def test_prophets_band_is_normal_with_both_variances() -> None:
-    lower, upper = prophet_band(one(10.0), one(3.0), one(4.0), 0.95)
-    assert upper[0] - 10.0 == pytest.approx(1.959963984540054 * 5.0)
+def test_prophets_band_is_normal_while_its_trend_is_certain() -> None:
+    lower, upper = prophet_band(one(10.0), one(3.0), future_trend(one(0.0), one(0.01), one(25.0), one(9.0)), 0.95)
+    assert upper[0] - 10.0 == pytest.approx(1.959963984540054 * 3.0)
     assert 10.0 - lower[0] == pytest.approx(upper[0] - 10.0)
 
 
 @pytest.mark.parametrize("width", [0.0, 1.0, 95.0])
 def test_an_interval_width_outside_zero_to_one_is_refused(width: float) -> None:
     with pytest.raises(ValueError, match=str(width)):
-        prophet_band(one(0.0), one(1.0), one(0.0), width)
+        prophet_band(one(0.0), one(1.0), future_trend(one(1.0), one(0.1), one(1.0), one(1.0)), width)
+
+
+def test_without_noise_the_band_is_that_of_the_trend_alone() -> None:
+    trend = future_trend(np.array([0.0, 50.0]), one(0.1), one(2.0), one(1.0))
+    silent, quiet = (prophet_half_widths(np.full(2, sigma), trend, (0.8,)) for sigma in (0.0, 1e-6))
+    assert silent[0, 0] == 0.0
+    np.testing.assert_allclose(silent[1], quiet[1], rtol=1e-5)
+
+
+def test_a_series_without_a_model_has_no_band() -> None:
+    trend = future_trend(np.full(2, 30.0), one(0.1), np.array([np.nan, 2.0]), np.array([np.nan, 1.0]))
+    half = prophet_half_widths(np.array([np.nan, 1.0]), trend, (0.8, 0.95))
+    assert np.isnan(half[0]).all()
+    assert (half[1] > 0.0).all()
 
 
 def test_the_trend_varies_as_prophets_own_simulation_of_it() -> None:
@@ -194,9 +209,9 @@ def test_the_trend_varies_as_prophets_own_simulation_of_it() -> None:
     jump = rng.laplace(0.0, scale, (draws, horizon)) * happens
     previous = np.concatenate([np.zeros((draws, 1)), jump[:, :-1]], axis=1)
     path = ((jump + previous) / 2).cumsum(axis=1).cumsum(axis=1) * step
-    expected = trend_sd(np.arange(1.0, horizon + 1), one(step), one(rate), one(scale))
+    expected = future_trend(np.arange(1.0, horizon + 1), one(step), one(rate), one(scale)).sd
     np.testing.assert_allclose(path.std(axis=0), expected, rtol=0.03)
 
 
 def test_the_trend_is_certain_within_the_history() -> None:
-    assert trend_sd(np.zeros(2), one(0.1), one(25.0), one(1.0)).tolist() == [0.0, 0.0]
+    assert future_trend(np.zeros(2), one(0.1), one(25.0), one(1.0)).sd.tolist() == [0.0, 0.0]

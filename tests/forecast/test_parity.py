@@ -5,6 +5,7 @@ our parameters are the optimum, Prophet's are no better, and started from ours P
 A hundred series; Stan fits every fifth of them, or all with FOREBAND_STAN=all (two minutes).
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from prophet.serialize import model_from_json
 
 from collector_processor.clock import DAY
-from collector_processor.forecast.bands import prophet_band, trend_sd
+from collector_processor.forecast.bands import FutureTrend, future_trend, prophet_band
 from collector_processor.forecast.export import export_json
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.reference import new_prophet
@@ -21,7 +22,7 @@ from collector_processor.forecast.regressors import build_regressors
 from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.forecast.solve import BatchFit, Status, solve
 from collector_processor.telemetry.band import INTERVAL_WIDTHS
-from collector_processor.telemetry.points import Float64
+from collector_processor.telemetry.points import Float64, Int64
 from tests.forecast.corpus import WEEK, corpus, recorded
 from tests.forecast.oracle import Problem, frame, parameters, predict, prepare, stan_parameters, stan_stride
 
@@ -103,33 +104,44 @@ def test_f_a_batch_equals_its_series_fitted_one_by_one(series: Float64, fit: Bat
         assert np.abs(alone - together[i]).max() <= 1e-9 * fit.sigma[i] * fit.y_scale[i]
 
 
-def test_g_the_interval_is_that_of_forty_thousand_samples(fit: BatchFit) -> None:
-    found = [fitted for i in range(6) if (fitted := fit.fitted(i)) is not None]
-    errors = np.array([_distance_from_samples(fitted, i) for i, fitted in enumerate(found)])
-    is_calm = np.array([_trend_spread(fitted)[-1] < fitted.trend_parameters.sigma for fitted in found])
-    assert is_calm.sum() == 5
-    assert np.quantile(errors[is_calm], 0.95) <= 0.015
-    assert errors.max() < 0.15  # the random walk, whose trend outweighs its noise
+@pytest.mark.parametrize("tau", [0.05, 0.5])
+def test_g_the_intervals_are_those_of_forty_thousand_samples(series: Float64, tau: float) -> None:
+    settings = replace(SETTINGS, changepoint_prior_scale=tau)
+    batch = solve(series[:7], build_regressors(WEEK, settings))
+    found = [fitted for i in range(len(batch)) if (fitted := batch.fitted(i)) is not None]
+    ratio = [_future_trend(fitted).sd[-1] / fitted.trend_parameters.sigma for fitted in found]
+    assert min(ratio) < 0.1
+    assert max(ratio) > 1.0  # random walks are among them: the trend outweighs the noise
+    for seed, fitted in enumerate(found):
+        assert (np.quantile(_distance_from_samples(fitted, seed), 0.95, axis=(1, 2)) <= 0.015).all()
 
 
 def _distance_from_samples(fitted: FittedProphet, seed: int) -> Float64:
-    """Return how far our edges lie from sampled ones, in widths `(L, 2, AHEAD)`."""
+    """Return how far our edges lie from sampled ones, in widths `(L, 2, AHEAD)`.
+
+    Where the trend outweighs the noise, few samples make the tails: there 40,000 err by 2 % of the width themselves,
+    and the edges are means over four times as many.
+    """
+    trend, sigma = _future_trend(fitted), np.array(fitted.trend_parameters.sigma)
+    times = fitted.trained_end_unix_nano + WEEK.step_nano * np.arange(1, AHEAD + 1)
+    draws = 4 if trend.sd[-1] > sigma else 1
+    theirs = np.mean([_sampled_edges(fitted, times, seed + 1000 * draw) for draw in range(draws)], axis=0)
+    ours = [prophet_band(fitted.predict(times), sigma, trend, width) for width in INTERVAL_WIDTHS]
+    return np.asarray(np.abs(np.array(ours) - theirs) / np.diff(theirs, axis=1))
+
+
+def _sampled_edges(fitted: FittedProphet, times: Int64, seed: int) -> Float64:
     np.random.seed(seed)  # noqa: NPY002 - Prophet draws from numpy's global generator
     model = model_from_json(export_json(fitted))
     model.uncertainty_samples = 40_000
-    times = fitted.trained_end_unix_nano + WEEK.step_nano * np.arange(1, AHEAD + 1)
-    samples = model.predictive_samples(pd.DataFrame({"ds": pd.to_datetime(times)}))
-    sigma, spread = np.array(fitted.trend_parameters.sigma), _trend_spread(fitted)
-    ours = [prophet_band(fitted.predict(times), sigma, spread, width) for width in INTERVAL_WIDTHS]
-    theirs = [np.quantile(samples["yhat"], [(1 - w) / 2, (1 + w) / 2], axis=1) for w in INTERVAL_WIDTHS]
-    difference = np.abs(np.array(ours) - np.array(theirs))
-    return np.asarray(difference / np.diff(theirs, axis=1))
+    yhat = model.predictive_samples(pd.DataFrame({"ds": pd.to_datetime(times)}))["yhat"]
+    return np.array([np.quantile(yhat, [(1 - w) / 2, (1 + w) / 2], axis=1) for w in INTERVAL_WIDTHS])
 
 
-def _trend_spread(fitted: FittedProphet) -> Float64:
+def _future_trend(fitted: FittedProphet) -> FutureTrend:
     trend, step = fitted.trend_parameters, np.array(WEEK.step_nano / DAY)
     rate, mean_delta = np.array(trend.changepoint_rate), np.array(trend.mean_delta)
-    return trend_sd(np.arange(1.0, AHEAD + 1), step, rate, mean_delta)
+    return future_trend(np.arange(1.0, AHEAD + 1), step, rate, mean_delta)
 
 
 def _solve_independently(problems: list[Problem], sigma: Float64) -> tuple[Float64, Float64]:
