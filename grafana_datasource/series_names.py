@@ -7,7 +7,7 @@ changes with a refit or a restart, because alerts are told apart by it.
 import re
 from collections.abc import Iterable
 
-from collector_processor.telemetry.series import AttributeValue, SeriesKey, Statistic
+from collector_processor.telemetry.series import AttributeValue, Kind, SeriesKey, Statistic
 
 OWN_LABELS = ("series", "metric", "statistic", "band", "interval_width", "title")
 """Labels Foreband sets itself; an attribute of that name is prefixed with `exported_`."""
@@ -64,6 +64,8 @@ def series_labels(key: SeriesKey) -> dict[str, str]:
     own = _joined((k, v) for k, v in key.resource if k.startswith("service.") or k in _RESOURCE_LABELS)
     own["service_name"] = key.service
     taken = {*own, *OWN_LABELS, "__name__", "le", "quantile"}
+    if key.kind is Kind.SUMMARY and key.statistic is Statistic.VALUE:
+        taken.remove("quantile")
     for name, text in _joined(key.attributes).items():
         own[f"exported_{name}" if name in taken else name] = text
     return dict(sorted(own.items()))

@@ -1,7 +1,7 @@
 """OTLP export requests to columns.
 
 Everything that identifies a series stays raw bytes here; it is checked when it is first seen, then only looked up. What
-nobody reads is not decoded: exemplars, span attributes, log bodies.
+nobody reads is not decoded: span attributes, log bodies.
 """
 
 from collections import Counter
@@ -30,8 +30,11 @@ from collector_processor.otlp.elements import (
     Budget,
     check_elements,
 )
+from collector_processor.otlp.exemplars import ExemplarTable
+from collector_processor.otlp.exponential_points import exponential_points
 from collector_processor.otlp.histogram_points import histogram_points
 from collector_processor.otlp.number_points import RawPoints, number_points
+from collector_processor.otlp.summary_points import summary_points
 from collector_processor.telemetry.arrival import LogArrivals, MetricArrivals, Source, SpanArrivals
 from collector_processor.telemetry.points import Int8, Int32
 from collector_processor.telemetry.series import Attributes, Kind
@@ -63,6 +66,7 @@ _SUM_KINDS = {
     (False, _DELTA): Kind.UPDOWN_DELTA,
 }
 _HISTOGRAM_KINDS = {_CUMULATIVE: Kind.HISTOGRAM_CUMULATIVE, _DELTA: Kind.HISTOGRAM_DELTA}
+_EXPONENTIAL_KINDS = {_CUMULATIVE: Kind.EXPONENTIAL_CUMULATIVE, _DELTA: Kind.EXPONENTIAL_DELTA}
 
 
 def _scope_texts(raw: bytes, budget: Budget) -> Attributes:
@@ -96,9 +100,17 @@ def decode_metrics(body: bytes) -> MetricArrivals:
     check_elements(body, METRICS_SHAPE)
     walk = _MetricsWalk()
     walk.take_request(parse(schema.MetricsRequest, body, "metrics request"))
-    numbers = number_points(walk.numbers, walk.rejected, walk.attributes)
-    histograms = histogram_points(walk.histograms, walk.rejected, walk.attributes)
-    return MetricArrivals(walk.received, numbers, histograms, dict(walk.rejected))
+    of, rejected, budget = walk.groups, walk.rejected, walk.attributes
+    tables = [ExemplarTable() for _ in range(3)]
+    return MetricArrivals(
+        walk.received,
+        number_points(of["number"], rejected, budget, tables[0]),
+        histogram_points(of["histogram"], rejected, budget, tables[1]),
+        exponential_points(of["exponential_histogram"], rejected, budget, tables[2]),
+        summary_points(of["summary"], rejected, budget),
+        dict(rejected),
+        sum(table.bad for table in tables),
+    )
 
 
 def decode_traces(body: bytes) -> tuple[SpanArrivals, ParsedTraces]:
@@ -142,8 +154,9 @@ def decode_logs(body: bytes) -> LogArrivals:
 class _MetricsWalk:
     """What one walk over the coarse messages of a request collects."""
 
-    numbers: list[RawPoints] = field(default_factory=list)
-    histograms: list[RawPoints] = field(default_factory=list)
+    groups: dict[str, list[RawPoints]] = field(
+        default_factory=lambda: {"number": [], "histogram": [], "exponential_histogram": [], "summary": []}
+    )
     rejected: Counter[str] = field(default_factory=Counter)
     received: int = 0
     elements: Budget = field(default_factory=lambda: Budget(MAX_ELEMENTS))
@@ -179,8 +192,8 @@ class _MetricsWalk:
         elif count:
             self.received += count
             source = Source(resource, scope, metric.name, metric.unit, kind)
-            target = self.histograms if choice == "histogram" else self.numbers
-            target.append(RawPoints(source, list(data.data_points), shared))
+            group = self.groups["number" if choice in {"gauge", "sum"} else choice]
+            group.append(RawPoints(source, list(data.data_points), shared))
 
     def _reject(self, reason: str, count: int) -> None:
         if count:
@@ -197,8 +210,10 @@ def _kind(choice: str, data: Any) -> Kind | str:
             return _SUM_KINDS.get((data.is_monotonic, data.aggregation_temporality), "temporality_unspecified")
         case "histogram":
             return _HISTOGRAM_KINDS.get(data.aggregation_temporality, "temporality_unspecified")
+        case "exponential_histogram":
+            return _EXPONENTIAL_KINDS.get(data.aggregation_temporality, "temporality_unspecified")
         case _:
-            return "unsupported_kind"
+            return Kind.SUMMARY
 
 
 def _name_objection(metric: Any) -> str | None:

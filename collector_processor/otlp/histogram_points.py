@@ -17,6 +17,7 @@ import numpy.typing as npt
 from collector_processor.otlp import schema, wire
 from collector_processor.otlp.attributes import TOO_LONG, Memo, framed, is_framed, parse
 from collector_processor.otlp.elements import Budget
+from collector_processor.otlp.exemplars import ExemplarTable
 from collector_processor.otlp.number_points import (
     MAX_ATTRIBUTES_PER_SERIES,
     NO_RECORDED_VALUE,
@@ -29,7 +30,7 @@ from collector_processor.telemetry.points import Bool, Float64
 
 _HEAD = struct.Struct("<BQBQBQBdB")
 _HEAD_TAGS = (0x11, 0x19, 0x21, 0x29, 0x32)  # start, time, count, sum, bucket_counts
-_BOUNDS_TAG, _ATTRIBUTES_TAG, _MIN_TAG, _MAX_TAG = 0x3A, 0x4A, 0x59, 0x61
+_BOUNDS_TAG, _EXEMPLAR_TAG, _ATTRIBUTES_TAG, _MIN_TAG, _MAX_TAG = 0x3A, 0x42, 0x4A, 0x59, 0x61
 _EXACT_SUM = 1 << 50  # counts up to this add up without overflow
 
 
@@ -42,7 +43,7 @@ class _Layout(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """One point; `group` is its place among the groups, `counts` are uint64 bytes."""
+    """One point; `group` is its place among the groups, `number` among all points, `counts` are uint64 bytes."""
 
     group: int
     attributes: bytes
@@ -52,9 +53,12 @@ class _Row(NamedTuple):
     observations: int
     total: float
     counts: bytes
+    number: int
 
 
-def histogram_points(groups: Sequence[RawPoints], rejected: Counter[str], budget: Budget) -> list[HistogramPoints]:
+def histogram_points(
+    groups: Sequence[RawPoints], rejected: Counter[str], budget: Budget, exemplars: ExemplarTable
+) -> list[HistogramPoints]:
     """Decode the points of every group; add those that can't be taken to `rejected`, by reason.
 
     A gap has no buckets: it comes with empty bounds.
@@ -63,18 +67,20 @@ def histogram_points(groups: Sequence[RawPoints], rejected: Counter[str], budget
         MalformedRequestError, TooLargeError: if a point is no valid message, or the attributes are too many.
     """
     by_layout: defaultdict[_Layout, list[_Row]] = defaultdict(list)
-    for place, group in enumerate(groups):
-        for point in group.points:
-            layout, row = _cut(point, place, budget) or _parsed(point, place, budget)
-            by_layout[layout].append(row)
+    placed = ((place, point) for place, group in enumerate(groups) for point in group.points)
+    for number, (place, point) in enumerate(placed):
+        layout, row = _cut(point, place, number, budget, exemplars) or _parsed(point, place, number, budget, exemplars)
+        by_layout[layout].append(row)
     return [
         arrivals
         for layout, rows in by_layout.items()
-        for arrivals in _arrivals(groups, layout, rows, _taken(groups, layout, rows, rejected))
+        for arrivals in _arrivals(groups, layout, rows, _taken(groups, layout, rows, rejected), exemplars)
     ]
 
 
-def _cut(point: bytes, group: int, budget: Budget) -> tuple[_Layout, _Row] | None:
+def _cut(
+    point: bytes, group: int, number: int, budget: Budget, exemplars: ExemplarTable
+) -> tuple[_Layout, _Row] | None:
     """Cut a point of the common shape, None if it has another."""
     try:
         start_tag, start, time_tag, time, count_tag, count, sum_tag, total, counts_tag = _HEAD.unpack_from(point)
@@ -86,11 +92,27 @@ def _cut(point: bytes, group: int, budget: Budget) -> tuple[_Layout, _Row] | Non
         return None
     if (start_tag, time_tag, count_tag, sum_tag, counts_tag) != _HEAD_TAGS or bounds_tag != _BOUNDS_TAG:
         return None
-    known = _attributes(point[at + length :], budget)
+    tail, linked = _split_exemplars(point, at + length)
+    known = _attributes(tail, budget)
     if known is None or at + length > len(point) or width % 8 or length % 8:
         return None
+    if linked:
+        exemplars.take(number, linked)
     layout = _Layout(point[at : at + length], width, is_gap=False)
-    return layout, _Row(group, *known, start, time, count, total, point[begin:end])
+    return layout, _Row(group, *known, start, time, count, total, point[begin:end], number)
+
+
+def _split_exemplars(point: bytes, position: int) -> tuple[bytes, list[bytes]]:
+    """Return what follows the exemplars that begin at `position`, and these."""
+    found = []
+    try:
+        while point[position] == _EXEMPLAR_TAG:
+            length, begin = wire.read_varint(point, position + 1)
+            position = begin + length
+            found.append(point[begin:position])
+    except IndexError:
+        pass  # nothing follows them, or they are cut off: then what follows is not of the common shape either
+    return point[position:], found
 
 
 def _attributes(tail: bytes, budget: Budget) -> tuple[bytes, int] | None:
@@ -105,11 +127,12 @@ def _attributes(tail: bytes, budget: Budget) -> tuple[bytes, int] | None:
     return known
 
 
-def _parsed(point: bytes, group: int, budget: Budget) -> tuple[_Layout, _Row]:
+def _parsed(point: bytes, group: int, number: int, budget: Budget, exemplars: ExemplarTable) -> tuple[_Layout, _Row]:
     parsed = parse(schema.HistogramPoint, point, "data point")
     attributes = framed(parsed.attributes)
     size = POINT_ATTRIBUTES.measure(attributes, budget)
-    row = _Row(group, attributes, size, parsed.start_time_unix_nano, parsed.time_unix_nano, 0, np.nan, b"")
+    exemplars.take(number, parsed.exemplars)
+    row = _Row(group, attributes, size, parsed.start_time_unix_nano, parsed.time_unix_nano, 0, np.nan, b"", number)
     if parsed.flags & NO_RECORDED_VALUE:
         return _Layout(b"", 0, is_gap=True), row
     counts, bounds = array("Q", parsed.bucket_counts).tobytes(), array("d", parsed.explicit_bounds).tobytes()
@@ -153,7 +176,9 @@ def _counts(rows: list[_Row]) -> npt.NDArray[np.uint64]:
     return np.frombuffer(b"".join([row.counts for row in rows]), "<u8").reshape(len(rows), -1)
 
 
-def _arrivals(groups: Sequence[RawPoints], layout: _Layout, rows: list[_Row], taken: Bool) -> Iterator[HistogramPoints]:
+def _arrivals(
+    groups: Sequence[RawPoints], layout: _Layout, rows: list[_Row], taken: Bool, exemplars: ExemplarTable
+) -> Iterator[HistogramPoints]:
     """Make columns of the rows that are taken, and share them out to their sources."""
     if not taken.all():
         rows = [row for row, is_taken in zip(rows, taken.tolist(), strict=True) if is_taken]
@@ -173,11 +198,12 @@ def _arrivals(groups: Sequence[RawPoints], layout: _Layout, rows: list[_Row], ta
             whole.bounds,
             whole.bucket_counts[begin:end],
             whole.is_gap[begin:end],
+            exemplars.at([row.number for row in rows[begin:end]]),
         )
 
 
 def _columns(group: RawPoints, layout: _Layout, rows: list[_Row]) -> HistogramPoints:
-    _, attributes, _, start, time, observations, total, _ = zip(*rows, strict=True)
+    _, attributes, _, start, time, observations, total, *_ = zip(*rows, strict=True)
     count: Float64 = np.full(len(rows), np.nan) if layout.is_gap else np.array(observations, np.float64)
     return HistogramPoints(
         group.source,

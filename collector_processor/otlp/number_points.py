@@ -15,7 +15,8 @@ import numpy.typing as npt
 from collector_processor.otlp import schema, wire
 from collector_processor.otlp.attributes import TOO_LONG, AttributeSizes, framed, is_framed, parse, parse_attributes
 from collector_processor.otlp.elements import Budget
-from collector_processor.telemetry.arrival import NumberPoints, Source
+from collector_processor.otlp.exemplars import ExemplarTable
+from collector_processor.telemetry.arrival import Exemplar, NumberPoints, Source
 from collector_processor.telemetry.points import Bool, Float64, Int64
 
 NO_RECORDED_VALUE = 1
@@ -44,24 +45,27 @@ class RawPoints:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """All points of a request; `size` the number of attributes or TOO_LONG."""
+    """All points of a request; `size` the number of attributes or TOO_LONG, `low` what `value` lost of an integer."""
 
     attributes: list[bytes]
     size: Int64
     start: Int64
     time: Int64
     value: Float64
+    low: Float64
     is_gap: Bool
     has_value: Bool
 
 
-def number_points(groups: Sequence[RawPoints], rejected: Counter[str], budget: Budget) -> list[NumberPoints]:
+def number_points(
+    groups: Sequence[RawPoints], rejected: Counter[str], budget: Budget, exemplars: ExemplarTable
+) -> list[NumberPoints]:
     """Decode the points of every group; add those that can't be taken to `rejected`, by reason.
 
     Raises:
         MalformedRequestError, TooLargeError: if a point is no valid message, or the attributes are too many.
     """
-    columns = _columns([point for group in groups for point in group.points], budget)
+    columns = _columns([point for group in groups for point in group.points], budget, exemplars)
     shared = np.repeat([g.shared_attributes for g in groups], [len(g.points) for g in groups])
     taken = _taken(columns, shared, rejected)
     is_taken_whole = bool(taken.all())
@@ -70,7 +74,8 @@ def number_points(groups: Sequence[RawPoints], rejected: Counter[str], budget: B
         end = begin + len(group.points)
         rows = slice(begin, end) if is_taken_whole else np.flatnonzero(taken[begin:end]) + begin
         if is_taken_whole or taken[begin:end].any():
-            arrivals.append(_select(columns, group.source, rows))
+            linked = exemplars.at(range(begin, end) if isinstance(rows, slice) else rows.tolist())
+            arrivals.append(_select(columns, group.source, rows, linked))
         begin = end
     return arrivals
 
@@ -98,16 +103,26 @@ def _taken(columns: _Columns, shared: npt.NDArray[np.int64], rejected: Counter[s
     )
 
 
-def _select(columns: _Columns, source: Source, rows: slice | npt.NDArray[np.intp]) -> NumberPoints:
+def _select(
+    columns: _Columns, source: Source, rows: slice | npt.NDArray[np.intp], exemplars: Sequence[Exemplar]
+) -> NumberPoints:
     attributes = (
         columns.attributes[rows] if isinstance(rows, slice) else [columns.attributes[row] for row in rows.tolist()]
     )
+    low = columns.low[rows]
     return NumberPoints(
-        source, attributes, columns.start[rows], columns.time[rows], columns.value[rows], columns.is_gap[rows]
+        source,
+        attributes,
+        columns.start[rows],
+        columns.time[rows],
+        columns.value[rows],
+        columns.is_gap[rows],
+        low if low.any() else None,
+        exemplars,
     )
 
 
-def _columns(points: list[bytes], budget: Budget) -> _Columns:
+def _columns(points: list[bytes], budget: Budget, exemplars: ExemplarTable) -> _Columns:
     heads, attributes = _cut(points)
     shaped = (heads["start_tag"] == _START) & (heads["time_tag"] == _TIME)
     shaped &= (heads["value_tag"] == _DOUBLE) | (heads["value_tag"] == _INT)
@@ -117,13 +132,13 @@ def _columns(points: list[bytes], budget: Budget) -> _Columns:
         np.zeros(len(points), np.int64),
         heads["start"].copy().view(np.int64),
         heads["time"].copy().view(np.int64),
-        _values(heads),
+        *_values(heads),
         np.zeros(len(points), np.bool_),
         np.ones(len(points), np.bool_),
     )
     if None in sizes or not shaped.all():
         columns.size[:] = [
-            known if known is not None and fits else _measure(columns, row, points[row], budget, shaped=fits)
+            known if known is not None and fits else _measure(columns, row, points[row], budget, exemplars, shaped=fits)
             for row, (known, fits) in enumerate(zip(sizes, shaped.tolist(), strict=True))
         ]
     else:
@@ -142,26 +157,41 @@ def _cut(points: list[bytes]) -> tuple[npt.NDArray[np.void], list[bytes]]:
     return np.frombuffer(joined, _HEAD), attributes
 
 
-def _values(heads: npt.NDArray[np.void]) -> npt.NDArray[np.float64]:
+def _values(heads: npt.NDArray[np.void]) -> tuple[Float64, Float64]:
+    """Return values as doubles, and what these lack of an integer beyond 2^53."""
     bits = heads["value"].copy()
     is_int = heads["value_tag"] == _INT
     if not is_int.any():
-        return bits.view(np.float64)
-    return np.where(is_int, bits.view(np.int64).astype(np.float64), bits.view(np.float64))
+        return bits.view(np.float64), np.zeros(len(heads))
+    value, low = _doubles(bits.view(np.int64))
+    return np.where(is_int, value, bits.view(np.float64)), np.where(is_int, low, 0.0)
 
 
-def _measure(columns: _Columns, row: int, point: bytes, budget: Budget, *, shaped: bool) -> int:
+def _doubles(integers: Int64) -> tuple[Float64, Float64]:
+    """Return the nearest doubles of integers, and the differences from them, which are exact doubles too."""
+    high = (integers >> 32) * 2.0**32
+    rest = (integers & 0xFFFFFFFF).astype(np.float64)
+    value = high + rest
+    return value, rest - (value - high)
+
+
+def _measure(
+    columns: _Columns, row: int, point: bytes, budget: Budget, exemplars: ExemplarTable, *, shaped: bool
+) -> int:
     """Return the size of a point's attributes; a point not of the common shape is parsed into its row first."""
     if not (shaped and is_framed(columns.attributes[row])):
-        _parse_into(columns, row, point)
+        _parse_into(columns, row, point, exemplars)
     return POINT_ATTRIBUTES.measure(columns.attributes[row], budget)
 
 
-def _parse_into(columns: _Columns, row: int, point: bytes) -> None:
+def _parse_into(columns: _Columns, row: int, point: bytes, exemplars: ExemplarTable) -> None:
     parsed = parse(schema.NumberPoint, point, "data point")
     choice = parsed.WhichOneof("choice")
+    exemplars.take(row, parsed.exemplars)
     columns.attributes[row] = framed(parsed.attributes)
     columns.start[row], columns.time[row] = wire.signed_times([parsed.start_time_unix_nano, parsed.time_unix_nano])
     columns.is_gap[row] = bool(parsed.flags & NO_RECORDED_VALUE)
     columns.has_value[row] = choice is not None
-    columns.value[row] = np.nan if choice is None or columns.is_gap[row] else float(getattr(parsed, choice))
+    value = np.nan if choice is None or columns.is_gap[row] else getattr(parsed, choice)
+    columns.value[row] = value
+    columns.low[row] = value - int(columns.value[row]) if isinstance(value, int) else 0.0

@@ -35,6 +35,7 @@ _MESSAGES: dict[str, list[_Field]] = {
         ("start_time_unix_nano", 2, "fixed64"),
         ("time_unix_nano", 3, "fixed64"),
         ("as_double", 4, "|double"),
+        ("exemplars", 5, "*bytes"),
         ("as_int", 6, "|sfixed64"),
         ("attributes", 7, "*bytes"),
         ("flags", 8, "uint32"),
@@ -46,8 +47,41 @@ _MESSAGES: dict[str, list[_Field]] = {
         ("sum", 5, "?double"),
         ("bucket_counts", 6, "*fixed64"),
         ("explicit_bounds", 7, "*double"),
+        ("exemplars", 8, "*bytes"),
         ("attributes", 9, "*bytes"),
         ("flags", 10, "uint32"),
+    ],
+    "ExponentialPoint": [
+        ("attributes", 1, "*bytes"),
+        ("start_time_unix_nano", 2, "fixed64"),
+        ("time_unix_nano", 3, "fixed64"),
+        ("count", 4, "fixed64"),
+        ("sum", 5, "?double"),
+        ("scale", 6, "sint32"),
+        ("zero_count", 7, "fixed64"),
+        ("positive", 8, "*bytes"),
+        ("negative", 9, "*bytes"),
+        ("flags", 10, "uint32"),
+        ("exemplars", 11, "*bytes"),
+        ("zero_threshold", 14, "double"),
+    ],
+    "ExponentialBuckets": [("offset", 1, "sint32"), ("bucket_counts", 2, "*uint64")],
+    "SummaryPoint": [
+        ("start_time_unix_nano", 2, "fixed64"),
+        ("time_unix_nano", 3, "fixed64"),
+        ("count", 4, "fixed64"),
+        ("sum", 5, "double"),
+        ("quantile_values", 6, "*QuantileValue"),
+        ("attributes", 7, "*bytes"),
+        ("flags", 8, "uint32"),
+    ],
+    "QuantileValue": [("quantile", 1, "double"), ("value", 2, "double")],
+    "Exemplar": [
+        ("time_unix_nano", 2, "fixed64"),
+        ("as_double", 3, "|double"),
+        ("span_id", 4, "bytes"),
+        ("trace_id", 5, "bytes"),
+        ("as_int", 6, "|sfixed64"),
     ],
     # traces
     "TraceRequest": [("resource_spans", 1, "*ResourceSpans")],
@@ -141,6 +175,10 @@ MESSAGES = _classes()
 MetricsRequest = MESSAGES["MetricsRequest"]
 NumberPoint = MESSAGES["NumberPoint"]
 HistogramPoint = MESSAGES["HistogramPoint"]
+ExponentialPoint = MESSAGES["ExponentialPoint"]
+ExponentialBuckets = MESSAGES["ExponentialBuckets"]
+SummaryPoint = MESSAGES["SummaryPoint"]
+ExemplarMessage = MESSAGES["Exemplar"]
 TraceRequest = MESSAGES["TraceRequest"]
 SpliceRequest = MESSAGES["SpliceRequest"]
 SpliceSpan = MESSAGES["SpliceSpan"]

@@ -30,8 +30,10 @@ REASON_TEXT = {
     "attribute_too_long": "an attribute key is longer than 256 bytes, or a value or the scope's name longer than 4 KiB",
     "bad_attributes": "the attributes can't be read, or what names the service is longer than 4 KiB",
     "bad_buckets": "the histogram's buckets, bounds and count contradict each other",
+    "bad_quantiles": "the summary has a quantile twice or outside 0 to 1, or more than 32",
     "bad_histogram": "the histogram's buckets, bounds and count contradict each other",
     "bad_span_times": "the span has no start, no end, or ends before it starts",
+    "bucket_out_of_range": "a bucket of the exponential histogram lies beyond the range of doubles",
     "late": "the window of that time is closed",
     "name_missing": "the metric has no name",
     "name_too_long": "the metric name is longer than 1024 characters",
@@ -41,6 +43,7 @@ REASON_TEXT = {
     "no_value": "the data point has no value",
     "not_finite": "a cumulative sum is not finite",
     "out_of_order": "the time is more than an hour before the newest point of its series",
+    "scale_out_of_range": "the scale of the exponential histogram is not in -10 to 20",
     "series_limit": "the limit of distinct series is reached",
     "start_after_time": "the start time is after the time",
     "temporality_unspecified": "the aggregation temporality is not specified",
@@ -50,7 +53,6 @@ REASON_TEXT = {
     "too_many_attributes": "resource, scope and point have more than 64 attributes",
     "too_old": "the time is before what is kept",
     "unit_too_long": "the unit is longer than 256 characters",
-    "unsupported_kind": "exponential histograms and summaries are not modelled",
 }
 """What each reason of a rejected item says to the sender."""
 

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from collector_processor.errors import MalformedRequestError
 from collector_processor.telemetry.points import Float64, Int64
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 """The wire types in use."""
+
+_MAX_VARINT = 10
 
 
 def field(number: int, payload: bytes) -> bytes:
@@ -51,6 +54,27 @@ def read_varint(data: bytes, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position + 1
     raise IndexError("a varint of more than 10 bytes")
+
+
+def unpack_varints(packed: Sequence[bytes]) -> tuple[npt.NDArray[np.uint64], Int64]:
+    """Decode packed integers, several byte strings of them at once; return all, and how many each string holds.
+
+    Raises:
+        MalformedRequestError: if a string ends within a number, or a number has more than 10 bytes.
+    """
+    data = np.frombuffer(b"".join(packed), np.uint8)
+    stop = np.cumsum([len(raw) for raw in packed], dtype=np.int64)
+    is_last = data < 0x80
+    held = np.concatenate([[0], np.cumsum(is_last)])
+    sizes = np.diff(held[stop], prepend=0)
+    if is_last.all():
+        return data.astype(np.uint64), sizes
+    begin = np.concatenate([[0], np.flatnonzero(is_last) + 1])
+    if not is_last[stop[stop > 0] - 1].all() or np.diff(begin).max() > _MAX_VARINT:
+        raise MalformedRequestError("data point: not a valid protobuf message")
+    shift = 7 * (np.arange(data.size) - np.repeat(begin[:-1], np.diff(begin)))
+    parts = (data & 0x7F).astype(np.uint64) << shift.astype(np.uint64)
+    return np.add.reduceat(parts, begin[:-1]), sizes
 
 
 def signed_times(values: Sequence[int]) -> Int64:

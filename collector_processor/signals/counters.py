@@ -66,11 +66,6 @@ class Steps:
         earlier = np.where(base >= 0, value[np.maximum(self.base, 0)], np.where(base == BEFORE_BATCH, before, 0.0))
         return np.where(base == NO_BASE, np.nan, value - earlier)
 
-    def per_second(self, increase: Float64) -> Float64:
-        """Return `increase / elapsed`, NaN without a base."""
-        seconds = np.where(self.elapsed > 0, self.elapsed / NANOS_PER_SECOND, np.nan)
-        return increase / seconds
-
 
 class Counters:
     """The newest followed point of each cumulative series, by dense series id."""
@@ -78,6 +73,7 @@ class Counters:
     def __init__(self) -> None:
         self.time = np.zeros(0, np.int64)  # 0: none yet
         self.value = np.zeros(0, np.float64)
+        self.low = np.zeros(0, np.float64)  # what `value` lacks of an integer beyond 2^53
         self._start = np.zeros(0, np.int64)  # 0: unknown
         self._height = np.zeros(0, np.float64)  # value before the last drop; inf: no drop to come back from
 
@@ -85,6 +81,7 @@ class Counters:
         """Make room for series ids below `size`."""
         self.time = grown(self.time, size, 0)
         self.value = grown(self.value, size, np.nan)
+        self.low = grown(self.low, size, 0.0)
         self._start = grown(self._start, size, 0)
         self._height = grown(self._height, size, np.inf)
 
@@ -94,36 +91,38 @@ class Counters:
         self.time[series[known]] = time[known]
         self.value[series[known]] = value[known]
 
-    def advance(self, series: Int32, start: Int64, time: Int64, value: Float64) -> Steps:
+    def advance(self, series: Int32, start: Int64, time: Int64, value: Float64, low: Float64) -> Steps:
         """Measure finite points, ascending by (series, time) and each pair once, and make them the state.
 
-        Points at or before the state's time are out of order: they have no base and change nothing.
+        `value + low` is the total: `low` is the part of an integer that a double does not hold. Points at or before the
+        state's time are out of order: they have no base and change nothing.
         """
         n = series.size
         steps = Steps(np.full(n, NO_BASE, np.int64), np.zeros(n, np.int64), np.empty(0, np.int64), 0)
         in_order = np.flatnonzero(time > self.time[series])
-        regular = self._regular(series[in_order], start[in_order], time[in_order], value[in_order])
+        regular = self._regular(series[in_order], start[in_order], time[in_order], value[in_order], low[in_order])
         self._step_regular(in_order[regular], series, time, steps)
         rest = in_order[~regular]
         last = [_last_of_runs(in_order[regular], series)]
         overlaps = 0
         for run in np.split(rest, np.flatnonzero(np.diff(series[rest])) + 1) if rest.size else []:
-            kept, run_overlaps = self._step_through(run, series, start, time, value, steps)
+            kept, run_overlaps = self._step_through(run, series, start, time, value, low, steps)
             last.append(np.array([kept], np.int64))
             overlaps += run_overlaps
         steps = Steps(steps.base, steps.elapsed, np.concatenate(last), overlaps)
-        self._keep(steps.last, series, start, time, value)
+        self._keep(steps.last, series, start, time, value, low)
         return steps
 
-    def _regular(self, series: Int32, start: Int64, time: Int64, value: Float64) -> Bool:
+    def _regular(self, series: Int32, start: Int64, time: Int64, value: Float64, low: Float64) -> Bool:
         """Tell for which rows rule 5 holds for *all* rows of their series, so that no row depends on another's fate."""
         first = _first_of_runs(series)
         before_time = np.where(first, self.time[series], _shifted(time))
         before_value = np.where(first, self.value[series], _shifted(value))
+        before_low = np.where(first, self.low[series], _shifted(low))
         before_start = np.where(first, self._start[series], _shifted(start))
         known = (start > 0) & (before_start > 0)
         same_start = np.where(known, np.abs(start - before_start) <= START_TOLERANCE, start <= before_time)
-        plain = same_start & (value >= before_value) & (value < self._height[series])
+        plain = same_start & ((value - before_value) + (low - before_low) >= 0) & (value < self._height[series])
         plain |= first & (before_time == 0)
         if not first.size:
             return plain
@@ -138,22 +137,30 @@ class Counters:
         steps.elapsed[rows] = np.where(before == 0, 0, time[rows] - before)
 
     def _step_through(
-        self, run: Int64, series: Int32, start: Int64, time: Int64, value: Float64, steps: Steps
+        self, run: Int64, series: Int32, start: Int64, time: Int64, value: Float64, low: Float64, steps: Steps
     ) -> tuple[int, int]:
         """Apply the rules row by row to one series; return the last row followed and the number of overlaps."""
         s = int(series[run[0]])
         state = _State(
-            int(self.time[s]), float(self.value[s]), int(self._start[s]), float(self._height[s]), BEFORE_BATCH
+            int(self.time[s]),
+            float(self.value[s]),
+            float(self.low[s]),
+            int(self._start[s]),
+            float(self._height[s]),
+            BEFORE_BATCH,
         )
         for i in run.tolist():
-            steps.base[i], steps.elapsed[i] = state.follow(i, int(start[i]), int(time[i]), float(value[i]))
+            steps.base[i], steps.elapsed[i] = state.follow(
+                i, int(start[i]), int(time[i]), float(value[i]), float(low[i])
+            )
         self._height[s] = state.height
         return state.row, state.overlaps
 
-    def _keep(self, rows: Int64, series: Int32, start: Int64, time: Int64, value: Float64) -> None:
+    def _keep(self, rows: Int64, series: Int32, start: Int64, time: Int64, value: Float64, low: Float64) -> None:
         rows = rows[rows >= 0]
         self.time[series[rows]] = time[rows]
         self.value[series[rows]] = value[rows]
+        self.low[series[rows]] = low[rows]
         self._start[series[rows]] = start[rows]
 
 
@@ -163,22 +170,23 @@ class _State:
 
     time: int
     value: float
+    low: float
     start: int
     height: float
     row: int
     overlaps: int = 0
 
-    def follow(self, row: int, start: int, time: int, value: float) -> tuple[int, int]:
+    def follow(self, row: int, start: int, time: int, value: float, low: float) -> tuple[int, int]:
         """Return base and elapsed time of the next point."""
         known = start > 0 and self.start > 0
         if self.time and known and start < self.start - START_TOLERANCE and time - self.time <= SILENCE:
             self.overlaps += 1
             return NO_BASE, 0
-        base, elapsed, height = self._measure(start, time, value)
-        self.time, self.value, self.start, self.height, self.row = time, value, start, height, row
+        base, elapsed, height = self._measure(start, time, value, low)
+        self.time, self.value, self.low, self.start, self.height, self.row = time, value, low, start, height, row
         return base, elapsed
 
-    def _measure(self, start: int, time: int, value: float) -> tuple[int, int, float]:
+    def _measure(self, start: int, time: int, value: float, low: float) -> tuple[int, int, float]:
         if not self.time:
             return NO_BASE, 0, math.inf
         if start > (self.start + START_TOLERANCE if self.start else self.time):
@@ -188,7 +196,7 @@ class _State:
             return NO_BASE, 0, math.inf
         if start and self.start and start < self.start - START_TOLERANCE:  # the writer followed so far fell silent
             return NO_BASE, 0, math.inf
-        if value < self.value:
+        if (value - self.value) + (low - self.low) < 0:
             return NO_BASE, 0, self.value
         if value >= self.height:
             self.overlaps += 1

@@ -1,4 +1,4 @@
-"""Metric data points to series points: gauges as they are, sums as rates, histograms as rate, mean and quantiles.
+"""Metric data points to series points: gauges as they are, sums as rates, distributions as rate, mean and quantiles.
 
 The primary series of a point decides its outcome: VALUE, TOTAL, COUNT, or RATE for deltas. It always gets a point;
 derived series get one only where there is something to derive it from.
@@ -13,13 +13,17 @@ from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.signals.admit import Existing, TimeLimits, admit, check_order, check_times
 from collector_processor.signals.catalog import MALFORMED, REFUSED, Catalog
 from collector_processor.signals.columns import grown
-from collector_processor.signals.counters import Counters
+from collector_processor.signals.counters import START_TOLERANCE, Counters, Steps
+from collector_processor.signals.exponential import ExponentialState, exponential_quantiles
 from collector_processor.signals.histogram import QUANTILES, BucketBlock, BucketState, bucket_quantiles
 from collector_processor.signals.outcome import Outcome, Settlement, first_of, settle, where
-from collector_processor.signals.rows import MetricRows, check_values, gather, resolve
-from collector_processor.telemetry.arrival import MetricArrivals
+from collector_processor.signals.pace import Pace
+from collector_processor.signals.rows import DELTAS, MetricRows, check_values, gather, resolve
+from collector_processor.telemetry.arrival import MetricArrivals, SummaryPoints
 from collector_processor.telemetry.points import Bool, Float64, Int8, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import Kind, Statistic
+
+_DISTRIBUTION = (Statistic.RATE, Statistic.MEAN, Statistic.P50, Statistic.P95, Statistic.P99)
 
 STATISTICS = {
     Kind.GAUGE: (Statistic.VALUE,),
@@ -27,20 +31,13 @@ STATISTICS = {
     Kind.COUNTER_DELTA: (Statistic.RATE,),
     Kind.UPDOWN_CUMULATIVE: (Statistic.VALUE,),
     Kind.UPDOWN_DELTA: (Statistic.RATE,),
-    Kind.HISTOGRAM_CUMULATIVE: (
-        Statistic.COUNT,
-        Statistic.SUM,
-        Statistic.RATE,
-        Statistic.MEAN,
-        Statistic.P50,
-        Statistic.P95,
-        Statistic.P99,
-    ),
-    Kind.HISTOGRAM_DELTA: (Statistic.RATE, Statistic.MEAN, Statistic.P50, Statistic.P95, Statistic.P99),
+    Kind.HISTOGRAM_CUMULATIVE: (Statistic.COUNT, Statistic.SUM, *_DISTRIBUTION),
+    Kind.HISTOGRAM_DELTA: _DISTRIBUTION,
+    Kind.EXPONENTIAL_CUMULATIVE: (Statistic.COUNT, Statistic.SUM, *_DISTRIBUTION),
+    Kind.EXPONENTIAL_DELTA: _DISTRIBUTION,
+    Kind.SUMMARY: (Statistic.COUNT, Statistic.SUM, Statistic.RATE, Statistic.MEAN),
 }
-"""Series of each kind of metric, the primary one first."""
-
-_DELTAS = {Kind.COUNTER_DELTA, Kind.UPDOWN_DELTA, Kind.HISTOGRAM_DELTA}
+"""Series of each kind of metric, the primary one first; the quantiles of a summary are series of their own."""
 
 _Column = tuple[int, Float64]
 """Place of a statistic in its kind's `STATISTICS`, and its values, NaN where there is no point."""
@@ -70,12 +67,15 @@ class MetricSignals:
         self._sum = np.full(0, np.nan)  # by id of the SUM series, at the time beside it
         self._sum_time = np.zeros(0, np.int64)
         self._buckets = BucketState()
+        self._exponentials = ExponentialState()
+        self._pace = Pace()
 
     def restore(self, last_points: PointBatch) -> None:
         """Load the newest stored point of each series.
 
         Rates and means go on with the next point; quantiles of cumulative histograms need one more interval, as
-        bucket counts are not stored. A counter whose newest point is a gap starts anew.
+        bucket counts are not stored. A counter whose newest point is a gap starts anew. What an interval too short
+        for a rate held is lost.
         """
         self._grow()
         self._newest[last_points.series] = last_points.time_unix_nano
@@ -110,14 +110,14 @@ class MetricSignals:
         self._grow()
         outcome = first_of(outcome, self._check_series(rows, ids[:, 0]))
         ok = np.flatnonzero(outcome == Outcome.STORED)
-        primary, unknown = self._primary(rows, ids, ok)
+        primary, unknown, overlaps = self._primary(rows, ids, ok)
         admission = admit(primary, self._newest[primary.series], existing, unknown)
         outcome[ok] = admission.outcome
-        points, row, overlaps = self._points(rows, ids, ok[admission.written], primary.take(admission.written))
+        points, row, more = self._points(rows, ids, ok[admission.written], primary.take(admission.written))
         present = points.series >= 0
         points, row = points.take(present), row[present]
         np.maximum.at(self._newest, points.series, points.time_unix_nano)
-        return _Derived(outcome, points, row, overlaps)
+        return _Derived(outcome, points, row, overlaps + more)
 
     def _check_series(self, rows: MetricRows, series: Int32) -> Int8:
         newest = np.zeros(len(rows), np.int64)
@@ -128,14 +128,22 @@ class MetricSignals:
             check_order(rows.time, newest, self._limits),
         )
 
-    def _primary(self, rows: MetricRows, ids: Int32, ok: Int64) -> tuple[PointBatch, Bool]:
-        """Return the primary point of each row, and where its value can't be computed."""
+    def _primary(self, rows: MetricRows, ids: Int32, ok: Int64) -> tuple[PointBatch, Bool, int]:
+        """Return the primary point of each row, where its value can't be computed, and overlaps."""
         series, time, value = ids[ok, 0], rows.time[ok], rows.value[ok]
-        if rows.kind not in _DELTAS:
-            return PointBatch(series, time, value), np.zeros(ok.size, np.bool_)
-        elapsed = _intervals(series, rows.start[ok], time, self._newest[series])
-        rate = value / np.where(elapsed > 0, elapsed / NANOS_PER_SECOND, np.nan)
-        return PointBatch(series, time, rate), (elapsed <= 0) & ~rows.is_gap[ok]
+        if rows.kind not in DELTAS:
+            return PointBatch(series, time, value), np.zeros(ok.size, np.bool_), 0
+        order = np.lexsort((time, series))
+        series, time, start, value = series[order], time[order], rows.start[ok][order], value[order]
+        previous, is_new = _previous(series, time, self._newest[series])
+        elapsed = np.where((start > 0) & (start < time), time - start, np.where(previous > 0, time - previous, 0))
+        rate = np.empty(ok.size)
+        rate[is_new] = self._pace.rates(series[is_new], value[is_new], elapsed[is_new])
+        rate[~is_new] = _per_second(value[~is_new], elapsed[~is_new])
+        overlaps = is_new & (start > 0) & (start < previous - START_TOLERANCE)
+        back = np.argsort(order)
+        points = PointBatch(series[back], time[back], rate[back])
+        return points, np.isnan(points.value) & ~rows.is_gap[ok], int(overlaps.sum())
 
     def _points(
         self, rows: MetricRows, ids: Int32, written: Int64, primary: PointBatch
@@ -144,13 +152,18 @@ class MetricSignals:
         real = ~rows.is_gap[written]
         recorded, overlaps = written[real], 0
         columns: list[_Column] = []
-        if rows.kind is Kind.COUNTER_CUMULATIVE:
-            columns, overlaps = self._counter_columns(rows, ids, recorded)
-        elif rows.kind is Kind.HISTOGRAM_CUMULATIVE:
-            columns, overlaps = self._histogram_columns(rows, ids, recorded)
-        elif rows.kind is Kind.HISTOGRAM_DELTA:
-            columns = _delta_columns(rows, recorded)
         points, row = [primary], [written]
+        match rows.kind:
+            case Kind.COUNTER_CUMULATIVE:
+                columns, overlaps = self._counter_columns(rows, ids, recorded)
+            case Kind.HISTOGRAM_CUMULATIVE | Kind.EXPONENTIAL_CUMULATIVE | Kind.SUMMARY:
+                columns, overlaps = self._distribution_columns(rows, ids, recorded)
+            case Kind.HISTOGRAM_DELTA | Kind.EXPONENTIAL_DELTA:
+                columns = _delta_columns(rows, recorded, is_rated=~np.isnan(primary.value[real]))
+        if rows.kind is Kind.SUMMARY:
+            published, of = self._published(rows, recorded)
+            points.append(published)
+            row.append(of)
         for column, value in columns:
             have = ~np.isnan(value)
             points.append(PointBatch(ids[recorded[have], column], rows.time[recorded[have]], value[have]))
@@ -158,25 +171,50 @@ class MetricSignals:
         return PointBatch.concat(points), np.concatenate(row), overlaps
 
     def _counter_columns(self, rows: MetricRows, ids: Int32, at: Int64) -> tuple[list[_Column], int]:
-        series, value = ids[at, 0], rows.value[at]
-        before = self._counters.value[series]
-        steps = self._counters.advance(series, rows.start[at], rows.time[at], value)
-        return [(1, steps.per_second(steps.increase(value, before)))], steps.overlaps
+        series, value, low = ids[at, 0], rows.value[at], rows.low[at]
+        before, low_before = self._counters.value[series], self._counters.low[series]
+        steps = self._counters.advance(series, rows.start[at], rows.time[at], value, low)
+        increase = steps.increase(value, before) + steps.increase(low, low_before)
+        return [(1, self._pace.rates(series, increase, steps.elapsed))], steps.overlaps
 
-    def _histogram_columns(self, rows: MetricRows, ids: Int32, at: Int64) -> tuple[list[_Column], int]:
+    def _distribution_columns(self, rows: MetricRows, ids: Int32, at: Int64) -> tuple[list[_Column], int]:
         series, sums, count, total = ids[at, 0], ids[at, 1], rows.value[at], rows.sum[at]
         count_before = self._counters.value[series]
         total_before = np.where(self._sum_time[sums] == self._counters.time[series], self._sum[sums], np.nan)
-        steps = self._counters.advance(series, rows.start[at], rows.time[at], count)
+        steps = self._counters.advance(series, rows.start[at], rows.time[at], count, rows.low[at])
         observed = steps.increase(count, count_before)
+        rate = self._pace.rates(series, observed, steps.elapsed)
         mean = steps.increase(total, total_before) / np.where(observed > 0, observed, np.nan)
         self._sum[sums[steps.last]] = total[steps.last]
         self._sum_time[sums[steps.last]] = rows.time[at][steps.last]
+        derived = np.column_stack([mean, self._quantiles(rows, series, at, steps)])
+        derived[np.isnan(rate)] = np.nan  # of an interval too short for a rate, neither mean nor quantiles
+        return list(enumerate([total, rate, *derived.T], 1)), steps.overlaps
+
+    def _quantiles(self, rows: MetricRows, series: Int32, at: Int64, steps: Steps) -> Float64:
+        """Return what the buckets say `(m, q)`; a summary has none."""
+        if rows.kind is Kind.SUMMARY:
+            return np.empty((at.size, 0))
+        if rows.sparse is not None:
+            return self._exponentials.advance(series, steps, rows.sparse.take(at))
         blocks = rows.buckets_at(at)
-        increases = self._buckets.advance(series, steps, blocks)
-        quantiles = _quantile_columns(blocks, increases, at.size)
-        rate = steps.per_second(observed)
-        return list(enumerate([total, rate, mean, *quantiles.T], 1)), steps.overlaps
+        return _quantile_columns(blocks, self._buckets.advance(series, steps, blocks), at.size)
+
+    def _published(self, rows: MetricRows, at: Int64) -> tuple[PointBatch, Int64]:
+        """Return the quantiles the senders of summaries computed, and the rows they came with."""
+        is_recorded = np.zeros(len(rows), np.bool_)
+        is_recorded[at] = True
+        points, row = [PointBatch.empty()], [np.empty(0, np.int64)]
+        for first, block in rows.sources:
+            assert isinstance(block, SummaryPoints)
+            of = first + block.quantile_row
+            chosen = np.flatnonzero(is_recorded[of])
+            raw = [block.quantile_attributes[i] for i in chosen.tolist()]
+            ids = self._catalog.resolve(block.source, raw, (Statistic.VALUE,))[:, 0]
+            points.append(PointBatch(ids, rows.time[of[chosen]], block.quantile_value[chosen]))
+            row.append(of[chosen])
+        self._grow()
+        return PointBatch.concat(points), np.concatenate(row)
 
     def _grow(self) -> None:
         size = len(self._catalog)
@@ -184,6 +222,7 @@ class MetricSignals:
         self._sum = grown(self._sum, size, np.nan)
         self._sum_time = grown(self._sum_time, size, 0)
         self._counters.grow(size)
+        self._pace.grow(size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,25 +235,33 @@ class _Derived:
     overlaps: int = 0
 
 
-def _intervals(series: Int32, start: Int64, time: Int64, newest: Int64) -> Int64:
-    """Return how long each delta took, ns; 0 where unknown. Without a start it began at the previous point."""
-    order = np.lexsort((time, series))
-    s, t, newest = series[order], time[order], newest[order]
-    previous = np.zeros(s.size, np.int64)
-    new_time = np.ones(s.size, np.bool_)
-    new_time[1:] = (s[1:] != s[:-1]) | (t[1:] != t[:-1])
-    first = np.flatnonzero(new_time)
-    earlier = np.zeros(first.size, np.int64)
-    earlier[1:] = np.where(s[first[1:]] == s[first[:-1]], t[first[:-1]], 0)
-    previous[order] = np.where(newest < t, np.maximum(np.repeat(earlier, np.diff(np.append(first, s.size))), newest), 0)
-    since = np.where((start > 0) & (start < time), start, previous)
-    return np.where(since > 0, time - since, 0)
+def _previous(series: Int32, time: Int64, newest: Int64) -> tuple[Int64, Bool]:
+    """Return for points sorted by (series, time) the time before them, 0 where unknown, and which are news.
+
+    News are newer than what is stored, and the first of their time.
+    """
+    starts = np.ones(series.size, np.bool_)
+    starts[1:] = series[1:] != series[:-1]
+    is_first = starts.copy()
+    is_first[1:] |= time[1:] != time[:-1]
+    first = np.flatnonzero(is_first)
+    earlier = np.where(starts[first], 0, time[np.maximum(first - 1, 0)])
+    earlier = np.repeat(earlier, np.diff(np.append(first, series.size)))
+    return np.where(newest < time, np.maximum(earlier, newest), 0), is_first & (time > newest)
 
 
-def _delta_columns(rows: MetricRows, at: Int64) -> list[_Column]:
-    count = np.where(rows.value[at] > 0, rows.value[at], np.nan)
-    blocks = rows.buckets_at(at)
-    quantiles = _quantile_columns(blocks, [b.counts for b in blocks], at.size)
+def _per_second(value: Float64, elapsed: Int64) -> Float64:
+    return value / np.where(elapsed > 0, elapsed / NANOS_PER_SECOND, np.nan)
+
+
+def _delta_columns(rows: MetricRows, at: Int64, *, is_rated: Bool) -> list[_Column]:
+    count = np.where((rows.value[at] > 0) & is_rated, rows.value[at], np.nan)
+    if rows.sparse is not None:
+        quantiles = exponential_quantiles(rows.sparse.take(at))
+    else:
+        blocks = rows.buckets_at(at)
+        quantiles = _quantile_columns(blocks, [b.counts for b in blocks], at.size)
+    quantiles[~is_rated] = np.nan
     return list(enumerate([rows.sum[at] / count, *quantiles.T], 1))
 
 

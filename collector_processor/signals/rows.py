@@ -9,25 +9,34 @@ import numpy.typing as npt
 
 from collector_processor.signals.admit import check_starts
 from collector_processor.signals.catalog import REFUSED, Catalog
+from collector_processor.signals.exponential import SparseBuckets
 from collector_processor.signals.histogram import BucketBlock, is_consistent
 from collector_processor.signals.outcome import Outcome, first_of, where
-from collector_processor.telemetry.arrival import HistogramPoints, MetricArrivals, NumberPoints
+from collector_processor.telemetry.arrival import (
+    ExponentialPoints,
+    HistogramPoints,
+    MetricArrivals,
+    NumberPoints,
+    SummaryPoints,
+)
 from collector_processor.telemetry.points import Bool, Float64, Int8, Int32, Int64
 from collector_processor.telemetry.series import Kind, Statistic
 
 OWN_PREFIX = "foreband."
 """Metrics of this name pass through and count as stored, but make no series: no bands of bands."""
 
-Block = NumberPoints | HistogramPoints
+Block = NumberPoints | HistogramPoints | ExponentialPoints | SummaryPoints
 
-_HISTOGRAMS = {Kind.HISTOGRAM_CUMULATIVE, Kind.HISTOGRAM_DELTA}
+DELTAS = {Kind.COUNTER_DELTA, Kind.UPDOWN_DELTA, Kind.HISTOGRAM_DELTA, Kind.EXPONENTIAL_DELTA}
+"""Kinds whose points are increases themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricRows:
-    """Points of one kind; `kind` is None for Foreband's own metrics. `value` is the count of a histogram.
+    """Points of one kind; `kind` is None for Foreband's own metrics. `value` is the count of a histogram or summary.
 
-    `value` and `sum` are NaN in gaps; `sum` is NaN for all but histograms, and where the sender gave none.
+    `value` and `sum` are NaN in gaps; `sum` is NaN for numbers, and where the sender gave none. `low` is what `value`
+    lacks of an integer beyond 2^53. `sparse` are the buckets of exponential histograms, and nothing of other kinds.
     """
 
     kind: Kind | None
@@ -35,11 +44,13 @@ class MetricRows:
     start: Int64
     time: Int64
     value: Float64
+    low: Float64
     is_gap: Bool
     sum: Float64
     sources: Sequence[tuple[int, Block]]
     """Which block begins at which row."""
     buckets: Sequence[BucketBlock]
+    sparse: SparseBuckets | None
 
     def __len__(self) -> int:
         return self.time.size
@@ -60,7 +71,7 @@ def gather(arrivals: Sequence[MetricArrivals]) -> list[MetricRows]:
     """Join the blocks of all arrivals by kind."""
     by_kind: dict[Kind | None, list[tuple[int, Block]]] = {}
     for request, a in enumerate(arrivals):
-        blocks: list[Block] = [*a.numbers, *a.histograms]
+        blocks: list[Block] = [*a.numbers, *a.histograms, *a.exponentials, *a.summaries]
         for block in blocks:
             own = block.source.metric.startswith(OWN_PREFIX)
             by_kind.setdefault(None if own else block.source.kind, []).append((request, block))
@@ -91,8 +102,7 @@ def check_values(rows: MetricRows) -> Int8:
     outcome = first_of(check_starts(rows.start, rows.time), where(recorded & not_finite, Outcome.NOT_FINITE))
     if rows.kind in {Kind.UPDOWN_CUMULATIVE, Kind.UPDOWN_DELTA}:
         return outcome
-    is_delta = rows.kind in {Kind.COUNTER_DELTA, Kind.HISTOGRAM_DELTA}
-    negative = Outcome.NEGATIVE_DELTA if is_delta else Outcome.NEGATIVE_TOTAL
+    negative = Outcome.NEGATIVE_DELTA if rows.kind in DELTAS else Outcome.NEGATIVE_TOTAL
     outcome = first_of(outcome, where(recorded & (rows.value < 0), negative))
     for block in rows.buckets:
         bad = recorded[block.rows] & ~is_consistent(block, rows.value[block.rows])
@@ -112,16 +122,42 @@ def _join(kind: Kind | None, blocks: Sequence[tuple[int, Block]]) -> MetricRows:
         start=_column(blocks, lambda b: b.start_unix_nano),
         time=_column(blocks, lambda b: b.time_unix_nano),
         value=np.where(is_gap, np.nan, value),
+        low=_column(blocks, _low),
         is_gap=is_gap,
-        sum=np.full(value.size, np.nan) if kind not in _HISTOGRAMS else _column(blocks, _sum),
+        sum=_column(blocks, _sum),
         sources=sources,
         buckets=_join_buckets(sources),
+        sparse=_join_sparse(sources),
     )
 
 
+def _low(block: Block) -> Float64:
+    known = block.low if isinstance(block, NumberPoints) else None
+    return np.zeros(len(block.attributes)) if known is None else known
+
+
 def _sum(block: Block) -> Float64:
-    assert isinstance(block, HistogramPoints)
-    return block.sum
+    return np.full(len(block.attributes), np.nan) if isinstance(block, NumberPoints) else block.sum
+
+
+def _join_sparse(sources: Sequence[tuple[int, Block]]) -> SparseBuckets | None:
+    blocks = [block for _, block in sources if isinstance(block, ExponentialPoints)]
+    if not blocks:
+        return None
+    return SparseBuckets.concat(
+        [
+            SparseBuckets(
+                block.scale,
+                block.zero_count,
+                block.zero_threshold,
+                block.bucket_row,
+                block.bucket_index,
+                block.bucket_count,
+                block.is_negative,
+            )
+            for block in blocks
+        ]
+    )
 
 
 def _column(blocks: Sequence[tuple[int, Block]], of: Callable[[Block], npt.NDArray[Any]]) -> npt.NDArray[Any]:

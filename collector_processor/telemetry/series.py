@@ -39,6 +39,9 @@ class Kind(StrEnum):
     UPDOWN_DELTA = "updown_delta"
     HISTOGRAM_CUMULATIVE = "histogram_cumulative"
     HISTOGRAM_DELTA = "histogram_delta"
+    EXPONENTIAL_CUMULATIVE = "exponential_cumulative"
+    EXPONENTIAL_DELTA = "exponential_delta"
+    SUMMARY = "summary"
     SPAN = "span"
     LOG = "log"
 
@@ -48,8 +51,8 @@ class Statistic(StrEnum):
 
     VALUE = "value"
     TOTAL = "total"  # a cumulative counter as it came; kept for rates, never modelled
-    COUNT = "count"  # a cumulative histogram's count; kept for rates, never modelled
-    SUM = "sum"  # a cumulative histogram's sum; kept for means, never modelled
+    COUNT = "count"  # the count of a summary or cumulative histogram; kept for rates, never modelled
+    SUM = "sum"  # the sum of a summary or cumulative histogram; kept for means, never modelled
     RATE = "rate"  # per second
     MEAN = "mean"
     P50 = "p50"

@@ -68,6 +68,13 @@ def test_an_attribute_never_replaces_a_label_of_ours() -> None:
     }
 
 
+def test_the_quantile_of_a_summary_is_the_label_prometheus_knows() -> None:
+    attributes: Attributes = (("quantile", 0.99),)
+    summary = SeriesKey((), Scope(), "latency", "s", Kind.SUMMARY, Statistic.VALUE, attributes)
+    assert series_labels(summary)["quantile"] == "0.99"
+    assert series_labels(key(attributes=attributes))["exported_quantile"] == "0.99"
+
+
 def test_series_without_a_service_are_unknown_service() -> None:
     assert series_labels(key(resource=())) == {"service_name": "unknown_service"}
 

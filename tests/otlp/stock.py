@@ -3,9 +3,11 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any, cast
 
+import numpy as np
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -14,9 +16,11 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationSc
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     AggregationTemporality,
     Exemplar,
+    ExponentialHistogramDataPoint,
     HistogramDataPoint,
     Metric,
     NumberDataPoint,
+    SummaryDataPoint,
 )
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -59,6 +63,38 @@ def expected_metrics(body: bytes) -> tuple[list[Row], Counter[str]]:
     return rows, rejected
 
 
+def expected_exemplars(body: bytes) -> list[Row]:
+    """Walk the exemplars of the data points that are taken; the last four of each, where their ids are some."""
+    rows: list[Row] = []
+    for rm in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+        for sm in rm.scope_metrics:
+            for metric in sm.metrics:
+                choice = metric.WhichOneof("data")
+                points = getattr(metric, choice).data_points if choice and choice != "summary" else []
+                for point in points:
+                    alone = ExportMetricsServiceRequest()
+                    alone.resource_metrics.add().resource.CopyFrom(rm.resource)
+                    kept = alone.resource_metrics[0].scope_metrics.add()
+                    kept.scope.CopyFrom(sm.scope)
+                    kept.metrics.append(metric)
+                    data = getattr(kept.metrics[0], cast("Any", choice))
+                    del data.data_points[:]
+                    data.data_points.append(point)
+                    if expected_metrics(alone.SerializeToString())[0]:
+                        rows.extend(exemplar_row(metric.name, e) for e in point.exemplars[-4:] if is_linked(e))
+    return sorted(rows)
+
+
+def is_linked(exemplar: Exemplar) -> bool:
+    trace, span = exemplar.trace_id, exemplar.span_id
+    return len(trace) == 16 and any(trace) and (not span or (len(span) == 8 and any(span)))
+
+
+def exemplar_row(metric: str, exemplar: Exemplar) -> Row:
+    value = float(getattr(exemplar, exemplar.WhichOneof("value") or "as_double"))
+    return metric, signed(exemplar.time_unix_nano), value.hex(), exemplar.trace_id, exemplar.span_id
+
+
 def metric_rows(metric: Metric, origin: Row, shared: int, long: bool, rows: list[Row], rejected: Counter[str]) -> None:
     choice = metric.WhichOneof("data")
     if choice is None:
@@ -70,7 +106,7 @@ def metric_rows(metric: Metric, origin: Row, shared: int, long: bool, rows: list
     if reason is None and kind not in KINDS:
         reason = kind
     for point in data.data_points:
-        found = reason or (histogram_reason if choice == "histogram" else number_reason)(point)
+        found = reason or REASONS.get(choice, number_reason)(point)
         if not found:
             size = len(distinct(point.attributes))
             found = "attribute_too_long" if too_long(point.attributes) else None
@@ -78,7 +114,7 @@ def metric_rows(metric: Metric, origin: Row, shared: int, long: bool, rows: list
         if found:
             rejected[found] += 1
         else:
-            values = histogram_values(point) if choice == "histogram" else number_values(point)
+            values = VALUES.get(choice, number_values)(point)
             rows.append((*origin, metric.name, metric.unit, kind, canonical(point.attributes), *values))
 
 
@@ -90,18 +126,24 @@ KINDS = {
     "updown_delta",
     "histogram_cumulative",
     "histogram_delta",
+    "exponential_cumulative",
+    "exponential_delta",
+    "summary",
 }
 
 
 def kind_of(choice: str, data: Any) -> str:
     if choice == "gauge":
         return "gauge"
-    if choice not in {"sum", "histogram"}:
-        return "unsupported_kind"
+    if choice == "summary":
+        return "summary"
     temporality = {1: "delta", 2: "cumulative"}.get(data.aggregation_temporality)
     if temporality is None:
         return "temporality_unspecified"
-    prefix = "histogram" if choice == "histogram" else "counter" if data.is_monotonic else "updown"
+    if choice == "sum":
+        prefix = "counter" if data.is_monotonic else "updown"
+    else:
+        prefix = {"histogram": "histogram", "exponential_histogram": "exponential"}[choice]
     return f"{prefix}_{temporality}"
 
 
@@ -142,6 +184,71 @@ def histogram_values(point: HistogramDataPoint) -> Row:
     counts = tuple(float(c).hex() for c in point.bucket_counts) or (float(point.count).hex(),)
     bounds = tuple(b.hex() for b in point.explicit_bounds)
     return *times, float(point.count).hex(), total.hex(), bounds, counts, False
+
+
+def exponential_reason(point: ExponentialHistogramDataPoint) -> str | None:
+    if point.flags & 1:
+        return late_start(point)
+    if not -10 <= point.scale <= 20:
+        return "scale_out_of_range"
+    width = Fraction(2) ** -point.scale
+    held = [i for side in (point.positive, point.negative) for i, count in indexed(side) if count]
+    if any((i + 1) * width <= -1074 or i * width >= 1024 for i in held):
+        return "bucket_out_of_range"
+    counts = sum(point.positive.bucket_counts) + sum(point.negative.bucket_counts) + point.zero_count
+    if not 0.0 <= point.zero_threshold < math.inf or counts != point.count:
+        return "bad_buckets"
+    return late_start(point)
+
+
+def exponential_values(point: ExponentialHistogramDataPoint) -> Row:
+    times = signed(point.start_time_unix_nano), signed(point.time_unix_nano)
+    if point.flags & 1:
+        return *times, "nan", "nan", 0, (0.0).hex(), (0.0).hex(), (), True
+    total = point.sum if point.HasField("sum") else math.nan
+    zeros = float(point.zero_count).hex(), point.zero_threshold.hex()
+    buckets = [
+        (is_negative, i, float(count).hex())
+        for is_negative, side in ((False, point.positive), (True, point.negative))
+        for i, count in indexed(side)
+        if count
+    ]
+    return *times, float(point.count).hex(), total.hex(), point.scale, *zeros, tuple(sorted(buckets)), False
+
+
+def indexed(side: Any) -> list[tuple[int, int]]:
+    return list(enumerate(side.bucket_counts, side.offset))
+
+
+def summary_reason(point: SummaryDataPoint) -> str | None:
+    asked = [] if point.flags & 1 else [pair.quantile for pair in point.quantile_values]
+    if len(asked) > 32 or len(set(asked)) < len(asked) or not all(0.0 <= q <= 1.0 for q in asked):
+        return "bad_quantiles"
+    return late_start(point)
+
+
+def summary_values(point: SummaryDataPoint) -> Row:
+    times = signed(point.start_time_unix_nano), signed(point.time_unix_nano)
+    if point.flags & 1:
+        return *times, "nan", "nan", (), True
+    quantiles = tuple((pair.quantile.hex(), pair.value.hex()) for pair in point.quantile_values)
+    return *times, float(point.count).hex(), point.sum.hex(), quantiles, False
+
+
+def late_start(point: Any) -> str | None:
+    return "start_after_time" if point.start_time_unix_nano > point.time_unix_nano else None
+
+
+REASONS: dict[str, Callable[[Any], str | None]] = {
+    "histogram": histogram_reason,
+    "exponential_histogram": exponential_reason,
+    "summary": summary_reason,
+}
+VALUES: dict[str, Callable[[Any], Row]] = {
+    "histogram": histogram_values,
+    "exponential_histogram": exponential_values,
+    "summary": summary_values,
+}
 
 
 def signed(time: int) -> int:
@@ -200,7 +307,48 @@ def found_metrics(arrivals: MetricArrivals) -> list[Row]:
             total = float(h.count[i]).hex(), float(h.sum[i]).hex()
             row = (*source_row(h.source), repr([*parse_attributes(raw)]), *times, *total)
             rows.append((*row, bounds, counts, bool(h.is_gap[i])))
+    return [*rows, *found_exponentials(arrivals), *found_summaries(arrivals)]
+
+
+def found_exponentials(arrivals: MetricArrivals) -> list[Row]:
+    rows: list[Row] = []
+    for e in arrivals.exponentials:
+        for i, raw in enumerate(e.attributes):
+            at = np.flatnonzero(e.bucket_row == i).tolist()
+            buckets = sorted(
+                (bool(e.is_negative[b]), int(e.bucket_index[b]), float(e.bucket_count[b]).hex()) for b in at
+            )
+            values = float(e.count[i]).hex(), float(e.sum[i]).hex(), int(e.scale[i]), float(e.zero_count[i]).hex()
+            row = (*source_row(e.source), repr([*parse_attributes(raw)]), *times_of(e, i), *values)
+            rows.append((*row, float(e.zero_threshold[i]).hex(), tuple(buckets), bool(e.is_gap[i])))
     return rows
+
+
+def found_summaries(arrivals: MetricArrivals) -> list[Row]:
+    rows: list[Row] = []
+    for s in arrivals.summaries:
+        for i, raw in enumerate(s.attributes):
+            at = np.flatnonzero(s.quantile_row == i).tolist()
+            quantiles = tuple(
+                (dict(parse_attributes(s.quantile_attributes[q]))["quantile"].hex(), float(s.quantile_value[q]).hex())  # type: ignore[union-attr]
+                for q in at
+            )
+            values = float(s.count[i]).hex(), float(s.sum[i]).hex(), quantiles, bool(s.is_gap[i])
+            rows.append((*source_row(s.source), repr([*parse_attributes(raw)]), *times_of(s, i), *values))
+    return rows
+
+
+def times_of(block: Any, i: int) -> tuple[int, int]:
+    return int(block.start_unix_nano[i]), int(block.time_unix_nano[i])
+
+
+def found_exemplars(arrivals: MetricArrivals) -> list[Row]:
+    return sorted(
+        (block.source.metric, e.time_unix_nano, e.value.hex(), e.trace_id, e.span_id)
+        for blocks in (arrivals.numbers, arrivals.histograms, arrivals.exponentials)
+        for block in blocks
+        for e in block.exemplars
+    )
 
 
 def source_row(source: Any) -> Row:
@@ -353,6 +501,49 @@ histogram_points = with_unknown(
 )
 
 
+exponential_data = st.sampled_from(
+    [
+        {"positive": {"offset": -2, "bucket_counts": [1, 0, 300]}, "count": 301, "sum": 2.0, "scale": 3},
+        {"negative": {"offset": 5, "bucket_counts": [2]}, "zero_count": 4, "count": 6, "scale": -1},
+        {"positive": {"offset": 1, "bucket_counts": [2**64 - 1, 1]}, "count": 0},
+        {"positive": {"offset": 1, "bucket_counts": [2**60]}, "count": 2**60, "scale": 20, "zero_threshold": 1e-9},
+        {"positive": {"offset": 2**31 - 1, "bucket_counts": [1]}, "count": 1},
+        {"positive": {"offset": -(2**31), "bucket_counts": [0, 0]}, "zero_count": 1, "count": 1},
+        {"positive": {"bucket_counts": [1]}, "count": 1, "scale": 1000},
+        {"positive": {"bucket_counts": [1]}, "count": 2},
+        {"zero_count": 1, "count": 1, "zero_threshold": math.nan},
+        {},
+    ]
+)
+exponential_points = with_unknown(
+    st.builds(
+        lambda data, **fields: ExponentialHistogramDataPoint(**data, **fields),
+        data=exponential_data,
+        attributes=attribute_lists,
+        start_time_unix_nano=times,
+        time_unix_nano=times,
+        flags=st.sampled_from([0, 0, 0, 1]),
+    ),
+    lambda: ExponentialHistogramDataPoint,
+)
+quantile_lists = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.5, 0.99, 1.0, 1.5, math.nan]), st.floats()), max_size=3
+).map(lambda pairs: [{"quantile": q, "value": v} for q, v in pairs])
+summary_points = with_unknown(
+    st.builds(
+        SummaryDataPoint,
+        count=st.integers(0, 2**64 - 1),
+        sum=st.floats(),
+        quantile_values=quantile_lists,
+        attributes=attribute_lists,
+        start_time_unix_nano=times,
+        time_unix_nano=times,
+        flags=st.sampled_from([0, 0, 0, 1]),
+    ),
+    lambda: SummaryDataPoint,
+)
+
+
 @st.composite
 def metrics(draw: st.DrawFn) -> Metric:
     metric = Metric(name=draw(st.sampled_from(["m", "latency", "", "x" * 1025])), unit=draw(st.sampled_from(["", "s"])))
@@ -370,7 +561,8 @@ def metrics(draw: st.DrawFn) -> Metric:
     elif choice == "histogram":
         data.data_points.extend(draw(st.lists(histogram_points, max_size=4)))
     else:
-        data.data_points.add(time_unix_nano=1)
+        points = exponential_points if choice == "exponential_histogram" else summary_points
+        data.data_points.extend(draw(st.lists(points, max_size=4)))
     return metric
 
 

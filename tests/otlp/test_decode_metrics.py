@@ -1,15 +1,17 @@
 import math
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from collector_processor.errors import MalformedRequestError
+from collector_processor.errors import MalformedRequestError, TooLargeError
 from collector_processor.otlp import histogram_points
 from collector_processor.otlp.decode import decode_metrics, parse_attributes
 from collector_processor.otlp.elements import Budget
+from collector_processor.otlp.exemplars import ExemplarTable
 from collector_processor.otlp.wire import field
 from collector_processor.telemetry.series import Kind
 from tests.otlp import stock
@@ -125,15 +127,6 @@ def test_an_unspecified_temporality_rejects_every_point(temporality: Any) -> Non
     assert rejected(metric) == {"temporality_unspecified": 1}
 
 
-def test_exponential_histograms_and_summaries_are_counted_as_unsupported() -> None:
-    summary, exponential = Metric(name="s"), Metric(name="e")
-    summary.summary.data_points.add()
-    exponential.exponential_histogram.data_points.add()
-    exponential.exponential_histogram.data_points.add()
-    assert rejected(summary) == {"unsupported_kind": 1}
-    assert rejected(exponential) == {"unsupported_kind": 2}
-
-
 def test_a_metric_without_data_counts_as_one() -> None:
     assert rejected(Metric(name="m")) == {"no_data": 1}
 
@@ -209,9 +202,9 @@ def test_histogram_points_are_grouped_by_their_bounds() -> None:
 def test_histogram_points_of_the_common_shape_are_cut_and_not_parsed(extremes: dict[str, float]) -> None:
     point = histogram([1] * 16, [float(b) for b in range(15)], **extremes).histogram.data_points[0]
     point.attributes.append(attribute("route", "/cart"))
-    cut = histogram_points._cut(point.SerializeToString(), 0, Budget(100))
+    cut = histogram_points._cut(point.SerializeToString(), 0, 0, Budget(100), ExemplarTable())
     assert cut is not None
-    assert cut == histogram_points._parsed(point.SerializeToString(), 0, Budget(100))
+    assert cut == histogram_points._parsed(point.SerializeToString(), 0, 0, Budget(100), ExemplarTable())
 
 
 def test_a_truncated_histogram_point_is_never_read_as_a_whole_one() -> None:
@@ -219,8 +212,8 @@ def test_a_truncated_histogram_point_is_never_read_as_a_whole_one() -> None:
     point.attributes.append(attribute("route", "/cart"))
     raw = point.SerializeToString()
     for size in range(len(raw)):
-        cut = histogram_points._cut(raw[:size], 0, Budget(100))
-        assert cut is None or cut == histogram_points._parsed(raw[:size], 0, Budget(100))
+        cut = histogram_points._cut(raw[:size], 0, 0, Budget(100), ExemplarTable())
+        assert cut is None or cut == histogram_points._parsed(raw[:size], 0, 0, Budget(100), ExemplarTable())
 
 
 def test_a_histogram_without_buckets_has_one_column() -> None:
@@ -291,3 +284,157 @@ def test_attribute_order_and_duplicates_do_not_change_what_is_parsed() -> None:
     two.attributes.extend([attribute("a", 1), attribute("b", 2)])
     rows = stock.found_metrics(decoded(metric))
     assert rows[0][5] == rows[1][5] == "[('a', 1), ('b', 2)]"
+
+
+def exponential(**fields: Any) -> Metric:
+    metric = Metric(name="latency", unit="s")
+    metric.exponential_histogram.aggregation_temporality = cast("Any", 2)
+    fields = {"start_time_unix_nano": START, "time_unix_nano": NOW} | fields
+    metric.exponential_histogram.data_points.add(**fields)
+    return metric
+
+
+def test_an_exponential_histogram_keeps_the_buckets_that_hold_anything() -> None:
+    metric = exponential(
+        scale=3,
+        positive={"offset": -2, "bucket_counts": [1, 0, 300]},
+        negative={"offset": 7, "bucket_counts": [2**40]},
+        zero_count=5,
+        count=306 + 2**40,
+    )
+    (points,) = decoded(metric).exponentials
+    buckets = zip(points.bucket_index.tolist(), points.bucket_count.tolist(), points.is_negative.tolist(), strict=True)
+    assert sorted(buckets) == [(-2, 1.0, False), (0, 300.0, False), (7, 2.0**40, True)]
+    assert (points.scale.tolist(), points.zero_count.tolist()) == ([3], [5.0])
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"scale": 1000}, "scale_out_of_range"),
+        ({"scale": -1000}, "scale_out_of_range"),
+        ({"scale": 21}, "scale_out_of_range"),
+        ({"positive": {"offset": 2**31 - 1, "bucket_counts": [1]}, "count": 1}, "bucket_out_of_range"),
+        ({"positive": {"offset": -1075, "bucket_counts": [1]}, "count": 1}, "bucket_out_of_range"),
+        ({"positive": {"bucket_counts": [1, 2]}, "count": 4}, "bad_buckets"),
+        ({"zero_count": 2**64 - 1, "count": 1}, "bad_buckets"),
+        ({"zero_threshold": -1.0}, "bad_buckets"),
+        ({"zero_threshold": math.inf}, "bad_buckets"),
+        ({"start_time_unix_nano": NOW + 1}, "start_after_time"),
+    ],
+)
+def test_an_exponential_histogram_that_makes_no_sense_is_rejected(fields: dict[str, Any], reason: str) -> None:
+    assert rejected(exponential(**fields)) == {reason: 1}
+
+
+@pytest.mark.parametrize("scale", [-10, 20])
+@pytest.mark.parametrize("offset", [-1074, 1023])
+def test_the_buckets_of_the_smallest_and_largest_doubles_are_kept(scale: int, offset: int) -> None:
+    index = offset << scale if scale > 0 else offset >> -scale
+    arrivals = decoded(exponential(scale=scale, positive={"offset": index, "bucket_counts": [1]}, count=1))
+    assert (len(arrivals.exponentials), arrivals.rejected) == (1, {})
+
+
+def test_too_many_bytes_of_buckets_refuse_the_request() -> None:
+    point = exponential(positive={"bucket_counts": [0] * (1 << 20)}).exponential_histogram.data_points[0]
+    metric = exponential()
+    metric.exponential_histogram.data_points.extend([point] * 5)
+    with pytest.raises(TooLargeError, match="too many elements"):
+        decoded(metric)
+
+
+def test_a_summary_keeps_its_quantiles_beside_its_attributes() -> None:
+    metric = Metric(name="latency", unit="s")
+    point = metric.summary.data_points.add(time_unix_nano=NOW, count=3, sum=1.5)
+    point.attributes.extend([attribute("route", "/"), attribute("quantile", "mine")])
+    point.quantile_values.add(quantile=0.5, value=0.25)
+    point.quantile_values.add(quantile=1.0, value=2.0)
+    (points,) = decoded(metric).summaries
+    assert (points.count.tolist(), points.sum.tolist(), points.quantile_value.tolist()) == ([3], [1.5], [0.25, 2.0])
+    assert [parse_attributes(raw) for raw in points.quantile_attributes] == [
+        (("quantile", 0.5), ("route", "/")),
+        (("quantile", 1.0), ("route", "/")),
+    ]
+
+
+@pytest.mark.parametrize("quantiles", [[0.5, 0.5], [1.1], [-0.1], [math.nan], [i / 100 for i in range(33)]])
+def test_quantiles_that_make_no_sense_reject_the_summary(quantiles: list[float]) -> None:
+    metric = Metric(name="latency")
+    point = metric.summary.data_points.add(time_unix_nano=NOW)
+    for quantile in quantiles:
+        point.quantile_values.add(quantile=quantile, value=1.0)
+    assert rejected(metric) == {"bad_quantiles": 1}
+
+
+TRACE, SPAN = bytes(range(1, 17)), bytes(range(1, 9))
+
+
+@pytest.fixture(params=["gauge", "histogram", "exponential"])
+def metric(request: pytest.FixtureRequest) -> Metric:
+    """A metric of one point."""
+    match request.param:
+        case "gauge":
+            made = gauge(1.0)
+        case "histogram":
+            made = histogram([1, 2], [0.5], min=0.0, max=1.0)
+        case _:
+            made = exponential()
+    point_of(made).attributes.append(attribute("route", "/"))
+    return made
+
+
+def point_of(metric: Metric) -> Any:
+    (point,) = getattr(metric, cast("Any", metric.WhichOneof("data"))).data_points
+    return point
+
+
+def test_exemplars_link_a_point_to_traces(metric: Metric) -> None:
+    plain = stock.found_metrics(decoded(metric))
+    point = point_of(metric)
+    point.exemplars.add(time_unix_nano=NOW, as_int=7, trace_id=TRACE, span_id=SPAN)
+    point.exemplars.add(time_unix_nano=NOW, as_double=0.5, trace_id=TRACE)
+    point.exemplars.add(time_unix_nano=NOW, as_double=0.5)
+    arrivals = decoded(metric)
+    assert stock.found_metrics(arrivals) == plain
+    assert stock.found_exemplars(arrivals) == sorted(
+        [(metric.name, NOW, (7.0).hex(), TRACE, SPAN), (metric.name, NOW, (0.5).hex(), TRACE, b"")]
+    )
+    assert arrivals.bad_exemplars == 0
+
+
+@pytest.mark.parametrize("ids", [(bytes(16), SPAN), (TRACE[:15], SPAN), (TRACE, SPAN[:7]), (TRACE, bytes(8))])
+def test_an_exemplar_with_a_bad_id_is_dropped_and_counted_and_its_point_taken(
+    metric: Metric, ids: tuple[bytes, bytes]
+) -> None:
+    point_of(metric).exemplars.add(time_unix_nano=NOW, as_int=7, trace_id=ids[0], span_id=ids[1])
+    arrivals = decoded(metric)
+    assert (len(stock.found_metrics(arrivals)), arrivals.rejected) == (1, {})
+    assert (stock.found_exemplars(arrivals), arrivals.bad_exemplars) == ([], 1)
+
+
+def test_of_a_point_with_many_exemplars_the_newest_few_are_read() -> None:
+    metric = gauge(1.0)
+    for i in range(10):
+        metric.gauge.data_points[0].exemplars.add(time_unix_nano=NOW + i, trace_id=TRACE)
+    assert [time - NOW for _, time, *_ in stock.found_exemplars(decoded(metric))] == [6, 7, 8, 9]
+
+
+def test_exemplars_stay_with_their_point_where_others_are_rejected() -> None:
+    metric = gauge(1.0, 2.0, 3.0)
+    metric.gauge.data_points[1].time_unix_nano = START - 1
+    metric.gauge.data_points[2].exemplars.add(time_unix_nano=NOW, trace_id=TRACE)
+    (points,) = decoded(metric).numbers
+    assert points.value.tolist() == [1.0, 3.0]
+    assert [e.row for e in points.exemplars] == [1]
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=9))
+def test_no_bit_of_an_integer_is_lost(values: list[int]) -> None:
+    metric = Metric(name="m")
+    for i, value in enumerate(values):
+        point = metric.gauge.data_points.add(time_unix_nano=NOW, start_time_unix_nano=START, as_int=value)
+        point.flags = 2 * (i % 2)  # every other one is parsed on its own
+    (points,) = decoded(metric).numbers
+    low = np.zeros(len(values)) if points.low is None else points.low
+    assert [int(v) + int(rest) for v, rest in zip(points.value.tolist(), low.tolist(), strict=True)] == values
+    assert points.value.tolist() == [float(v) for v in values]

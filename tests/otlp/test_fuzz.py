@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from google.protobuf.message import DecodeError
@@ -33,6 +34,7 @@ def test_damaged_metrics_are_refused_or_read_like_the_stock_classes_read_them(se
             rows, rejected = stock.expected_metrics(damaged)
             assert sorted(map(repr, stock.found_metrics(arrivals))) == sorted(map(repr, rows))
             assert arrivals.rejected == rejected
+            assert stock.found_exemplars(arrivals) == stock.expected_exemplars(damaged)
             accepted += 1
     assert accepted > 50
 
@@ -98,8 +100,31 @@ def damage(body: bytes, draw: random.Random) -> bytes:
 
 def metrics_body() -> bytes:
     first = gauge(1.0, 2.0, attributes={"host": "a", "n": 1})
-    first.gauge.data_points[1].exemplars.add(as_int=1)
-    return (
-        request_with(first, service="x").SerializeToString()
-        + request_with(histogram([1, 2, 3], [0.5, 1.0]), service="y").SerializeToString()
+    first.gauge.data_points[1].exemplars.add(as_int=1, trace_id=bytes(range(16)), span_id=bytes(range(8)))
+    second = histogram([1, 2, 3], [0.5, 1.0])
+    second.histogram.data_points[0].exemplars.add(as_double=0.5, trace_id=bytes(range(16)))
+    return b"".join(
+        request_with(metric, service="x").SerializeToString() for metric in (first, second, exponential(), summary())
     )
+
+
+def exponential() -> stock.Metric:
+    metric = stock.Metric(name="e")
+    metric.exponential_histogram.aggregation_temporality = cast("Any", 2)
+    point = metric.exponential_histogram.data_points.add(
+        time_unix_nano=stock.NOW, count=304, sum=1.5, scale=2, zero_count=1, zero_threshold=1e-9
+    )
+    point.positive.offset, point.negative.offset = -3, 4
+    point.positive.bucket_counts.extend([1, 0, 300])
+    point.negative.bucket_counts.append(2)
+    point.exemplars.add(as_double=0.5, trace_id=bytes(range(16)))
+    return metric
+
+
+def summary() -> stock.Metric:
+    metric = stock.Metric(name="s")
+    point = metric.summary.data_points.add(time_unix_nano=stock.NOW, count=3, sum=1.5)
+    point.attributes.append(attribute("route", "/"))
+    point.quantile_values.add(quantile=0.5, value=0.25)
+    point.quantile_values.add(quantile=0.99, value=2.0)
+    return metric

@@ -1,7 +1,7 @@
 """The signals room with a store made of dictionaries, and arrivals in a toy encoding: attributes as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ from collector_processor.signals.metrics import MetricsConsumed, MetricSignals
 from collector_processor.signals.outcome import Settlement
 from collector_processor.signals.spans import SpanSignals
 from collector_processor.telemetry.arrival import (
+    ExponentialPoints,
     HistogramPoints,
     LogArrivals,
     MetricArrivals,
     NumberPoints,
     Source,
     SpanArrivals,
+    SummaryPoints,
 )
 from collector_processor.telemetry.points import Bool, EventBatch, Float64, PointBatch
 from collector_processor.telemetry.series import Attributes, Kind, Scope, SeriesKey, Statistic
@@ -185,6 +187,57 @@ def histogram(
         is_gap=np.array([is_gap]),
     )
     return MetricArrivals(1, (), [points])
+
+
+def exponential(
+    kind: Kind,
+    start: float | None,
+    time: float,
+    positive: Mapping[int, float],
+    total: float = np.nan,
+    *,
+    scale: int = 0,
+    negative: Mapping[int, float] | None = None,
+    zeros: tuple[float, float] = (0.0, 0.0),
+    metric: str = "m",
+) -> MetricArrivals:
+    """Build a point of buckets (index -> count), and zeros (count, threshold)."""
+    below = negative or {}
+    points = ExponentialPoints(
+        source=source(kind, metric),
+        attributes=[b"{}"],
+        start_unix_nano=np.array([at(start)]),
+        time_unix_nano=np.array([at(time)]),
+        count=np.array([sum(positive.values()) + sum(below.values()) + zeros[0]], np.float64),
+        sum=np.array([total], np.float64),
+        scale=np.array([scale]),
+        zero_count=np.array([zeros[0]]),
+        zero_threshold=np.array([zeros[1]]),
+        is_gap=np.array([False]),
+        bucket_row=np.zeros(len(positive) + len(below), np.int64),
+        bucket_index=np.array([*positive, *below], np.int64),
+        bucket_count=np.array([*positive.values(), *below.values()], np.float64),
+        is_negative=np.repeat([False, True], [len(positive), len(below)]),
+    )
+    return MetricArrivals(1, exponentials=[points])
+
+
+def summary(
+    start: float | None, time: float, count: float, total: float, quantiles: Mapping[float, float], metric: str = "m"
+) -> MetricArrivals:
+    points = SummaryPoints(
+        source=source(Kind.SUMMARY, metric),
+        attributes=[b"{}"],
+        start_unix_nano=np.array([at(start)]),
+        time_unix_nano=np.array([at(time)]),
+        count=np.array([count], np.float64),
+        sum=np.array([total], np.float64),
+        is_gap=np.array([False]),
+        quantile_row=np.zeros(len(quantiles), np.int64),
+        quantile_attributes=[raw({"quantile": q}) for q in quantiles],
+        quantile_value=np.array([*quantiles.values()], np.float64),
+    )
+    return MetricArrivals(1, summaries=[points])
 
 
 SpanRow = tuple[str, str, float, float, bool]

@@ -208,8 +208,10 @@ def test_intervals_are_those_of_each_series_however_batched(script: list[tuple[i
     for s, first in counts.items():
         room.take_metrics(histogram(CUMULATIVE, 0, 1, first, bounds=[1.0, 2.0], metric=f"m{s}"), now=10_000)
     expected, waiting = [], []
-    for i, (s, more, ends) in enumerate(script):
-        time = 10 * (i + 1)
+    seen = dict.fromkeys(counts, 0)
+    for s, more, ends in script:
+        seen[s] += 1
+        time = 10 * seen[s]
         counts[s] = [c + m for c, m in zip(counts[s], more, strict=True)]
         waiting.append(histogram(CUMULATIVE, 0, time, counts[s], bounds=[1.0, 2.0], metric=f"m{s}"))
         if sum(more):

@@ -1,0 +1,67 @@
+"""Increases to rates, of intervals that are long enough to be told apart from chance.
+
+A sender that ends flushes what it has, and one that begins reports soon after its start: an increase over a second
+says little about a minute. So an interval shorter than half the usual one of its series gives no rate. Its increase is
+held and counted with the next, until half a usual interval has passed.
+
+The usual interval follows the intervals seen, a quarter of the way each, and none counts as more than twice the usual.
+"""
+
+import numpy as np
+
+from collector_processor.clock import NANOS_PER_SECOND
+from collector_processor.signals.columns import grown
+from collector_processor.telemetry.points import Bool, Float64, Int32, Int64
+
+_SHORT = 0.5
+_FOLLOW = 0.25
+_LONGEST = 2.0
+
+
+class Pace:
+    """The usual interval of each series and what is held of it, by dense id."""
+
+    def __init__(self) -> None:
+        self._usual = np.zeros(0)  # ns; 0: unknown
+        self._held = np.zeros(0)  # an increase
+        self._elapsed = np.zeros(0)  # ns it took; 0: nothing is held
+
+    def grow(self, size: int) -> None:
+        """Make room for series ids below `size`."""
+        self._usual = grown(self._usual, size, 0.0)
+        self._held = grown(self._held, size, 0.0)
+        self._elapsed = grown(self._elapsed, size, 0.0)
+
+    def rates(self, series: Int32, increase: Float64, elapsed: Int64) -> Float64:
+        """Return the rate `(n,)` per second of increases over `elapsed` ns, NaN where it is held or unknown.
+
+        Rows of a series stand together, ascending by time. An increase is unknown where it is NaN or took no time;
+        then what is held before it is given up.
+        """
+        known = (elapsed > 0) & ~np.isnan(increase)
+        rate = np.full(series.size, np.nan)
+        for at in _waves(series):
+            rate[at] = self._advance(series[at], increase[at], elapsed[at], known[at])
+        return rate
+
+    def _advance(self, series: Int32, increase: Float64, elapsed: Int64, known: Bool) -> Float64:
+        """Return the rates of one more interval of each series."""
+        took, usual = elapsed.astype(np.float64), self._usual[series]
+        usual = np.where(usual > 0, usual, took)
+        followed = usual + _FOLLOW * (np.minimum(took, _LONGEST * usual) - usual)
+        self._usual[series] = np.where(known, followed, self._usual[series])
+        held, took = self._held[series] + increase, self._elapsed[series] + took
+        is_short = known & (took < _SHORT * usual)
+        self._held[series] = np.where(is_short, held, 0.0)
+        self._elapsed[series] = np.where(is_short, took, 0.0)
+        return np.where(known & ~is_short, held / np.where(took > 0, took / NANOS_PER_SECOND, 1.0), np.nan)
+
+
+def _waves(series: Int32) -> list[Int64]:
+    """Split rows so that each part holds the next row of some series; rows of a series stand together."""
+    if not series.size:
+        return []
+    begin = np.flatnonzero(np.concatenate([[True], series[1:] != series[:-1]]))
+    rank = np.arange(series.size) - np.repeat(begin, np.diff(np.append(begin, series.size)))
+    order = np.argsort(rank, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(rank[order])) + 1)
