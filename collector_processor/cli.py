@@ -160,6 +160,29 @@ def backtest(
 
 
 @cli.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path, exists=True), help="Series and labels.json.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write an HTML page with every series to this file.")
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=Path("foreband-evaluation"),
+    show_default=True,
+    help="Keep finished series here: an interrupted run goes on, another one takes seconds.",
+)
+@_CONFIG
+@_SET
+def evaluate(
+    data: Path, json_file: Path | None, report: Path | None, work: Path, path: Path | None, overrides: tuple[str, ...]
+) -> None:
+    """Replay labelled series through the product, beside simple detectors, and count hits and false alarms."""
+    config = _load(path, overrides)
+    from collector_processor.evaluation.command import run_evaluation
+
+    run_evaluation(config, data, work, json_file=json_file, report_file=report)
+
+
+@cli.command()
 @_CONFIG
 @_SET
 def doctor(path: Path | None, overrides: tuple[str, ...]) -> None:
