@@ -6,7 +6,7 @@ The exact optimum of Prophet's own model, nothing masked; the library itself wou
 import numpy as np
 
 from collector_processor.clock import DAY
-from collector_processor.forecast.bands import prophet_band, trend_sd
+from collector_processor.forecast.bands import future_trend, prophet_band
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.reference import MIN_POINTS
 from collector_processor.forecast.regressors import Grid, build_regressors
@@ -50,5 +50,5 @@ def _fit(middle: Int64, mean: Float64, until: int, step: int) -> FittedProphet |
 def _band(fitted: FittedProphet, time_unix_nano: Int64, step: int) -> tuple[Float64, Float64]:
     trend = fitted.trend_parameters
     ahead = np.maximum((time_unix_nano - fitted.trained_end_unix_nano) / step, 0.0)
-    spread = trend_sd(ahead, np.array(step / DAY), np.array(trend.changepoint_rate), np.array(trend.mean_delta))
+    spread = future_trend(ahead, np.array(step / DAY), np.array(trend.changepoint_rate), np.array(trend.mean_delta))
     return prophet_band(fitted.predict(time_unix_nano), np.array(trend.sigma), spread, _INTERVAL)

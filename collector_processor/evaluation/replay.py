@@ -91,9 +91,9 @@ class _Room:
     def publish(self, refits: Sequence[Refit]) -> None:
         """Make new models known, as the pipeline does."""
         fleet = self._fleet.with_models([refit.record for refit in refits])
-        for refit in refits:
-            if refit.seed is not None:
-                self._detector.adopt(refit.record.series, refit.seed, int(fleet.winner[refit.record.series]))
+        seeds = {refit.record.series: refit.seed for refit in refits if refit.seed is not None}
+        seeded = np.array(list(seeds), np.int32)
+        self._detector.adopt(seeded, list(seeds.values()), fleet.winner[seeded])
         self._fleet = fleet
 
     def judge(self, arriving: Sequence[range]) -> None:

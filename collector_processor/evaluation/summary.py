@@ -97,10 +97,14 @@ def _rates(totals: Float64) -> Float64:
 def _bootstrap(table: Float64) -> dict[str, Interval]:
     rng = np.random.default_rng(_SEED)
     drawn: Int64 = rng.integers(0, len(table), (_DRAWS, len(table)))
-    rates = _rates(table[drawn].sum(axis=1))
-    low, high = np.nanquantile(rates, (0.025, 0.975), axis=1) if np.isfinite(rates).any() else np.full((2, 4), np.nan)
     names = ("recall", "precision", "f1", "false_alarms_per_series_week")
-    return {name: (float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}
+    return {name: _middle(rate) for name, rate in zip(names, _rates(table[drawn].sum(axis=1)), strict=True)}
+
+
+def _middle(drawn: Float64) -> Interval:
+    known = drawn[np.isfinite(drawn)]
+    low, high = np.quantile(known, (0.025, 0.975)) if known.size else (np.nan, np.nan)
+    return float(low), float(high)
 
 
 def _median_and_p90(counts: Sequence[Counts], delay: Callable[[Counts], Float64]) -> tuple[float, float]:
