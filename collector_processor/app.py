@@ -268,6 +268,7 @@ def _pipeline_settings(config: Config) -> PipelineSettings:
     return PipelineSettings(
         series_limit=config.series.limit,
         span_names_per_service=config.series.span_names_per_service,
+        has_span_name_templates=config.series.span_name_templates,
         windows=WindowSettings(length=_nanos(config.series.window), grace=_nanos(config.series.grace)),
         limits=TimeLimits(retention=_nanos(config.store.retention)),
         threshold=config.detect.threshold,

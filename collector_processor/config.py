@@ -106,6 +106,9 @@ class SeriesConfig(Section):
 
     limit: int = Field(100_000, ge=1, le=5_000_000, description="active series in all; existing ones never suffer")
     span_names_per_service: int = Field(200, ge=1, le=100_000, description="past it spans count as `other`")
+    span_name_templates: bool = Field(
+        True, description="ids, numbers, dates and SQL literals in span names become placeholders"
+    )
     window: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = Field(
         timedelta(seconds=60), description="spans and logs are counted in windows of this length"
     )

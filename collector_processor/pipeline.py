@@ -98,6 +98,7 @@ class PipelineSettings:
 
     series_limit: int = 100_000
     span_names_per_service: int = 200
+    has_span_name_templates: bool = True
     windows: WindowSettings = field(default_factory=WindowSettings)
     limits: TimeLimits = field(default_factory=TimeLimits)
     threshold: float = 1.10
@@ -138,7 +139,12 @@ class Pipeline:
         self._metrics = MetricSignals(self._catalog, settings.limits)
         self._metrics.restore(last)
         self._spans = SpanSignals(
-            self._catalog, parse_resource, settings.limits, settings.windows, settings.span_names_per_service
+            self._catalog,
+            parse_resource,
+            settings.limits,
+            settings.windows,
+            settings.span_names_per_service,
+            has_templates=settings.has_span_name_templates,
         )
         self._logs = LogSignals(self._catalog, parse_resource, settings.limits, settings.windows)
         events = writer.events()
@@ -242,6 +248,7 @@ class Pipeline:
         """Take the requests of each signal through their stages, then judge and enrich all points together."""
         of = {signal: [r for r in requests if r.signal == signal] for signal in Signal}
         metrics = self._metrics.consume([_metrics(r) for r in of[Signal.METRICS]], now, self._writer.existing)
+        self._spans.note(metrics.points)
         spans = self._spans.consume([_spans(r) for r in of[Signal.TRACES]], now)
         logs = self._logs.consume([_logs(r) for r in of[Signal.LOGS]], now)
         closed = PointBatch.concat([self._spans.flush(now), self._logs.flush(now)])

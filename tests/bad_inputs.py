@@ -12,6 +12,7 @@ import grpc
 
 from collector_processor.clock import DAY
 from collector_processor.ledger import Signal
+from collector_processor.signals.span_names import template
 from tests.house import SECOND, Moment, Points, same
 from tests.otlp.stock import Metric, attribute
 
@@ -313,11 +314,17 @@ ROWS: dict[str, Row] = {
     "spans of hostile names and kinds": spans(
         lambda m: [m.spans(*({"name": name, "kind": 99} for name in HOSTILE), {"name": ""})],
         stored=has(
-            {f"traces.span.calls/rate/unspecified/{n}": [(0, 1 / 60)] for n in HOSTILE} | {SPANS: [(0, 1 / 60)]}, 40
+            {f"traces.span.calls/rate/unspecified/{template(n)}": [(0, 1 / 60)] for n in HOSTILE}
+            | {SPANS: [(0, 1 / 60)]},
+            40,
         ),
     ),
     "an explosion of span names": spans(
-        lambda m: [m.spans(*({"name": f"GET /{i}"} for i in range(5000)))], stored=overflown
+        lambda m: [m.spans(*({"name": f"GET /item{i}"} for i in range(5000)))], stored=overflown
+    ),
+    "ids in span names": spans(
+        lambda m: [m.spans(*({"name": f"GET /{i}"} for i in range(5000)))],
+        stored=has(points(SPANS + "GET /{n}", (0, 5000 / 60)), 5),
     ),
     "a span name of a megabyte": spans(
         lambda m: [m.spans({}, {"name": "x" * (1 << 20)})],

@@ -255,7 +255,7 @@ def test_an_operation_keeps_counting_past_the_series_limit(tmp_path: Path) -> No
     try:
         moment = house.moment("s")
         house.send(Signal.TRACES, moment.spans({}))
-        house.send(Signal.TRACES, moment.spans({}, *({"name": f"GET /{i}"} for i in range(120))))
+        house.send(Signal.TRACES, moment.spans({}, *({"name": f"GET /item{i}"} for i in range(120))))
         house.close_windows()
         found = house.stored(moment)
         assert found[SPANS + "GET /"] == [(0, 2 / 60)]

@@ -10,6 +10,9 @@ from collector_processor.signals.outcome import Outcome, Settlement, first_of, s
 from collector_processor.signals.windows import Windows
 from collector_processor.telemetry.points import EventBatch, Int8, Int32, Int64
 
+PASSED = -3
+"""Stream of an event that is taken but makes no series: others have measured it already."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventsConsumed:
@@ -42,9 +45,9 @@ def enter(windows: Windows, events: EventBatch, outcome: Int8, first: Int64, now
         where(events.stream == MALFORMED, Outcome.BAD_ATTRIBUTES),
         where(events.stream == REFUSED, Outcome.SERIES_LIMIT),
     )
-    in_time = np.flatnonzero(outcome == Outcome.STORED)
+    in_time = np.flatnonzero((outcome == Outcome.STORED) & (events.stream != PASSED))
     outcome[in_time] = where(windows.is_late(events.take(in_time)), Outcome.LATE)
-    accepted = outcome == Outcome.STORED
+    accepted = (outcome == Outcome.STORED) & (events.stream != PASSED)
     windows.add(events.take(accepted), now)
     requests = first.size - 1
     return EventsConsumed(

@@ -55,6 +55,10 @@ class Services:
             self._resources.append(kept)
         return number
 
+    def resource(self, service: int) -> Attributes:
+        """Return what of a resource is this service's."""
+        return self._resources[service]
+
     def key(
         self, service: int, kind: Kind, metric: str, unit: str, statistic: Statistic, attributes: Attributes
     ) -> SeriesKey:

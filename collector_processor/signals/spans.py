@@ -1,6 +1,11 @@
-"""Spans to rate, error ratio and duration per operation (service, span kind, span name)."""
+"""Spans to rate, error ratio and duration per operation (service, span kind, span name).
+
+Names are aliases of operations: `template` says of which, unless a series of that very name is there already. Spans
+of a service that has span metrics of its own are taken, but make no series.
+"""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -8,9 +13,11 @@ from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.signals.admit import TimeLimits, check_times
 from collector_processor.signals.catalog import REFUSED, Catalog
 from collector_processor.signals.columns import grown
-from collector_processor.signals.events import EventsConsumed, enter, first_rows, joined
+from collector_processor.signals.events import PASSED, EventsConsumed, enter, first_rows, joined
+from collector_processor.signals.measured import Measured
 from collector_processor.signals.outcome import Outcome, first_of, where
 from collector_processor.signals.services import Services
+from collector_processor.signals.span_names import template
 from collector_processor.signals.windows import ClosedWindows, Windows, WindowSettings
 from collector_processor.telemetry.arrival import SpanArrivals
 from collector_processor.telemetry.points import Bool, EventBatch, Int8, Int32, Int64, PointBatch
@@ -31,6 +38,7 @@ MAX_NAME_LENGTH = 1024
 """Longer span names count as `other`."""
 
 _STATISTICS = 2 + len(QUANTILES)  # series of an operation
+_MOST_ALIASES = 100_000  # about 30 MB; past it they are found anew
 
 
 class SpanSignals:
@@ -43,13 +51,18 @@ class SpanSignals:
         limits: TimeLimits | None = None,
         windows: WindowSettings | None = None,
         names_per_service: int = 200,
+        *,
+        has_templates: bool = True,
     ) -> None:
         self._catalog = catalog
+        self._operation_of: Callable[[str], str] = template if has_templates else str
         self._limits = limits or TimeLimits()
         self._names_per_service = names_per_service
         self._services = Services(parse_resource, limit=catalog.series_limit // _STATISTICS)
         self._windows = Windows(windows)
-        self._operations: dict[tuple[int, str, str], int] = {}  # (service, kind, name) -> stream
+        self._measured = Measured(catalog, (windows or WindowSettings()).length)
+        self._aliases: dict[tuple[int, str, str], int] = {}  # (service, kind, span name) -> stream
+        self._operations: dict[tuple[int, str, str], int] = {}  # (service, kind, operation) -> stream
         self._overflow: dict[int, int] = {}  # service -> stream
         self._operation_count: dict[int, int] = {}
         self._members = np.full((0, 5), REFUSED, np.int32)  # by stream: calls, errors, P50, P95, P99
@@ -64,6 +77,11 @@ class SpanSignals:
         stream = np.array([*self._operations.values(), *self._overflow.values()], np.int32)
         # an error ratio is written for every window with spans, and for no other
         self._windows.restore(events, stream, newest[stream], newest[self._members[stream, 1]])
+        self._measured.note(last_points)
+
+    def note(self, points: PointBatch) -> None:
+        """Take in points of any series, before spans that came with them: a service may have span metrics."""
+        self._measured.note(points)
 
     def consume(self, arrivals: Sequence[SpanArrivals], now: int) -> EventsConsumed:
         """Turn the requests of one micro-batch into events and say what became of each span."""
@@ -72,7 +90,7 @@ class SpanSignals:
         end = joined(a.end_unix_nano for a in arrivals)
         outcome = self._check_times(start, end, now)
         wanted = outcome == Outcome.STORED
-        streams = [self._streams(a, wanted[first[i] : first[i + 1]]) for i, a in enumerate(arrivals)]
+        streams = [self._streams(a, end[r], wanted[r]) for a, r in zip(arrivals, _slices(first), strict=True)]
         events = EventBatch(
             stream=np.concatenate([np.empty(0, np.int32), *streams]),
             time_unix_nano=end,
@@ -103,23 +121,46 @@ class SpanSignals:
             check_times(end, now, self._limits),
         )
 
-    def _streams(self, arrivals: SpanArrivals, wanted: Bool) -> Int32:
+    def _streams(self, arrivals: SpanArrivals, end: Int64, wanted: Bool) -> Int32:
         """Return the stream of each span; spans not `wanted` make no new one."""
         services = [self._services.of_bytes(r) for r in arrivals.resources]
         service = np.array(services, np.int64)[arrivals.resource] if services else np.empty(0, np.int64)
         kinds = [KIND_NAMES[k] if 0 <= k < len(KIND_NAMES) else KIND_NAMES[0] for k in arrivals.kind.tolist()]
-        get = self._operations.get
-        found = [get(operation, REFUSED) for operation in zip(service.tolist(), kinds, arrivals.name, strict=True)]
+        get = self._aliases.get
+        found = [get(name, REFUSED) for name in zip(service.tolist(), kinds, arrivals.name, strict=True)]
         streams = np.array(found, np.int32)
-        for i in np.flatnonzero((streams < 0) & wanted).tolist():
-            streams[i] = self._learn(int(service[i]), kinds[i], arrivals.name[i])
+        passed = self._is_measured(services, arrivals.resource, end) & wanted & (service >= 0)
+        for i in np.flatnonzero((streams < 0) & wanted & ~passed).tolist():
+            streams[i] = self._recognise(int(service[i]), kinds[i], arrivals.name[i])
+        streams[passed] = PASSED
         return streams
 
-    def _learn(self, service: int, kind: str, name: str) -> int:
-        """Return the stream of an operation never seen: its own, or past a limit the overflow of its service."""
+    def _is_measured(self, services: Sequence[int], resource: Int32, end: Int64) -> Bool:
+        """Tell which spans end while their service has span metrics of its own."""
+        periods = [self._measured.period(self._services.resource(s)) if s >= 0 else (0, 0) for s in services]
+        if not any(until for _, until in periods):
+            return np.zeros(end.size, np.bool_)
+        since, until = np.array(periods, np.int64)[resource].T
+        measured: Bool = (end >= since) & (end < until)
+        return measured
+
+    def _recognise(self, service: int, kind: str, name: str) -> int:
+        """Return the stream of a span name never seen, or forgotten."""
         if service < 0:
             return service
-        stream = self._operations.get((service, kind, name))  # an earlier row of this very batch may have brought it
+        alias = (service, kind, name)
+        stream = self._aliases.get(alias)  # an earlier row of this very batch may have brought it
+        if stream is None:
+            stream = self._learn(service, kind, name if alias in self._operations else self._operation_of(name))
+            if len(self._aliases) >= _MOST_ALIASES:
+                self._aliases = {}
+            if stream >= 0 and len(name) <= MAX_NAME_LENGTH and stream != self._overflow.get(service):
+                self._aliases[alias] = stream
+        return stream
+
+    def _learn(self, service: int, kind: str, name: str) -> int:
+        """Return the stream of an operation: its own, or past a limit the overflow of its service."""
+        stream = self._operations.get((service, kind, name))
         if stream is not None:
             return stream
         has_room = self._operation_count.get(service, 0) < self._names_per_service and self._catalog.room >= _STATISTICS
@@ -173,3 +214,8 @@ class SpanSignals:
             series = self._members[closed.stream[have], column]
             batches.append(PointBatch(series, closed.end_unix_nano[have], value[have]))
         return PointBatch.concat(batches)
+
+
+def _slices(first: Int64) -> list[slice]:
+    """Return the rows of each arrivals."""
+    return [slice(begin, end) for begin, end in pairwise(first.tolist())]

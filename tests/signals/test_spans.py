@@ -226,7 +226,7 @@ def test_an_operation_unused_for_an_hour_gives_no_more_zeros() -> None:
 
 def test_names_past_the_limit_share_an_overflow_operation() -> None:
     room = Room(names_per_service=3)
-    names = [f"/item/{i}" for i in range(50)]
+    names = [f"/item{i}" for i in range(50)]
     consumed = room.take_spans(spans([("shop", n, 10, 0.1, False) for n in names]), now=10)
     assert len(set(consumed.stream.tolist())) == 4
     assert room.take_spans(spans([("shop", names[40], 11, 0.1, False)]), now=11).stream == [consumed.stream[-1]]
@@ -349,3 +349,30 @@ def naive(rows: list[SpanRow]) -> Named:
         for name in {n for (s, e), o in groups.items() if s == service and end - 3600 <= e < end for n in o}:
             expected.setdefault((service, name, RATE, end), 0.0)
     return expected
+
+
+def test_names_that_differ_only_in_ids_are_one_operation() -> None:
+    room = Room(names_per_service=2)
+    room.take_spans(spans([("shop", f"GET /users/{i}", 10 + i / 10, 0.1, False) for i in range(50)]), now=20)
+    assert operations(room) == {"GET /users/{n}"}
+    room.flush(200)
+    assert sum(room.read(Statistic.RATE).values()) * 60 == 50
+
+
+def test_templates_can_be_switched_off() -> None:
+    room = Room(has_templates=False)
+    room.take_spans(spans([("shop", f"GET /users/{i}", 10, 0.1, False) for i in range(3)]), now=20)
+    assert operations(room) == {f"GET /users/{i}" for i in range(3)}
+
+
+def test_a_series_that_has_a_span_name_keeps_it() -> None:
+    room = Room(has_templates=False)
+    room.take_spans(spans([("shop", "GET /users/1", 10, 0.1, False)]), now=20)
+    room._has_templates = True
+    room.restart()
+    room.take_spans(spans([("shop", f"GET /users/{i}", 70, 0.1, False) for i in range(1, 4)]), now=80)
+    assert operations(room) == {"GET /users/1", "GET /users/{n}"}
+
+
+def operations(room: Room) -> set[object]:
+    return {dict(key.attributes)["span.name"] for key in room.keys}
