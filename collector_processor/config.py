@@ -12,72 +12,16 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from collector_processor.errors import ConfigError
+from collector_processor.policy_config import PolicyConfig, contradictions
+from collector_processor.sections import Duration, Listen, Section, Size
 from collector_processor.yaml_source import Path_, YamlSource, read_yaml
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-_DURATION_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
-_SIZE_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-
-
-def parse_duration(value: Any) -> Any:
-    """Read `90s`, `15m`, `1.5h`, `14d`; anything but such a text (or a timedelta) is refused."""
-    if isinstance(value, timedelta):
-        return value
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if not found:
-        raise ValueError("should be a duration with a unit, such as 30s, 15m, 1h or 14d")
-    return timedelta(seconds=float(found.group(1)) * _DURATION_UNITS[found.group(2)])
-
-
-def parse_size(value: Any) -> Any:
-    """Read `16MiB`; a bare number is bytes."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if not found:
-        raise ValueError("should be a size with a unit, such as 512KiB, 16MiB or 1GiB")
-    return int(found.group(1)) * _SIZE_UNITS[found.group(2)]
-
-
-def parse_listen(value: Any) -> Any:
-    """Check `host:port`; port 0 lets the system choose."""
-    host, separator, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    if not separator or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError("should be host:port, such as 127.0.0.1:4317")
-    return value
-
-
-def _text_of_duration(value: timedelta) -> str:
-    seconds = value.total_seconds()
-    for unit in ("d", "h", "m", "s"):
-        if seconds and seconds % _DURATION_UNITS[unit] == 0:
-            return f"{int(seconds // _DURATION_UNITS[unit])}{unit}"
-    return f"{int(seconds * 1000)}ms"
-
-
-def _text_of_size(value: int) -> str:
-    for unit in ("GiB", "MiB", "KiB"):
-        if value and value % _SIZE_UNITS[unit] == 0:
-            return f"{value // _SIZE_UNITS[unit]}{unit}"
-    return f"{value}B"
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(_text_of_duration)]
-Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(_text_of_size)]
-Listen = Annotated[str, BeforeValidator(parse_listen)]
-
-
-class Section(BaseModel):
-    """A block of settings: unknown keys are errors, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LogConfig(Section):
@@ -193,6 +137,7 @@ class Config(Section):
     forward: ForwardConfig = ForwardConfig()
     grafana: GrafanaConfig = GrafanaConfig()
     security: SecurityConfig = SecurityConfig()
+    policies: tuple[PolicyConfig, ...] = ()
 
 
 def load_config(
@@ -214,13 +159,23 @@ def load_config(
     except ValidationError as error:
         found = sorted(error.errors(), key=lambda problem: source.line(tuple(problem["loc"])))
         raise ConfigError("\n".join(_explain(source, origins, problem) for problem in found)) from None
+    problems = [
+        f"{source.name}:{source.line(path)}: {_name(path)}: {message}"
+        for path, message in contradictions(config.policies, config.forecast.step)
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
     _refuse_open_doors(config)
     return config
 
 
 def describe(config: Config) -> str:
     """Return the effective configuration as YAML, secrets masked."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    shown = config.model_dump(mode="json", exclude={"policies"})
+    shown["policies"] = [
+        policy.model_dump(mode="json", exclude_unset=True, by_alias=True) for policy in config.policies
+    ]
+    return yaml.safe_dump(shown, sort_keys=False)
 
 
 def is_loopback(listen: str) -> bool:
@@ -267,12 +222,18 @@ def _put(values: dict[str, Any], keys: Path_, text: str, origin: str) -> None:
 def _explain(source: YamlSource, origins: dict[Path_, str], problem: Any) -> str:
     path: Path_ = tuple(problem["loc"])
     where = origins.get(path) or f"{source.name}:{source.line(path)}"
-    name = ".".join(map(str, path))
+    name = _name(path)
     if problem["type"] == "extra_forbidden":
         return f"{where}: {name}: unknown key{_nearest(path)}"
     message = problem["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict):
+        return f"{where}: {name}: {message}"  # about a block as a whole
     return f"{where}: {name}: {message}, not {_shown(problem['input'])}{_nearest_value(problem)}"
+
+
+def _name(path: Path_) -> str:
+    return ".".join(map(str, path))
 
 
 def _shown(value: Any) -> str:
@@ -282,12 +243,20 @@ def _shown(value: Any) -> str:
 
 
 def _nearest(path: Path_) -> str:
-    section: Any = Config
-    for key in path[:-1]:
-        section = section.model_fields[str(key)].annotation if str(key) in section.model_fields else Section
-    valid = list(section.model_fields)
+    valid = [field.alias or name for name, field in _section_at(path[:-1]).model_fields.items()]
     near = difflib.get_close_matches(str(path[-1]), valid, n=1, cutoff=0.5)
     return f" (did you mean {near[0]!r}?)" if near else f" (valid: {', '.join(valid)})"
+
+
+def _section_at(path: Path_) -> type[BaseModel]:
+    """Return the section that a path leads to, through lists and what may be left out."""
+    section: Any = Config
+    for key in path:
+        fields = section.model_fields if isinstance(section, type) and issubclass(section, BaseModel) else {}
+        section = fields[key].annotation if key in fields else section
+        for inner in get_args(section):
+            section = inner if inner not in {NoneType, Ellipsis} else section
+    return section if isinstance(section, type) and issubclass(section, BaseModel) else Section
 
 
 def _nearest_value(problem: Any) -> str:

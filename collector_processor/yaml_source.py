@@ -22,7 +22,7 @@ _ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 @dataclass(frozen=True, slots=True)
 class YamlSource:
-    """The values of one file and the line of every key, 1-based."""
+    """The values of one file and the line of every key and list item, 1-based."""
 
     name: str
     values: dict[str, Any]
@@ -88,6 +88,7 @@ class _Reader:
         if isinstance(node, yaml.MappingNode):
             return self._read_map(node, path)
         if isinstance(node, yaml.SequenceNode):
+            self.lines |= {(*path, i): item.start_mark.line + 1 for i, item in enumerate(node.value)}
             return [self.read(item, (*path, i)) for i, item in enumerate(node.value)]
         return self._read_scalar(node)
 

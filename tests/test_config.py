@@ -131,3 +131,105 @@ def test_any_other_map_is_refused_with_a_config_error_or_taken(values: dict[str,
     overrides = [f"{key}={yaml.safe_dump(value)}" for key, value in values.items()]
     with suppress(ConfigError):
         load_config(overrides=overrides, environ={})
+
+
+def test_what_is_wrong_in_a_policy_is_told_with_its_line_and_the_nearest_name(tmp_path: Path) -> None:
+    lines = problems(
+        tmp_path,
+        """policies:
+  - match: {metrik: x}
+    forecast:
+      time_zone: Europe/Berln
+      holidays: {country: DX}
+      daily_seasonality: often
+      events:
+        - {name: release, from: 2026-02-01, until: 2026-01-01}
+        - {name: trend, dates: [2026-01-01]}
+        - {name: a, ical: no/such.ics}
+        - {name: b, from: 2026-01-01, rule: FREQ=HOURLY}
+        - {name: c}
+      seasonalites: []
+  - forecast:
+      holidays:
+        country: DE
+        subdivision: BX
+  - forecast: {growth: logistic}
+""",
+    )
+    assert [int(line.split(":")[0].removeprefix("line ")) for line in lines] == [
+        2,
+        4,
+        5,
+        6,
+        8,
+        9,
+        10,
+        11,
+        12,
+        13,
+        17,
+        18,
+    ]
+    for line, told in zip(
+        lines,
+        [
+            "policies.0.match.metrik: unknown key (did you mean 'metric'?)",
+            "(did you mean 'Europe/Berlin'?)",
+            "should be a country code",
+            "should be auto, on, off or an order",
+            "until 2026-01-01 comes before from 2026-02-01",
+            "a name that Prophet does not use itself",
+            "should be a readable iCal file",
+            "by days or more",
+            "either dates, or from with until or a rule, or ical",
+            "(did you mean 'seasonalities'?)",
+            "should be a subdivision of DE",
+            "growth: logistic and cap belong together",
+        ],
+        strict=True,
+    ):
+        assert told in line
+
+
+def test_policies_that_contradict_each_other_are_refused_with_their_lines(tmp_path: Path) -> None:
+    lines = problems(
+        tmp_path,
+        """policies:
+  - forecast:
+      hourly_seasonality: 8
+      seasonalities:
+        - {name: quarter, period: 15m, order: 2}
+        - {name: release, period: 2w, order: 2}
+  - forecast:
+      events:
+        - {name: release, dates: [2026-01-01]}
+  - forecast: {growth: logistic, cap: 5, floor: 1}
+  - forecast:
+      seasonality_mode: multiplicative
+""",
+    )
+    told = ["an order of 6, not 8", "an order of 1, not 2", "name of a seasonality", "leave out one of the two"]
+    assert [int(line.split(":")[0].removeprefix("line ")) for line in lines] == [3, 5, 8, 12]
+    assert all(text in line for text, line in zip(told, lines, strict=True))
+
+
+def test_policies_are_shown_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "foreband.yaml"
+    path.write_text(
+        "policies:\n  - match: {service: shop}\n    forecast:\n      daily_seasonality: on\n      seasonalities:\n"
+        "        - {name: shift, period: 8h, order: 2}\n      events: [{name: x, from: 2026-01-01, until: 2026-01-02}]"
+    )
+    config = load_config(path, environ={})
+    again = tmp_path / "again.yaml"
+    again.write_text(describe(config))
+    assert load_config(again, environ={}) == config
+    assert yaml.safe_load(describe(config))["policies"] == [
+        {
+            "match": {"service": "shop"},
+            "forecast": {
+                "daily_seasonality": "on",
+                "seasonalities": [{"name": "shift", "period": "8h", "order": 2}],
+                "events": [{"name": "x", "from": "2026-01-01", "until": "2026-01-02"}],
+            },
+        }
+    ]

@@ -1,10 +1,13 @@
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from collector_processor.cli import cli
-from collector_processor.config import Config
-from tests.docs import README, settings_table, with_part
+from collector_processor.config import Config, load_config
+from collector_processor.policy_config import PolicyConfig
+from tests.docs import BLOCKS, README, policies_table, settings_table, with_part
 
 ROOT = README.parent
 
@@ -14,9 +17,23 @@ def test_the_readme_lists_every_setting_as_it_is() -> None:
     assert with_part(text, "settings", settings_table()) == text, "run: python -m tests.docs"
 
 
+def test_the_readme_lists_every_field_of_a_policy() -> None:
+    text = README.read_text()
+    assert with_part(text, "policies", policies_table()) == text, "run: python -m tests.docs"
+    assert {f"{block}." for block in PolicyConfig.model_fields} <= set(BLOCKS)
+
+
+def test_the_example_of_a_policy_in_the_readme_is_one(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(policies:.*?)```", README.read_text(), re.DOTALL)
+    path = tmp_path / "foreband.yaml"
+    path.write_text(example)
+    assert load_config(path, environ={}).policies
+
+
 def test_every_setting_is_described() -> None:
-    for section in Config.model_fields.values():
-        for name, field in section.annotation.model_fields.items():  # type: ignore[union-attr]
+    sections: list[Any] = [f.annotation for name, f in Config.model_fields.items() if name != "policies"]
+    for section in [*sections, PolicyConfig, *BLOCKS.values()]:
+        for name, field in section.model_fields.items():
             assert field.description, name
 
 
