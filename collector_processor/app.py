@@ -29,6 +29,7 @@ from collector_processor.otlp.receiver import GrpcReceiver, ReceiverSettings
 from collector_processor.otlp.status import Answer
 from collector_processor.overview import Overview
 from collector_processor.pipeline import Pipeline, PipelineSettings, Request
+from collector_processor.policy import Policies
 from collector_processor.selftelemetry import SelfTelemetry
 from collector_processor.signals.admit import TimeLimits
 from collector_processor.signals.windows import WindowSettings
@@ -180,7 +181,15 @@ class Foreband:
             return seen
 
         config = self._config
-        trainer = Trainer(_training_settings(config), config.store.directory, overview, publish, self._clock)
+        policies = Policies(config.policies)
+        trainer = Trainer(
+            _training_settings(config),
+            config.store.directory,
+            overview,
+            publish,
+            self._clock,
+            settings_of=lambda series: policies.forecast(pipeline.keys[series]),
+        )
         trainer.start()
         opened.callback(trainer.stop)
         return trainer

@@ -18,6 +18,8 @@ from collector_processor.forecast.backtest import origins
 from collector_processor.forecast.bands import future_trend, prophet_band
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.seasonal import SeasonalForecaster
+from collector_processor.forecast.settings import ProphetSettings
+from collector_processor.policy import Policies
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.telemetry.series import SeriesKey
@@ -75,9 +77,15 @@ def chosen_series(directory: Path, stable_ids: Sequence[str]) -> dict[int, Serie
 
 
 def run_backtest(
-    directory: Path, series: dict[int, SeriesKey], settings: BacktestSettings, advance: Callable[[int], None]
+    directory: Path,
+    series: dict[int, SeriesKey],
+    settings: BacktestSettings,
+    advance: Callable[[int], None],
+    policies: Policies | None = None,
 ) -> list[Result]:
     """Test every series with at least two days of history; `advance` is told how many more were looked at.
+
+    Each is fitted as the policies ask.
 
     Raises:
         StoreError: if the store can't be read.
@@ -85,10 +93,14 @@ def run_backtest(
     """
     keep_machine_code(directory)
     results: list[Result] = []
-    for requests, points in read_in_parts(_requests(directory, series, settings)):
-        histories = {r.series: history_of(r, points) for r in requests}
-        results += _test({series[i]: h for i, h in histories.items() if h.value.size}, settings)
-        advance(len(requests))
+    wanted = policies or Policies()
+    prophets = {i: wanted.forecast(key) for i, key in series.items()}
+    for prophet in dict.fromkeys(prophets.values()):
+        alike = {i: key for i, key in series.items() if prophets[i] == prophet}
+        for requests, points in read_in_parts(_requests(directory, alike, settings)):
+            histories = {r.series: history_of(r, points) for r in requests}
+            results += _test({series[i]: h for i, h in histories.items() if h.value.size}, settings, prophet)
+            advance(len(requests))
     if not results:
         raise NothingToTestError("no series has two days of history yet")
     return results
@@ -134,9 +146,9 @@ def _requests(directory: Path, series: dict[int, SeriesKey], settings: BacktestS
     return tuple(FitRequest(directory, i, ends[i] - settings.window, ends[i], settings.step) for i in known)
 
 
-def _test(histories: dict[SeriesKey, History], settings: BacktestSettings) -> list[Result]:
+def _test(histories: dict[SeriesKey, History], settings: BacktestSettings, prophet: ProphetSettings) -> list[Result]:
     days = [_origins(history, settings.origins) for history in histories.values()]
-    together = Histories(list(histories.values()), settings.step) if histories else None
+    together = Histories(list(histories.values()), settings.step, prophet) if histories else None
     blocks: list[list[_Day]] = [[] for _ in days]
     for turn in range(max(map(len, days), default=0)):
         rows = [row for row, found in enumerate(days) if len(found) > turn]

@@ -149,13 +149,20 @@ def backtest(
     from rich.progress import Progress
 
     from collector_processor.backtests import BacktestSettings, chosen_series, run_backtest, table_of
+    from collector_processor.policy import Policies
 
     step, window = config.forecast.step.total_seconds(), config.forecast.window.total_seconds()
     settings = BacktestSettings(round(step) * NANOS_PER_SECOND, round(window) * NANOS_PER_SECOND, origins, width)
     chosen = chosen_series(config.store.directory, series)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("backtest", total=len(chosen))
-        results = run_backtest(config.store.directory, chosen, settings, lambda n: progress.update(task, advance=n))
+        results = run_backtest(
+            config.store.directory,
+            chosen,
+            settings,
+            lambda n: progress.update(task, advance=n),
+            Policies(config.policies),
+        )
     Console(highlight=False).print(table_of(results, width))
 
 

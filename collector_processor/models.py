@@ -10,13 +10,16 @@ import numpy as np
 import orjson
 from rich.table import Table
 
-from collector_processor.clock import NANOS_PER_SECOND
+from collector_processor.clock import DAY, NANOS_PER_SECOND
 from collector_processor.errors import ForebandError
+from collector_processor.forecast.design import DEFAULT_DESIGN, Occasion, Part, Seasonality
 from collector_processor.forecast.export import History, export_json
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.resample import means
+from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.points import Int64
 from collector_processor.telemetry.series import SeriesKey
 from grafana_datasource.titles import full_title
 
@@ -59,13 +62,15 @@ def find_model(models: Sequence[StoredModel], stable_id: str) -> StoredModel:
 
 def table_of(models: Sequence[StoredModel]) -> Table:
     """Lay out models for people, one a row."""
-    table = Table("id", "series", "version", "fitted at", "history", "drawn", box=None, header_style="bold")
+    table = Table("id", "series", "version", "fitted at", "history", "drawn", "design", box=None, header_style="bold")
     for model in models:
         record = model.record
         days = (record.trained_end_unix_nano - record.trained_start_unix_nano) / NANOS_PER_SECOND / 86_400
         at = _moment(record.created_unix_nano)
-        row = (model.key.stable_id, full_title(model.key), str(record.version), at, f"{days:.1f} d", record.forecaster)
-        table.add_row(*row)
+        fitted = _prophet(model)
+        design = design_of(fitted) if fitted is not None else "-"
+        row = (str(record.version), at, f"{days:.1f} d", record.forecaster, design)
+        table.add_row(model.key.stable_id, full_title(model.key), *row)
     return table
 
 
@@ -83,11 +88,26 @@ def description_of(model: StoredModel) -> Table:
     table.add_row("because", record.reason)
     if fitted is not None:
         trend = fitted.trend_parameters
-        table.add_row("seasonalities", ", ".join(fitted.beta) or "none")
+        table.add_row("design", design_of(fitted))
+        table.add_row("seasonalities", ", ".join(_names(fitted, Seasonality)) or "none")
+        table.add_row("calendar", ", ".join(_names(fitted, Occasion)) or "none")
+        for name, part in fitted.components(_moments(fitted)).items():
+            table.add_row(name, f"{part.min():.4g} to {part.max():.4g}")
         table.add_row("changepoints", f"{np.count_nonzero(fitted.delta)} of {fitted.delta.size} in use")
-        table.add_row("trend", f"{_slope(fitted):+.4g} a day at the end")
+        table.add_row("slope", f"{_slope(fitted):+.4g} a day at the end")
         table.add_row("noise", f"{trend.sigma:.4g} (standard deviation)")
     return table
+
+
+def design_of(fitted: FittedProphet) -> str:
+    """Name what is not usual about a model's design."""
+    design = fitted.design
+    words: list[str] = [design.growth] if design.growth != "linear" else []
+    words += [design.mode] if design.mode != "additive" else []
+    words += [design.time_zone] if design.time_zone != "UTC" else []
+    own = {s.name for s in design.seasonalities} - {s.name for s in DEFAULT_DESIGN.seasonalities}
+    words += sorted(own.intersection(fitted.beta)) + _names(fitted, Occasion)
+    return ", ".join(words) or "default"
 
 
 def as_prophet_json(directory: Path, model: StoredModel, step: int) -> str:
@@ -100,7 +120,7 @@ def as_prophet_json(directory: Path, model: StoredModel, step: int) -> str:
     fitted = _prophet(model)
     if fitted is None:
         raise UnknownModelError(f"{full_title(model.key)}: Prophet was not fitted yet; only its season is known")
-    return export_json(fitted, history=_history(directory, model.record, step))
+    return export_json(fitted, _settings(model), _history(directory, model.record, step))
 
 
 def _history(directory: Path, record: ModelRecord, step: int) -> History | None:
@@ -119,8 +139,27 @@ def _prophet(model: StoredModel) -> FittedProphet | None:
         raise UnknownModelError(f"the model of {model.key.stable_id} can't be read: {error}") from error
 
 
+def _settings(model: StoredModel) -> ProphetSettings:
+    """Return what a model says of its settings; what else there was is in its design."""
+    try:
+        return ProphetSettings(**orjson.loads(model.record.parameters).get("settings", {}))
+    except (TypeError, ValueError) as error:
+        raise UnknownModelError(f"the settings of {model.key.stable_id} can't be read: {error}") from error
+
+
+def _names(fitted: FittedProphet, kind: type[Part]) -> list[str]:
+    return [name for name in fitted.beta if isinstance(fitted.design.part(name), kind)]
+
+
+def _moments(fitted: FittedProphet) -> Int64:
+    """Return times spread over the history, close enough to see the shape of a day in a month."""
+    return fitted.start_unix_nano + np.linspace(0, fitted.span_nano, 2_000).astype(np.int64)
+
+
 def _slope(fitted: FittedProphet) -> float:
-    return float(fitted.theta()[1])
+    end = fitted.trained_end_unix_nano
+    before, after = fitted.components(np.array([end, end + DAY]))["trend"]
+    return float(after - before)
 
 
 def _moment(unix_nano: int) -> str:

@@ -3,7 +3,7 @@
 import resource
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ def watched(
         series_states=lambda: _series_states(pipeline),
         fit_backlog_age=lambda: [(trainer.status.backlog_seconds, {})],
         fits=lambda: [(count, {"outcome": outcome}) for outcome, count in trainer.status.outcomes.items()],
+        declined=lambda: _declined(trainer.status.declined),
         forwarded=lambda: _forwarded(forwarder) if forwarder else [],
         forward_waiting=lambda: _waiting(open_reader) if forwarder else [],
         anomalies=lambda: [(pipeline.open_episodes(), {})],
@@ -52,6 +53,14 @@ def _series_states(pipeline: Pipeline) -> Rows:
         for (state, reason), count in counted.items()
     ]
     return [*rows, (float(bands.size - modelled.size), {"state": "not_modelled", "reason": ""})]
+
+
+def _declined(declined: Mapping[str, int]) -> Rows:
+    """Count by what the solver said; what the library said after it has numbers of its own in it."""
+    counted: Counter[str] = Counter()
+    for reason, count in declined.items():
+        counted[reason.partition(";")[0].replace("_", " ")] += count
+    return [(float(count), {"reason": reason}) for reason, count in counted.items()]
 
 
 def _coverage(pipeline: Pipeline) -> Rows:

@@ -29,6 +29,7 @@ class Watched:
     series_states: _Rows
     fit_backlog_age: _Rows
     fits: _Rows
+    declined: _Rows
     forwarded: _Rows
     forward_waiting: _Rows
     anomalies: _Rows
@@ -67,6 +68,12 @@ class SelfTelemetry:
         ):
             meter.create_observable_gauge(name, [_callback(rows)], unit, text)
         meter.create_observable_counter("foreband.fits", [_callback(watched.fits)], "{fit}", "fits by outcome")
+        meter.create_observable_counter(
+            "foreband.fits.declined",
+            [_callback(watched.declined)],
+            "{fit}",
+            "fits the batched solver left to the prophet library, by reason",
+        )
         meter.create_observable_counter(
             "foreband.forwarded", [_callback(watched.forwarded)], "{item}", "items forwarded or dropped, by outcome"
         )

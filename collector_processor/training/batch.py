@@ -25,7 +25,6 @@ from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.training.request import Solver
 
 PROPHET_HISTORY = 2 * DAY
-SETTINGS = ProphetSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,10 @@ class ProphetFit:
 
 
 class Histories:
-    """Series of one chunk as means over `step` on their common grid."""
+    """Series of one chunk as means over `step` on their common grid; all are fitted with the same settings."""
 
-    def __init__(self, histories: Sequence[History], step: int) -> None:
+    def __init__(self, histories: Sequence[History], step: int, settings: ProphetSettings | None = None) -> None:
+        self._settings = settings or ProphetSettings()
         first = min(int(h.time_unix_nano[0]) for h in histories) // step
         last = max(int(h.time_unix_nano[-1]) for h in histories) // step
         self._grid = Grid(first * step + step // 2, step, last - first + 1)
@@ -74,8 +74,11 @@ class Histories:
         fits = [ProphetFit()] * len(y)
         is_long = _steps_spanned(y) * self._grid.step_nano >= PROPHET_HISTORY
         wanted = np.flatnonzero(is_long & _is_enough(y))
-        if wanted.size:
-            batch = solve(y[wanted], _regressors(self._grid))
+        if self._settings.declined:
+            for i in wanted.tolist():
+                fits[i] = self._fit_by_library(y[i], self._settings.declined)
+        elif wanted.size:
+            batch = solve(y[wanted], _regressors(self._grid, self._settings))
             for row, i in enumerate(wanted.tolist()):
                 fitted = batch.fitted(row)
                 reason = Status(int(batch.status[row])).name.lower()
@@ -84,7 +87,7 @@ class Histories:
 
     def _fit_by_library(self, y: Float64, declined: str) -> ProphetFit:
         try:
-            fitted = ProphetForecaster(SETTINGS).fit(self._grid.times(), y)
+            fitted = ProphetForecaster(self._settings).fit(self._grid.times(), y)
         except NotEnoughDataError as error:
             return ProphetFit(declined=f"{declined}; {error}")
         return ProphetFit(fitted, Solver.LIBRARY, declined)
@@ -114,5 +117,5 @@ def _is_enough(y: Float64) -> Bool:
 
 
 @lru_cache(maxsize=4)
-def _regressors(grid: Grid) -> Regressors:
-    return build_regressors(grid, SETTINGS)
+def _regressors(grid: Grid, settings: ProphetSettings) -> Regressors:
+    return build_regressors(grid, settings)

@@ -1,6 +1,6 @@
 """What is asked of a fit process, and what comes back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from collector_processor.clock import MINUTE
 from collector_processor.detect.seed import Seed
 from collector_processor.forecast.backtest import MAX_ORIGINS
+from collector_processor.forecast.settings import ProphetSettings
 
 
 class FitStatus(StrEnum):
@@ -40,7 +41,7 @@ class FitRequest:
     The first fit of a series is of the seasonal median alone: it takes milliseconds, so all of a new fleet has bands
     before Prophet gets to each. With `needs_backtest` the better forecast is found out; else `forecaster` is kept and
     `backtest`, what the backtest of an earlier model said, is carried over. `needs_seed` asks for a first calibration
-    from the backtest's residuals.
+    from the backtest's residuals. `settings` are those of Prophet.
     """
 
     directory: Path
@@ -53,6 +54,7 @@ class FitRequest:
     needs_seed: bool = False
     forecaster: str = "seasonal"
     backtest: dict[str, Any] | None = None
+    settings: ProphetSettings = field(default_factory=ProphetSettings)
 
     @property
     def fits(self) -> int:
@@ -61,7 +63,7 @@ class FitRequest:
 
 
 Chunk = tuple[FitRequest, ...]
-"""Requests that one process works on together: of one store, and with one step."""
+"""Requests that one process works on together: of one store, with one step, and with equal settings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,12 @@ class Schedule:
         row["seen"] = row["tried"] = fitted_at
         row["fitted_until"], row["backtested"] = fitted_until, backtested
 
+    def renew(self, series: int, now: int) -> None:
+        """Make a series that has a model due at once, with a backtest: its model is of other settings."""
+        row = self._rows[series]
+        row["tried"] = now - self._refit_interval
+        row["fitted_until"] = row["backtested"] = 1
+
     def due(self, overview: SeriesOverview, now: int) -> Int32:
         """Return the series to fit, most urgent first, without those being fitted."""
         self._grow(overview.last_time.size)

@@ -19,6 +19,7 @@ from collector_processor.forecast.backtest import Backtest, backtest, origins
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.resample import standard_deviation
 from collector_processor.forecast.seasonal import FittedSeasonal, SeasonalForecaster
+from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.store.base import SeriesReader
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.band import FORECASTS
@@ -108,7 +109,7 @@ def _fit_prophets(requests: Sequence[FitRequest], histories: Sequence[History]) 
     result = [_Prophets(ProphetFit(), {}) for _ in requests]
     if not grown:
         return result
-    together = Histories([histories[i] for i in grown], requests[0].step)
+    together = Histories([histories[i] for i in grown], requests[0].step, requests[0].settings)
     days = [_origins(requests[i], histories[i]) for i in grown]
     before: list[dict[int, FittedProphet | None]] = [{} for _ in grown]
     for turn in range(max(map(len, days))):
@@ -142,7 +143,7 @@ def _outcome(request: FitRequest, history: History, prophets: _Prophets) -> FitO
         FitStatus.FITTED,
         choice.reason,
         forecaster=choice.forecaster,
-        parameters=_parameters(prophet, seasonal, std, choice.backtest),
+        parameters=_parameters(prophet, seasonal, std, choice.backtest, request.settings),
         backtest=choice.backtest,
         trained_start_unix_nano=int(time[0]),
         trained_end_unix_nano=int(time[-1]),
@@ -190,16 +191,21 @@ def _seed(tested: Backtest, std: float) -> Seed | None:
 
 
 def _parameters(
-    prophet: FittedProphet | None, seasonal: FittedSeasonal, std: float, tested: dict[str, Any] | None
+    prophet: FittedProphet | None,
+    seasonal: FittedSeasonal,
+    std: float,
+    tested: dict[str, Any] | None,
+    settings: ProphetSettings,
 ) -> str:
-    return orjson.dumps(
-        {
-            "prophet": prophet.parameters() if prophet else None,
-            "seasonal": seasonal.parameters(),
-            "std": std,
-            "backtest": tested,
-        }
-    ).decode()
+    parameters: dict[str, Any] = {
+        "prophet": prophet.parameters() if prophet else None,
+        "seasonal": seasonal.parameters(),
+        "std": std,
+        "backtest": tested,
+    }
+    if settings.fingerprint:
+        parameters |= {"fingerprint": settings.fingerprint, "settings": settings.changed()}
+    return orjson.dumps(parameters).decode()
 
 
 def _or_none(number: float) -> float | None:

@@ -18,6 +18,7 @@ import orjson
 
 from collector_processor.clock import DAY, NANOS_PER_SECOND, Clock
 from collector_processor.detect.seed import Seed
+from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.training.pool import FitPool, PoolSettings
@@ -34,6 +35,9 @@ _LOOK_AGAIN = 5 * NANOS_PER_SECOND
 _JOIN_SECONDS = 5.0
 _CHUNK = 250
 _CHUNK_SPREAD = DAY  # of the newest points: they share one grid
+_LIBRARY_CHUNK = 10  # it takes thousands of times longer
+_LOOK_AHEAD = 2_000  # of the queue, for series that go together
+_DEFAULTS = ProphetSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,11 @@ class TrainingStatus:
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """What the newest model of a series chose, carried over to refits without a backtest."""
+    """What the newest model of a series chose, carried over to refits without a backtest, and whose settings it has."""
 
     forecaster: str
     backtest: dict[str, Any] | None
+    fingerprint: str = ""
 
 
 class Trainer:
@@ -74,12 +79,14 @@ class Trainer:
         publish: Publish,
         clock: Clock,
         pool: FitPool | None = None,
+        settings_of: Callable[[int], ProphetSettings] = lambda _: _DEFAULTS,
     ) -> None:
         self.status = TrainingStatus()
         self._settings = settings
         self._directory = directory
         self._overview = overview
         self._publish = publish
+        self._settings_of = settings_of
         self._clock = clock
         self._pool = pool or FitPool(PoolSettings(settings.workers, settings.fit_timeout), clock)
         self._schedule = Schedule(settings.refit_interval)
@@ -154,6 +161,8 @@ class Trainer:
                     record.trained_end_unix_nano,
                     drawn.backtest["end_unix_nano"] if drawn.backtest else 0,
                 )
+                if drawn.fingerprint != self._settings_of(record.series).fingerprint:
+                    self._schedule.renew(record.series, self._clock.now_unix_nano())
         self._is_restored = True
 
     def _submit_due(self) -> None:
@@ -168,17 +177,19 @@ class Trainer:
             self._pool.submit(self._again.popleft() if self._again else self._next_chunk(overview, now))
 
     def _next_chunk(self, overview: SeriesOverview, now: int) -> Chunk:
-        """Take series from the queue that go together; one that failed goes alone."""
-        chunk: list[FitRequest] = []
-        while self._queue and len(chunk) < _CHUNK:
-            request = self._request(self._queue[0], overview, now)
-            is_suspect = self._schedule.has_failed(request.series)
-            if chunk and (is_suspect or not _go_together(chunk[0], request)):
-                break
-            self._schedule.begin(self._queue.popleft())
-            chunk.append(request)
-            if is_suspect:
-                break
+        """Take the first series of the queue and those near it that go with it; one that failed goes alone."""
+        first = self._request(self._queue.popleft(), overview, now)
+        chunk, passed = [first], list[int]()
+        most = 1 if self._schedule.has_failed(first.series) else _LIBRARY_CHUNK if first.settings.declined else _CHUNK
+        while self._queue and len(chunk) < most and len(passed) < _LOOK_AHEAD:
+            request = self._request(self._queue.popleft(), overview, now)
+            if self._schedule.has_failed(request.series) or not _go_together(first, request):
+                passed.append(request.series)
+            else:
+                chunk.append(request)
+        self._queue.extendleft(reversed(passed))
+        for request in chunk:
+            self._schedule.begin(request.series)
         return tuple(chunk)
 
     def _request(self, series: int, overview: SeriesOverview, now: int) -> FitRequest:
@@ -196,6 +207,7 @@ class Trainer:
             needs_seed=needs_backtest and drawn.backtest is None,
             forecaster=drawn.forecaster,
             backtest=drawn.backtest,
+            settings=self._settings_of(series),
         )
 
     def _settle_chunk(self, finished: ChunkOutcome) -> None:
@@ -261,15 +273,17 @@ class Trainer:
 
 
 def _go_together(one: FitRequest, other: FitRequest) -> bool:
-    return one.is_first == other.is_first and abs(one.end_unix_nano - other.end_unix_nano) <= _CHUNK_SPREAD
+    is_alike = one.is_first == other.is_first and one.settings == other.settings
+    return is_alike and abs(one.end_unix_nano - other.end_unix_nano) <= _CHUNK_SPREAD
 
 
 def _drawn_by(record: ModelRecord) -> _Drawn | None:
     """Return what a stored model chose, None if it can't be read."""
     try:
-        found = orjson.loads(record.parameters)["backtest"]
+        parameters = orjson.loads(record.parameters)
+        found = parameters["backtest"]
         if found is not None:
             found = {**found, "end_unix_nano": int(found["end_unix_nano"]), "reason": str(found["reason"])}
     except (KeyError, TypeError, ValueError):
         return None
-    return _Drawn(record.forecaster, found)
+    return _Drawn(record.forecaster, found, str(parameters.get("fingerprint", "")))

@@ -10,6 +10,7 @@ from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.errors import StoreError
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.forecast.regressors import Regressors
+from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.forecast.solve import BatchFit, Status, solve
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
@@ -211,6 +212,38 @@ def test_what_the_batched_solver_declines_goes_to_the_library(monkeypatch: pytes
     np.testing.assert_allclose(
         fleet_of(by_library).forecasts_of(3, ahead), fleet_of(by_batch).forecasts_of(3, ahead), atol=0.1
     )
+
+
+def test_a_model_knows_the_settings_it_was_fitted_with() -> None:
+    time = times(5 * 288, 5 * MINUTE)
+    settings = ProphetSettings(time_zone="Asia/Tokyo", changepoint_prior_scale=0.5, daily_seasonality=6)
+    outcome = fit_points(replace(REQUEST, settings=settings), time, daily(time))
+    parameters = orjson.loads(outcome.parameters)
+    assert parameters["fingerprint"] == settings.fingerprint
+    assert parameters["settings"] == {"changepoint_prior_scale": 0.5, "daily_seasonality": 6}
+    assert fleet_of(outcome).groups[0].design.time_zone == "Asia/Tokyo"
+    assert outcome.solver is Solver.BATCH
+    assert "fingerprint" not in orjson.loads(fit_points(REQUEST, time, daily(time)).parameters)
+
+
+def test_growth_and_modes_beyond_the_solver_go_to_the_library_with_the_reason() -> None:
+    time = times(300, 15 * MINUTE)
+    reasons = {}
+    for settings in (
+        ProphetSettings(growth="logistic", cap=20.0, scaling="absmax"),
+        ProphetSettings(seasonality_mode="multiplicative", scaling="absmax"),
+        ProphetSettings(growth="flat"),
+    ):
+        outcome = fit_points(replace(REQUEST, settings=settings), time, daily(time))
+        reasons[outcome.declined] = outcome.solver
+        ahead = NOW + HOUR * np.arange(24)
+        found = fleet_of(outcome).forecasts_of(3, ahead)[:, 0]
+        assert np.abs(found - daily(ahead, noise=0.0)).max() < 0.6
+    assert reasons == {
+        "logistic growth": Solver.LIBRARY,
+        "multiplicative seasonality": Solver.LIBRARY,
+        "": Solver.BATCH,
+    }
 
 
 def test_no_forecast_before_an_origin_knows_what_came_after_it() -> None:

@@ -8,10 +8,11 @@ from threading import Event
 import numpy as np
 import pytest
 
-from collector_processor.clock import DAY, HOUR, MINUTE, ManualClock, SystemClock
+from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND, ManualClock, SystemClock
 from collector_processor.detect.seed import Seed, seed_from_residuals
 from collector_processor.errors import StoreError
 from collector_processor.forecast.fleet import FleetModel
+from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
@@ -24,6 +25,7 @@ from tests.forecast.shapes import NOW, daily, times
 from tests.training import tasks
 
 PATIENCE = 90.0
+GROWING = ProphetSettings(growth="logistic", cap=9.0, scaling="absmax")
 
 
 @dataclass
@@ -209,6 +211,51 @@ def test_a_large_fleet_is_fitted_in_chunks_first_fits_apart(trainer: Trainer, wo
         trainer.run_round(0.0)
     assert [len(chunk) for chunk in pool.chunks] == [250, 250, 100, 250, 250, 100]
     assert [{r.is_first for r in chunk} for chunk in pool.chunks] == [{True}] * 3 + [{False}] * 3
+
+
+def test_series_of_equal_settings_are_fitted_together_wherever_they_stand_in_the_queue(
+    world: World, store: Path, pool: EchoPool
+) -> None:
+    world.series = 31
+    kinds = [ProphetSettings(), ProphetSettings(time_zone="Asia/Tokyo"), GROWING]
+    trainer = Trainer(
+        TrainingSettings(), store, lambda: world, world.publish, world.clock, pool, lambda series: kinds[series % 3]
+    )
+    for _ in range(4):
+        trainer.run_round(0.0)
+    firsts = [chunk for chunk in pool.chunks if chunk[0].is_first]
+    assert [[r.series for r in chunk] for chunk in firsts] == [
+        list(range(0, 31, 3)),
+        list(range(1, 31, 3)),
+        list(range(2, 30, 3)),
+    ]
+    assert all(r.settings == kinds[r.series % 3] for r in pool.asked)
+
+
+def test_series_left_to_the_library_go_in_small_chunks(world: World, store: Path, pool: EchoPool) -> None:
+    world.series = 25
+    trainer = Trainer(TrainingSettings(), store, lambda: world, world.publish, world.clock, pool, lambda _: GROWING)
+    for _ in range(3):
+        trainer.run_round(0.0)
+    assert [len(chunk) for chunk in pool.chunks] == [10, 10, 5]
+
+
+def test_a_series_whose_policy_has_changed_is_due_at_once_with_a_backtest(
+    world: World, store: Path, pool: EchoPool
+) -> None:
+    tokyo = ProphetSettings(time_zone="Asia/Tokyo")
+    with closing(open_writer(store, StoreSettings(reserve_bytes=0))) as writer:
+        for series, fingerprint in enumerate(["", tokyo.fingerprint]):
+            tested = {"end_unix_nano": NOW - HOUR, "reason": "a reason"}
+            parameters = json.dumps({"backtest": tested} | ({"fingerprint": fingerprint} if fingerprint else {}))
+            record = ModelRecord(series, series + 1, NOW - MINUTE, NOW - 9 * DAY, NOW, "prophet", "", parameters)
+            writer.commit(Commit(models=[record]))
+    world.series = 2
+    trainer = Trainer(TrainingSettings(), store, lambda: world, world.publish, world.clock, pool, lambda _: tokyo)
+    for _ in range(3):
+        trainer.run_round(0.0)
+    assert [(r.series, r.settings.time_zone, r.needs_backtest) for r in pool.asked] == [(0, "Asia/Tokyo", True)]
+    assert trainer.status.backlog_seconds <= HOUR / NANOS_PER_SECOND
 
 
 def test_the_backlog_says_how_long_the_most_overdue_series_waits(trainer: Trainer, world: World) -> None:
