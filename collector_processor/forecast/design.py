@@ -204,7 +204,8 @@ DEFAULT_DESIGN = Design((Seasonality("daily", 1, 4), Seasonality("weekly", 7, 3)
 
 
 def _row_products(theta: Float64, x: Float64) -> Float64:
-    return np.asarray(theta @ x if x.ndim == 1 else np.einsum("np,np->n", theta, x))
+    """Multiply row by row, and not by `@`: there the last digit of a row depends on how many others there are."""
+    return np.asarray(np.einsum("np,p->n" if x.ndim == 1 else "np,np->n", theta, x))
 
 
 @lru_cache(maxsize=1024)

@@ -91,12 +91,11 @@ class FleetModel:
 
         Cheapest when few times are distinct.
         """
-        result = np.full((series.size, len(FORECASTS)), np.nan)
         known = self.versions(series) > 0
-        rows, time = (series, time_unix_nano) if known.all() else (series[known], time_unix_nano[known])
-        if rows.size:
-            result[known, _PROPHET] = self._prophet(rows, time)
-            result[known, _SEASONAL] = self._seasonal(rows, time)
+        if known.all():
+            return self._of_known(series, time_unix_nano)
+        result = np.full((series.size, len(FORECASTS)), np.nan)
+        result[known] = self._of_known(series[known], time_unix_nano[known])
         return result
 
     def forecasts_of(self, series: int, time_unix_nano: Int64) -> Float64:
@@ -112,34 +111,52 @@ class FleetModel:
 
     def versions(self, series: Int32) -> Int64:
         """Return the model version of series `(n,)`, 0 where there is no model; any id may be asked for."""
+        if series.size and series.min() >= 0 and series.max() < len(self):
+            return self.model_version[series]
         version = np.zeros(series.size, np.int64)
         inside = (series >= 0) & (series < len(self))
         version[inside] = self.model_version[series[inside]]
         return version
 
-    def _prophet(self, series: Int32, time: Int64) -> Float64:
+    def _of_known(self, series: Int32, time: Int64) -> Float64:
+        result = np.empty((series.size, len(FORECASTS)))
+        if series.size:
+            moments, moment = _distinct(time)
+            result[:, _PROPHET] = self._prophet(series, time, moments, moment)
+            result[:, _SEASONAL] = self._seasonal(series, moments, moment)
+        return result
+
+    def _prophet(self, series: Int32, time: Int64, moments: Int64, moment: Int64) -> Float64:
         group = self.group[series]
         if len(self.groups) == 1 and not group.any():
-            yhat = self._grouped(0, series, time)
+            yhat = self._grouped(0, series, moments, moment)
         else:
             yhat = np.full(series.size, np.nan)
             for i in range(len(self.groups)):
                 members = np.flatnonzero(group == i)
                 if members.size:
-                    yhat[members] = self._grouped(i, series[members], time[members])
+                    yhat[members] = self._grouped(i, series[members], moments, moment[members])
         valid = (time >= self.valid_from_unix_nano[series]) & (time < self.valid_until_unix_nano[series])
         return np.where(valid, yhat, np.nan)
 
-    def _grouped(self, i: int, series: Int32, time: Int64) -> Float64:
+    def _grouped(self, i: int, series: Int32, moments: Int64, moment: Int64) -> Float64:
         """Return yhat of series that all belong to group `i`."""
-        design, theta = self.groups[i].design, self.groups[i].theta[self.place[series]]
-        moments, moment = np.unique(time, return_inverse=True)
+        design, theta, place = self.groups[i].design, self.groups[i].theta, self.place[series]
         x = design.evaluate(moments)
-        return design.combine(theta, x[0] if moments.size == 1 else x[moment])
+        if moments.size > 1:
+            return design.combine(theta[place], x[moment])
+        if len(theta) <= 2 * place.size:  # dearer to pick the rows than to evaluate all of them
+            return design.combine(theta, x[0])[place]
+        return design.combine(theta[place], x[0])
 
-    def _seasonal(self, series: Int32, time: Int64) -> Float64:
-        slot, following, share = neighbours(time)
-        unit = self.profile[series, slot] * (1.0 - share) + self.profile[series, following] * share
+    def _seasonal(self, series: Int32, moments: Int64, moment: Int64) -> Float64:
+        slot, following, share = neighbours(moments)
+        if moments.size == 1:
+            before, after = self.profile[:, slot[0]][series], self.profile[:, following[0]][series]
+        else:
+            slot, following, share = slot[moment], following[moment], share[moment]
+            before, after = self.profile[series, slot], self.profile[series, following]
+        unit = before * (1.0 - share) + after * share
         return np.asarray(self.profile_offset[series] + self.profile_scale[series] * unit)
 
 
@@ -162,6 +179,13 @@ _NO_MODEL: dict[str, Any] = {
     "created_unix_nano": np.zeros(1, np.int64),
 }
 """The row of a series without a model, for every column."""
+
+
+def _distinct(time: Int64) -> tuple[Int64, Int64]:
+    """Return the distinct times, and which of them each time is; a tick has one, and that is quick to see."""
+    if (time == time[0]).all():
+        return time[:1], np.zeros(time.size, np.int64)
+    return np.unique(time, return_inverse=True)
 
 
 def _grown(column: Any, no_model: Any, size: int) -> Any:
