@@ -68,7 +68,7 @@ class ChunkWriter:
 
     def _put(self, part: int, series: int, pieces: list[Columns]) -> None:
         """Write the chunk of a series that has none in this part."""
-        held = rows.last_wins(rows.concat(pieces, judged=True))
+        held = rows.last_wins(rows.concat(pieces))
         time, value = held[1], held[2]
         row_id, times_id = layout.chunk_id(part, series), self._times_id(part, time)
         verdicts = encode_verdicts(value, rows.verdicts_of(held))

@@ -18,6 +18,9 @@ ENDS_DTYPE = np.dtype([("series", "<i4"), ("first", "<i8"), ("last", "<i8"), ("l
 Ends = npt.NDArray[np.void]
 """One row of ENDS_DTYPE per chunk, ascending by series."""
 
+Piece = tuple[int, Int64, Float64]
+"""A series with some of its points, ascending: their times and values `(n,)`."""
+
 _NO_TIMES, _NO_PLACE = -1, -1
 _Row = tuple[int, int, bytes, bytes | None]
 
@@ -27,17 +30,30 @@ def parts(connection: sqlite3.Connection) -> list[int]:
     return sorted((part for (part,) in connection.execute("SELECT id FROM part")), key=layout.by_time)
 
 
-def read(
-    connection: sqlite3.Connection, part: int, wanted: Int32, start: int, end: int, *, judged: bool
-) -> Iterator[Columns]:
-    """Yield the rows in `[start, end)` of each wanted series (ascending) that a part holds."""
-    found = _fetch(connection, part, wanted, judged=judged)
+def read_judged(connection: sqlite3.Connection, part: int, wanted: Int32, start: int, end: int) -> Iterator[Columns]:
+    """Yield the judged rows in `[start, end)` of each wanted series (ascending) that a part holds."""
+    found = _fetch(connection, part, wanted, judged=True)
     times = read_times(connection, {row[1] for row in found})
     for row in found:
         time = times[row[1]]
         first, stop = np.searchsorted(time, [start, end])
         if first < stop:
-            yield rows.take(_columns(row, time, judged=judged), slice(first, stop))
+            yield rows.take(_judged(row, time), slice(first, stop))
+
+
+def read_points(connection: sqlite3.Connection, part: int, wanted: Int32, start: int, end: int) -> Iterator[Piece]:
+    """Yield the points in `[start, end)` of each wanted series (ascending) that a part holds."""
+    found = _fetch(connection, part, wanted, judged=False)
+    cuts = {}
+    for times_id, time in read_times(connection, {row[1] for row in found}).items():
+        first, stop = np.searchsorted(time, [start, end]).tolist()
+        cuts[times_id] = slice(first, stop), time.size, time[first:stop]
+    for row in found:
+        cut, size, time = cuts[row[1]]
+        value = _value(row)
+        _require_size(row, value, size)
+        if time.size:
+            yield layout.series_of(row[0]), time, value[cut]
 
 
 def read_one(connection: sqlite3.Connection, part: int, series: int, known: dict[int, Int64]) -> Columns | None:
@@ -48,7 +64,7 @@ def read_one(connection: sqlite3.Connection, part: int, series: int, known: dict
         return None
     if row[1] not in known:
         known |= read_times(connection, {row[1]})
-    return _columns(row, known[row[1]], judged=True)
+    return _judged(row, known[row[1]])
 
 
 def lookup(connection: sqlite3.Connection, part: int, points: PointBatch) -> tuple[Bool, Float64]:
@@ -102,16 +118,18 @@ def _fetch(connection: sqlite3.Connection, part: int, wanted: Int32, *, judged: 
     ).fetchall()
 
 
-def _columns(row: _Row, time: Int64, *, judged: bool) -> Columns:
+def _judged(row: _Row, time: Int64) -> Columns:
     row_id, times_id, _, sealed = row
     value = _value(row)
-    if value.size != time.size:
-        raise DamagedStoreError(f"chunk {row_id} has {value.size} values for {time.size} times")
+    _require_size(row, value, time.size)
     points = PointBatch(np.full(time.size, layout.series_of(row_id), np.int32), time, value)
-    if not judged:
-        return (points.series, points.time_unix_nano, points.value)
     body = None if sealed is None else unseal(sealed, row_id + times_id, "verdicts")
     return rows.judged_rows(points, decode_verdicts(body, value))
+
+
+def _require_size(row: _Row, value: Float64, size: int) -> None:
+    if value.size != size:
+        raise DamagedStoreError(f"chunk {row[0]} has {value.size} values for {size} times")
 
 
 def _value(row: _Row) -> Float64:

@@ -49,7 +49,7 @@ def oldest(connection: sqlite3.Connection, max_points: int) -> tuple[int, Column
         last_id, points = row[0], points + found[-1][0].size
         if points >= max_points:
             break
-    return last_id, rows.concat(found, judged=True)
+    return last_id, rows.concat(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Head:
 
     def columns(self) -> Columns:
         """Return all rows in order of commit."""
-        return rows.concat([segment.columns for segment in self._segments], judged=True)
+        return rows.concat([segment.columns for segment in self._segments])
 
     def series_count(self) -> int:
         """Return how many series have points here."""
@@ -104,7 +104,7 @@ class Head:
             hit = (time >= start) & (time < end)
             hit[hit] = _is_in(series[hit], wanted)
             found.append(rows.take(segment.columns, hit))
-        return rows.last_wins(rows.concat(found, judged=True))
+        return rows.last_wins(rows.concat(found))
 
     def lookup(self, points: PointBatch) -> tuple[Bool, Float64]:
         """Tell per row whether a point of that (series, time) is in the head, and its value."""
@@ -135,13 +135,13 @@ class Head:
 def _segment(found: list[tuple[int, Columns]]) -> _Segment:
     sizes = [columns[0].size for _, columns in found]
     row_id = np.repeat(np.array([row_id for row_id, _ in found], np.int64), sizes)
-    return _Segment(row_id, rows.concat([columns for _, columns in found], judged=True))
+    return _Segment(row_id, rows.concat([columns for _, columns in found]))
 
 
 def _merged(segments: list[_Segment]) -> _Segment:
     return _Segment(
         np.concatenate([segment.row_id for segment in segments]),
-        rows.concat([segment.columns for segment in segments], judged=True),
+        rows.concat([segment.columns for segment in segments]),
     )
 
 

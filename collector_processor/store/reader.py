@@ -42,12 +42,26 @@ class SqliteReader:
 
     def read_points(self, series: Int32, start: int, end: int) -> PointBatch:
         """See `SeriesReader.read_points`."""
-        return rows.points_of(self._read(series, start, end, judged=False))
+        wanted, start, end = _bounded(series, start, end)
+        found: list[chunks.Piece] = []
+        with snapshot(self._connection):
+            for part in self._parts(start, end):
+                found.extend(chunks.read_points(self._connection, part, wanted, start, end))
+        recent = rows.by_series(self._head.select(wanted, start, end)[:3])
+        found.extend((int(column[0]), time, value) for column, time, value in recent)
+        return rows.joined(found)
 
     def read_judged(self, series: Int32, start: int, end: int) -> JudgedBatch:
         """See `SeriesReader.read_judged`."""
-        found = self._read(series, start, end, judged=True)
-        return JudgedBatch(rows.points_of(found), rows.verdicts_of(found))
+        wanted, start, end = _bounded(series, start, end)
+        found: list[Columns] = []
+        with snapshot(self._connection):
+            for part in self._parts(start, end):
+                found.extend(chunks.read_judged(self._connection, part, wanted, start, end))
+        found.extend(rows.by_series(self._head.select(wanted, start, end)))
+        found.sort(key=lambda piece: int(piece[0][0]))
+        merged = rows.last_wins(rows.concat(found))
+        return JudgedBatch(rows.points_of(merged), rows.verdicts_of(merged))
 
     def last_points(self) -> PointBatch:
         """See `SeriesReader.last_points`."""
@@ -145,21 +159,17 @@ class SqliteReader:
         with translated():
             self._connection.close()
 
-    def _read(self, series: Int32, start: int, end: int, *, judged: bool) -> Columns:
-        """Lay blocks, days and head over each other."""
-        wanted = np.unique(series[(series >= 0) & (series < layout.MAX_SERIES)])
-        start, end = max(start, 0), min(end, _LAST_TIME)
-        found: list[Columns] = []
-        with snapshot(self._connection):
-            self._head.refresh(self._connection)
-            for part in chunks.parts(self._connection):
-                first, last = layout.span(part)
-                if first < end and start < last:
-                    found.extend(chunks.read(self._connection, part, wanted, start, end, judged=judged))
-        recent = self._head.select(wanted, start, end)
-        found.extend(rows.by_series(recent if judged else recent[:3]))
-        found.sort(key=lambda piece: int(piece[0][0]))
-        return rows.last_wins(rows.concat(found, judged=judged))
+    def _parts(self, start: int, end: int) -> list[int]:
+        """Return blocks and days that touch `[start, end)`, and bring the head, which lies over them, up to date."""
+        self._head.refresh(self._connection)
+        spans = [(part, *layout.span(part)) for part in chunks.parts(self._connection)]
+        return [part for part, first, last in spans if first < end and start < last]
+
+
+def _bounded(series: Int32, start: int, end: int) -> tuple[Int32, int, int]:
+    """Return the distinct ids that can exist, ascending, and the range within times that can."""
+    wanted = np.unique(series[(series >= 0) & (series < layout.MAX_SERIES)])
+    return wanted, max(start, 0), min(end, _LAST_TIME)
 
 
 def _size(series: Int32) -> int:

@@ -1,23 +1,18 @@
 """Rows as tuples of columns: series, time, value, and in judged rows yhat, lower, upper, score, anomaly."""
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from collector_processor.telemetry.points import Bool, Int32, Int64, PointBatch
+from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 
 Columns = tuple[npt.NDArray[Any], ...]
 
-_POINT_TYPES = (np.int32, np.int64, np.float64)
-_JUDGED_TYPES = (*_POINT_TYPES, np.float64, np.float64, np.float64, np.float64, np.int8)
-
-
-def empty(*, judged: bool) -> Columns:
-    """Return no rows."""
-    return tuple(np.empty(0, dtype) for dtype in (_JUDGED_TYPES if judged else _POINT_TYPES))
+_TYPES = (np.int32, np.int64, np.float64, np.float64, np.float64, np.float64, np.float64, np.int8)
 
 
 def judged_rows(points: PointBatch, verdicts: VerdictBatch) -> Columns:
@@ -44,10 +39,10 @@ def verdicts_of(rows: Columns) -> VerdictBatch:
     return VerdictBatch(rows[3], rows[4], rows[5], rows[6], rows[7])
 
 
-def concat(pieces: Sequence[Columns], *, judged: bool) -> Columns:
-    """Join rows in order."""
+def concat(pieces: Sequence[Columns]) -> Columns:
+    """Join judged rows in order."""
     if not pieces:
-        return empty(judged=judged)
+        return tuple(np.empty(0, dtype) for dtype in _TYPES)
     return tuple(np.concatenate(columns) for columns in zip(*pieces, strict=True))
 
 
@@ -77,6 +72,23 @@ def last_wins(rows: Columns) -> Columns:
     order = np.lexsort((time, series))
     newest = np.append(_ascends(series[order], time[order]), [True])
     return take(rows, order[newest])
+
+
+def joined(pieces: list[tuple[int, Int64, Float64]]) -> PointBatch:
+    """Return points sorted by (series, time) from pieces that ascend in time; of equal ones the last piece's.
+
+    Where pieces of a series follow one another, as days do, that is seen from their ends.
+    """
+    if not pieces:
+        return PointBatch.empty()
+    pieces.sort(key=itemgetter(0))  # stable
+    owner = np.array([series for series, _, _ in pieces], np.int32)
+    time = [piece_time for _, piece_time, _ in pieces]
+    column = np.repeat(owner, [len(piece_time) for piece_time in time])
+    points = column, np.concatenate(time), np.concatenate([value for _, _, value in pieces])
+    first, last = np.array([t[0] for t in time]), np.array([t[-1] for t in time])
+    follows = (owner[1:] > owner[:-1]) | (first[1:] > last[:-1])
+    return points_of(points if follows.all() else last_wins(points))
 
 
 def locate(stored_series: Int32, stored_time: Int64, series: Int32, time: Int64) -> Int64:
