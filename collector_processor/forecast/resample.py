@@ -11,14 +11,17 @@ def means(time_unix_nano: Int64, value: Float64, step: int) -> tuple[Int64, Floa
     Times `(n,)` are ascending. The mean of finite values is finite, however large they are.
     """
     finite = np.isfinite(value)
-    time, observed = time_unix_nano[finite], value[finite]
+    time, observed = (time_unix_nano, value) if finite.all() else (time_unix_nano[finite], value[finite])
     if not time.size:
         return time, observed
     block = time // step
-    first = np.flatnonzero(np.diff(block, prepend=block[0] - 1))
-    scale = float(np.abs(observed).max()) or 1.0
-    count = np.diff(first, append=time.size)
-    return block[first] * step + step // 2, np.add.reduceat(observed / scale, first) / count * scale
+    first = np.flatnonzero(block[1:] != block[:-1]) + 1
+    if first.size + 1 < time.size:
+        first = np.concatenate([[0], first])
+        scale = float(np.abs(observed).max()) or 1.0
+        count = np.diff(first, append=time.size)
+        block, observed = block[first], np.add.reduceat(observed / scale, first) / count * scale
+    return block * step + step // 2, observed
 
 
 def standard_deviation(value: Float64) -> float:
