@@ -87,9 +87,12 @@ class BatchFit:
         )
 
     def _by_part(self, series: int) -> dict[str, Float64]:
-        betas = np.split(self.beta[series], np.cumsum(self.regressors.widths)[:-1])
-        chosen = zip(self.regressors.parts, betas, self.seasonal[series], strict=False)
-        return {part.name: beta for part, beta, is_on in chosen if is_on}
+        betas, first = {}, 0
+        for part, is_on in zip(self.regressors.parts, self.seasonal[series].tolist(), strict=False):
+            if is_on:
+                betas[part.name] = self.beta[series, first : first + part.width]
+            first += part.width
+        return betas
 
 
 def solve(y: Rows, regressors: Regressors, warm: BatchFit | None = None) -> BatchFit:
