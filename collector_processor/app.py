@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,16 +16,13 @@ from collector_processor.clock import NANOS_PER_SECOND, Clock, SystemClock
 from collector_processor.config import Config
 from collector_processor.consumer import Consumer
 from collector_processor.detect.seed import Seed
+from collector_processor.doors import Locks, grafana_door, otlp_doors
 from collector_processor.errors import ConfigError, PermanentError, RetryableError
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.logs import set_up_logging
 from collector_processor.observation import watched
 from collector_processor.otlp.downstream import INSTANCE_KEY, Endpoint, is_loop, probe
 from collector_processor.otlp.forward import Forwarder
-from collector_processor.otlp.gate import Entrance, Gate, into_ledger
-from collector_processor.otlp.http_receiver import HttpReceiver, HttpSettings
-from collector_processor.otlp.json_request import JSON_WEIGHT, MAX_JSON_BYTES
-from collector_processor.otlp.receiver import GrpcReceiver, ReceiverSettings
 from collector_processor.otlp.status import Answer
 from collector_processor.overview import Overview
 from collector_processor.pipeline import Pipeline, PipelineSettings, Request
@@ -38,8 +35,6 @@ from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_reader, open_writer
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.training import Trainer, TrainingSettings
-from grafana_datasource.app import Server, create_app, serve
-from grafana_datasource.app import Settings as GrafanaSettings
 
 log = logging.getLogger(__name__)
 
@@ -73,16 +68,15 @@ class Foreband:
         Raises:
             ConfigError, StoreError: if it cannot start; nothing was acknowledged then.
         """
-        entrance = Entrance(_gate(self._config), self.ingest, into_ledger(self.ledger))
-        self._receiver = GrpcReceiver(_receiver_settings(self._config), entrance)
-        self._http_receiver = HttpReceiver(_http_settings(self._config), entrance)
+        self._locks = Locks.of(self._config.security)
+        self._doors = otlp_doors(self._config, self._locks, self.ingest, self.ledger)
         with ExitStack() as door, ExitStack() as opened:
-            door.callback(self._receiver.close)
+            door.callback(self._doors.grpc.close)
             addresses = self._start(self._config, opened, door)
             self._opened = opened.pop_all()
             self._door = door.pop_all()
         self._is_ready = True
-        self._receiver.set_serving(is_serving=True)
+        self._doors.grpc.set_serving(is_serving=True)
         return addresses
 
     def stop(self) -> None:
@@ -109,9 +103,9 @@ class Foreband:
         self._consumer.start()
         opened.callback(self._consumer.stop)
         opened.callback(self._drain)
-        otlp = _address(config.receiver.listen, self._receiver.start())
-        otlp_http = _address(config.receiver.http_listen, self._http_receiver.start())
-        door.callback(self._http_receiver.stop, _HTTP_DRAIN_SECONDS)
+        otlp = _address(config.receiver.listen, self._doors.grpc.start())
+        otlp_http = _address(config.receiver.http_listen, self._doors.http.start())
+        door.callback(self._doors.http.stop, _HTTP_DRAIN_SECONDS)
         forwarder = self._start_forwarding(endpoint, opened) if endpoint else None
         trainer = self._start_training(pipeline, opened)
         self._telemetry = SelfTelemetry(
@@ -121,7 +115,7 @@ class Foreband:
             environ=self._environ,
         )
         opened.callback(self._telemetry.stop)
-        server = _serve(config, self._clock, self.not_ready, self._telemetry.prometheus_text)
+        server = grafana_door(config, self._locks, self._clock, self.not_ready, self._telemetry.prometheus_text)
         opened.callback(server.stop, _HTTP_DRAIN_SECONDS)
         return Addresses(otlp, otlp_http, f"{server.host}:{server.port}")
 
@@ -151,7 +145,7 @@ class Foreband:
             raise RetryableError("not durable in time", retry_after_seconds=5.0) from None
 
     def _drain(self) -> None:
-        self._receiver.drain(self._config.receiver.drain.total_seconds())
+        self._doors.grpc.drain(self._config.receiver.drain.total_seconds())
 
     def _start_forwarding(self, url: str, opened: ExitStack) -> Forwarder:
         forward = self._config.forward
@@ -230,26 +224,10 @@ def serve_until_stopped(config: Config) -> None:
     set_up_logging(config.log)
     open_reader(config.store.directory).close()
     stopping = _stop_signal()
-    server = _serve(config, SystemClock(), lambda: "", lambda: b"")
+    server = grafana_door(config, Locks.of(config.security), SystemClock(), lambda: "", lambda: b"")
     log.info("serving the store in %s on http://%s:%d", config.store.directory, server.host, server.port)
     stopping.wait()
     server.stop()
-
-
-def _serve(config: Config, clock: Clock, not_ready: Callable[[], str], metrics_text: Callable[[], bytes]) -> Server:
-    app = create_app(
-        GrafanaSettings(
-            open_reader=lambda: open_reader(config.store.directory),
-            clock=clock,
-            not_ready=not_ready,
-            metrics_text=metrics_text,
-        )
-    )
-    host, _, port = config.grafana.listen.rpartition(":")
-    try:
-        return serve(app, host.strip("[]"), int(port))
-    except OSError as error:
-        raise ConfigError(f"grafana.listen: cannot listen on {config.grafana.listen}: {error.strerror}") from error
 
 
 def _stop_signal() -> threading.Event:
@@ -288,20 +266,6 @@ def _pipeline_settings(config: Config) -> PipelineSettings:
 def _address(listen: str, port: int) -> str:
     """Return the address with the port really bound."""
     return f"{listen.rpartition(':')[0]}:{port}"
-
-
-def _gate(config: Config) -> Gate:
-    """Return the gate of both doors: it admits one request of the largest size, or many smaller ones."""
-    receiver = config.receiver
-    return Gate(receiver.max_in_flight, max(receiver.max_message, MAX_JSON_BYTES * JSON_WEIGHT))
-
-
-def _receiver_settings(config: Config) -> ReceiverSettings:
-    return ReceiverSettings(listen=config.receiver.listen, max_message_bytes=config.receiver.max_message)
-
-
-def _http_settings(config: Config) -> HttpSettings:
-    return HttpSettings(listen=config.receiver.http_listen, max_message_bytes=config.receiver.max_message)
 
 
 def _training_settings(config: Config) -> TrainingSettings:

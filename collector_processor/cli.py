@@ -71,7 +71,10 @@ def config() -> None:
 @_SET
 def validate(path: Path | None, overrides: tuple[str, ...]) -> None:
     """Say whether Foreband would start with it; exit code 2 and every problem if not."""
-    _load(path, overrides)
+    config = _load(path, overrides)
+    from collector_processor.doors import Locks
+
+    Locks.of(config.security)
     click.echo("the configuration is valid")
 
 

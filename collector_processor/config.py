@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError
 from collector_processor.errors import ConfigError
 from collector_processor.policy_config import PolicyConfig, contradictions
 from collector_processor.sections import Duration, Listen, Section, Size
+from collector_processor.security_config import SecurityConfig
 from collector_processor.yaml_source import Path_, YamlSource, read_yaml
 
 
@@ -39,7 +40,9 @@ class ReceiverConfig(Section):
     max_message: Annotated[Size, Field(ge=64 << 10, le=64 << 20)] = Field(
         16 << 20, description="largest inflated request, JSON 4MiB at most; a Collector's 8,192 spans are 4.6 MB"
     )
-    max_in_flight: int = Field(8, ge=1, le=1024, description="requests worked on at once; more are told to retry")
+    max_in_flight: int = Field(
+        64, ge=1, le=1024, description="requests worked on at once, both doors together; more are told to retry"
+    )
     drain: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(minutes=5))] = Field(
         timedelta(seconds=10), description="how long running requests may finish after SIGTERM"
     )
@@ -119,12 +122,6 @@ class GrafanaConfig(Section):
     listen: Listen = Field("127.0.0.1:8080", description="address of the page and all HTTP APIs")
 
 
-class SecurityConfig(Section):
-    """Loopback only, unless told otherwise."""
-
-    allow_insecure_bind: bool = Field(False, description="listen beyond loopback without TLS and authentication")
-
-
 class Config(Section):
     """The whole configuration; every field has a default."""
 
@@ -165,7 +162,7 @@ def load_config(
     ]
     if problems:
         raise ConfigError("\n".join(problems))
-    _refuse_open_doors(config)
+    _check_security(config)
     return config
 
 
@@ -227,6 +224,8 @@ def _explain(source: YamlSource, origins: dict[Path_, str], problem: Any) -> str
         return f"{where}: {name}: unknown key{_nearest(path)}"
     message = problem["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
+    if path[:2] in _SECRETS:
+        return f"{where}: {name}: {message}, not what is there"
     if problem["type"] == "value_error" and isinstance(problem["input"], dict):
         return f"{where}: {name}: {message}"  # about a block as a whole
     return f"{where}: {name}: {message}, not {_shown(problem['input'])}{_nearest_value(problem)}"
@@ -234,6 +233,9 @@ def _explain(source: YamlSource, origins: dict[Path_, str], problem: Any) -> str
 
 def _name(path: Path_) -> str:
     return ".".join(map(str, path))
+
+
+_SECRETS = {("forward", "headers"), ("security", "tokens")}
 
 
 def _shown(value: Any) -> str:
@@ -265,17 +267,17 @@ def _nearest_value(problem: Any) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def _refuse_open_doors(config: Config) -> None:
-    if config.security.allow_insecure_bind:
-        return
+def _check_security(config: Config) -> None:
+    """Refuse a door that is open to other machines, and TLS of which a part is missing."""
+    config.security.check_complete()
     doors = {
         "receiver.listen": config.receiver.listen,
         "receiver.http_listen": config.receiver.http_listen,
         "grafana.listen": config.grafana.listen,
     }
     for name, listen in doors.items():
-        if not is_loopback(listen):
+        if not (config.security.allows_other_machines or is_loopback(listen)):
             raise ConfigError(
-                f"{name}: {listen} is reachable from other machines without TLS and authentication; "
-                "bind 127.0.0.1 or set security.allow_insecure_bind: true"
+                f"{name}: {listen} is reachable from other machines without TLS and authentication; bind 127.0.0.1, "
+                "or set security.tls and security.tokens (or tls.client_ca_file), or security.allow_insecure_bind: true"
             )

@@ -8,12 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from collector_processor.config import Config
+from collector_processor.doors import Locks
+from collector_processor.errors import ConfigError
 
 _FREE_BYTES = 256 << 20
 _SQLITE_WAL_FIX = (3, 51, 3)
@@ -46,6 +49,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _port("receiver", config.receiver.listen)
     yield _port("receiver http", config.receiver.http_listen)
     yield _port("grafana", config.grafana.listen)
+    yield _security(config)
     yield _downstream(config.forward.endpoint)
     yield _prophet()
 
@@ -97,11 +101,23 @@ def _port(name: str, listen: str) -> Finding:
 
 
 def _is_foreband(listen: str) -> bool:
+    """Ask for `/healthz`; a running Foreband that speaks TLS ends the connection, and is not recognised."""
     try:
         with urlopen(f"http://{listen}/healthz", timeout=2) as response:
             return bool(response.status == 200)
-    except OSError:
+    except (OSError, HTTPException):
         return False
+
+
+def _security(config: Config) -> Finding:
+    """Read certificates and tokens as a start would."""
+    try:
+        locks = Locks.of(config.security)
+    except ConfigError as error:
+        return Finding(Health.PROBLEM, "security", str(error), "Foreband does not start with it")
+    tokens = "bearer tokens" if locks.tokens.is_required else "no tokens"
+    clients = ", client certificates" if locks.certificates and locks.certificates.asks_for_clients else ""
+    return Finding(Health.OK, "security", f"{'TLS' if locks.certificates else 'plain text'}{clients}, {tokens}")
 
 
 def _downstream(endpoint: str | None) -> Finding:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from collector_processor.errors import ConfigError
+from collector_processor.security.files import check_not_writable_by_others
 
 MAX_BYTES = 1 << 20
 Path_ = tuple[str | int, ...]
@@ -39,9 +40,10 @@ def read_yaml(path: Path, environ: Mapping[str, str]) -> YamlSource:
     """Read a configuration file; an empty file is an empty map.
 
     Raises:
-        ConfigError: unreadable, too large, not YAML, not a map, a duplicate key, a tag or an alias, or an
-            environment variable that is not set and has no default.
+        ConfigError: unreadable, writable by others, too large, not YAML, not a map, a duplicate key, a tag or an
+            alias, or an environment variable that is not set and has no default.
     """
+    check_not_writable_by_others(path)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes")

@@ -19,6 +19,7 @@ from collector_processor.errors import (
     TooLargeError,
 )
 from collector_processor.store.base import SeriesReader
+from grafana_datasource.access import MayRead, require_token
 from grafana_datasource.backend import Backend
 from grafana_datasource.budget import QueryTimeoutError
 from grafana_datasource.legacy import legacy_routes
@@ -60,13 +61,14 @@ class Settings:
 
     `open_reader` is called at most once per concurrent query; a reader stays open and is used by one thread at a time,
     not always the same. `not_ready` returns why the process is not ready, empty when it is. `metrics_text` returns the
-    process' own metrics in Prometheus text format.
+    process' own metrics in Prometheus text format. Without `may_read` everybody may.
     """
 
     open_reader: Callable[[], SeriesReader]
     clock: Clock = field(default_factory=SystemClock)
     not_ready: Callable[[], str] = _always_ready
     metrics_text: Callable[[], bytes] = _no_metrics
+    may_read: MayRead | None = None
     limits: Limits = field(default_factory=Limits)
     concurrent_queries: int = 4
     queue_seconds: float = 2.0
@@ -81,6 +83,8 @@ def create_app(settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     OrjsonProvider.install(app)
+    if settings.may_read is not None:
+        require_token(app, settings.may_read)
     backend = Backend(
         settings.open_reader,
         settings.clock,

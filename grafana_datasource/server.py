@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from flask import Flask
 
 from collector_processor.web import server as web
+from collector_processor.web.tls import TlsContext
 
 
 @dataclass(slots=True)
@@ -31,11 +32,11 @@ class Server:
         return finished
 
 
-def serve(app: Flask, host: str, port: int, *, threads: int = 16) -> Server:
-    """Serve in a background thread; the port is bound when this returns.
+def serve(app: Flask, host: str, port: int, *, threads: int = 16, tls: TlsContext | None = None) -> Server:
+    """Serve in a background thread; the port is bound when this returns. With `tls` no plain HTTP is spoken.
 
     Raises:
         OSError: if the address cannot be bound.
     """
     settings = web.WebSettings(threads=threads, max_body_bytes=app.config["MAX_CONTENT_LENGTH"])
-    return Server(app, web.serve(app, host, port, settings))
+    return Server(app, web.serve(app, host, port, settings, tls=tls))

@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+os.umask(0o022)  # a configuration that its group may write is refused, wherever that is the habit
+
 
 @pytest.fixture(scope="session")
 def program() -> Callable[[str], str]:

@@ -1,7 +1,7 @@
 """Write the parts of the README that are made from the code: `python -m tests.docs`."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -28,20 +28,22 @@ README = Path(__file__).parent.parent / "README.md"
 
 def settings_table() -> str:
     """Return the configuration reference as a Markdown table."""
-    shown = Config().model_dump(mode="json")
-    rows = ["| setting | default | |", "|---|---|---|"]
-    for section, field in Config.model_fields.items():
-        kind: Any = field.annotation
-        if section == "policies":
+    rows = [f"| `{name}` | {default} | {text} |" for name, default, text in _settings(Config())]
+    return "\n".join(["| setting | default | |", "|---|---|---|", *rows])
+
+
+def _settings(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield name, default and description of every setting of a section and the sections in it."""
+    shown = section.model_dump(mode="json")
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if name == "policies":
             continue
-        assert issubclass(kind, BaseModel)
-        for name, setting in kind.model_fields.items():
-            default = shown[section][name]
-            text = (
-                "" if default in (None, {}) else f"`{str(default).lower() if isinstance(default, bool) else default}`"
-            )
-            rows.append(f"| `{section}.{name}` | {text} | {setting.description or ''} |")
-    return "\n".join(rows)
+        if isinstance(value, BaseModel):
+            yield from _settings(value, f"{prefix}{name}.")
+        else:
+            default = str(shown[name]).lower() if isinstance(value, bool) else shown[name]
+            yield f"{prefix}{name}", "" if default in (None, {}, []) else f"`{default}`", field.description or ""
 
 
 def policies_table() -> str:

@@ -39,7 +39,7 @@ from tests.sink import Sink
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("house"), "receiver.max_message=4MiB")
+    house = House(tmp_path_factory.mktemp("house"), "receiver.max_message=4MiB", "receiver.max_in_flight=8")
     yield house
     house.close()
 

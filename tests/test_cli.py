@@ -48,6 +48,19 @@ def test_a_wrong_configuration_is_refused_with_one_line_and_code_2(tmp_path: Pat
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("command", [["config", "validate"], ["run"]])
+def test_files_that_others_may_write_are_refused_with_code_2(tmp_path: Path, command: list[str]) -> None:
+    path, tokens = tmp_path / "foreband.yaml", tmp_path / "tokens"
+    tokens.write_text("read sixteen-letters-\n")
+    path.write_text(f"security: {{tokens_file: {tokens}}}\nstore: {{directory: {tmp_path / 'data'}}}\n")
+    for file in (tokens, path):
+        file.chmod(0o664)
+        done = foreband(*command, "--config", str(path))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"foreband: {file}: others may write it (mode 0664); do: chmod go-w {file}\n"
+    assert not (tmp_path / "data").exists()
+
+
 def test_serving_a_directory_without_a_store_says_so(tmp_path: Path) -> None:
     done = foreband("serve", "--set", f"store.directory={tmp_path / 'nothing'}")
     assert done.returncode == 1
@@ -78,6 +91,17 @@ def test_doctor_says_what_to_do_about_a_taken_port_and_a_missing_downstream(tmp_
     assert found["receiver"].health is Health.WARNING
     assert "choose another address" in found["receiver"].advice
     assert "outbox" in found["forward"].advice
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")
+def test_doctor_reads_certificates_and_tokens_as_a_start_would(tmp_path: Path) -> None:
+    store = f"store.directory={tmp_path}"
+    assert findings(store)["security"].text == "plain text, no tokens"
+    token = "security.tokens.read=[sixteen-letters-]"
+    assert findings(store, token)["security"].text == "plain text, bearer tokens"
+    broken = findings(store, "security.tls.cert_file=/nowhere", "security.tls.key_file=/nowhere")["security"]
+    assert broken.health is Health.PROBLEM
+    assert "/nowhere: cannot be read" in broken.text
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")

@@ -21,7 +21,8 @@ from collector_processor.otlp.inflate import inflate, inflated_size
 from collector_processor.otlp.json_request import JSON_WEIGHT, MAX_JSON_BYTES, protobuf_of
 from collector_processor.otlp.status import HTTP_CODES, Answer, StatusAnswer, retry_delay, status_of
 from collector_processor.web.guard import Head, Reply
-from collector_processor.web.server import Server, WebSettings, serve
+from collector_processor.web.server import WebSettings, serve
+from collector_processor.web.tls import TlsContext
 
 PATHS = {f"/v1/{signal}": signal for signal in Signal}
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -48,6 +49,7 @@ class HttpSettings:
     listen: str = "127.0.0.1:4318"
     max_message_bytes: int = 16 << 20
     web: WebSettings = field(default_factory=WebSettings)
+    tls: TlsContext | None = field(default=None, repr=False)
 
     def limit(self, media: str) -> int:
         """Return the size of the largest inflated body of a media type."""
@@ -72,7 +74,7 @@ class HttpReceiver:
         host, _, port = settings.listen.rpartition(":")
         web = replace(settings.web, max_body_bytes=settings.max_message_bytes)
         try:
-            self._server: Server = serve(self._application, host.strip("[]"), int(port), web, self._guard)
+            self._server = serve(self._application, host.strip("[]"), int(port), web, self._guard, settings.tls)
         except OSError as error:
             raise ConfigError(f"cannot listen on {settings.listen}: {error.strerror}") from None
         return self._server.port

@@ -33,7 +33,7 @@ class ReceiverSettings:
     connection_idle: float = 600.0
     connection_age: float = 3600.0
     connection_age_grace: float = 30.0
-    threads: int = 64  # above what the gate admits, so that there is always one free to refuse
+    threads: int = 128  # above what the gate admits, so that there is always one free to refuse
     credentials: grpc.ServerCredentials | None = field(default=None, repr=False)
 
 

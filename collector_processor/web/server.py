@@ -13,6 +13,7 @@ from waitress.server import create_server
 
 from collector_processor.web.channel import Channel, Patience
 from collector_processor.web.guard import Guard, PlainGuard
+from collector_processor.web.tls import TlsContext, TlsFront
 
 _HEADER_BYTES = 32 << 10
 _ANSWER_IN_MEMORY = 2 << 20
@@ -46,11 +47,16 @@ class Server:
     port: int
     _waitress: Any
     _thread: Thread
+    _front: TlsFront | None = None
 
     def stop(self, drain_seconds: float = 10.0) -> bool:
         """Take no further connections, let running requests finish; return whether all did in time."""
+        if self._front is not None:
+            self._front.stop_accepting()
         self._waitress.accepting = False
         finished = self._drained(drain_seconds)
+        if self._front is not None:
+            self._front.stop()
         self._waitress.task_dispatcher.shutdown(timeout=1.0)  # first: a worker's last act is to pull the trigger
         self._waitress.trigger.pull_trigger(lambda: wasyncore.close_all(self._waitress._map))  # noqa: SLF001
         self._thread.join(1.0)
@@ -71,9 +77,14 @@ class Server:
 
 
 def serve(
-    app: Application, host: str, port: int, settings: WebSettings | None = None, guard: Guard | None = None
+    app: Application,
+    host: str,
+    port: int,
+    settings: WebSettings | None = None,
+    guard: Guard | None = None,
+    tls: TlsContext | None = None,
 ) -> Server:
-    """Serve in a background thread; the port is bound when this returns.
+    """Serve in a background thread; the port is bound when this returns. With `tls` no plain HTTP is spoken.
 
     Raises:
         OSError: if the address cannot be bound.
@@ -82,13 +93,19 @@ def serve(
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     listener = socket.create_server((host, port), family=family, backlog=1024)
     bound = listener.getsockname()
-    waitress = _waitress(app, listener, settings, guard or PlainGuard())
+    front = None
+    if tls is not None:
+        front = TlsFront(listener, tls, connections=settings.connections, patience=settings.patience)
+        listener = front.inside
+    waitress = _waitress(app, listener, settings, guard or PlainGuard(), "http" if tls is None else "https")
     thread = Thread(target=waitress.run, name=f"http-{bound[1]}", daemon=True)
     thread.start()
-    return Server(bound[0], bound[1], waitress, thread)
+    if front is not None:
+        front.start()
+    return Server(bound[0], bound[1], waitress, thread, front)
 
 
-def _waitress(app: Application, listener: socket.socket, settings: WebSettings, guard: Guard) -> Any:
+def _waitress(app: Application, listener: socket.socket, settings: WebSettings, guard: Guard, scheme: str) -> Any:
     server: Any = create_server(
         app,
         sockets=[listener],
@@ -101,6 +118,7 @@ def _waitress(app: Application, listener: socket.socket, settings: WebSettings, 
         max_request_header_size=_HEADER_BYTES,
         outbuf_overflow=_ANSWER_IN_MEMORY,
         ident="foreband",
+        url_scheme=scheme,
         clear_untrusted_proxy_headers=True,
     )
     server.adj.channel_timeout = settings.patience  # set here, for what is given above is cut to whole seconds

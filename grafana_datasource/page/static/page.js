@@ -221,7 +221,8 @@ function summary(catalog) {
 
 async function fetched(path) {
   try {
-    const response = await fetch(path, { headers: { Accept: "application/json" } });
+    let response = await fetch(path, { headers: headers() });
+    if (response.status === 401 && askForToken()) response = await fetch(path, { headers: headers() });
     document.body.classList.remove("offline");
     return response.ok ? await response.json() : null;
   } catch {
@@ -229,6 +230,19 @@ async function fetched(path) {
     at("summary").textContent = "Foreband does not answer; trying again.";
     return null;
   }
+}
+
+function headers() {
+  const token = sessionStorage.getItem("token");
+  return token ? { Accept: "application/json", Authorization: `Bearer ${token}` } : { Accept: "application/json" };
+}
+
+function askForToken() {
+  if (askForToken.isDone) return false; // once a visit; reload the page to be asked again
+  askForToken.isDone = true;
+  const token = prompt("Foreband asks for a read token.");
+  if (token) sessionStorage.setItem("token", token.trim());
+  return Boolean(token);
 }
 
 function rangeButton(name) {

@@ -1,0 +1,142 @@
+"""The three doors of a process as its configuration wants them: OTLP over gRPC, OTLP over HTTP, and Grafana's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import grpc
+
+from collector_processor.clock import Clock
+from collector_processor.config import Config
+from collector_processor.errors import ConfigError
+from collector_processor.ledger import Ledger
+from collector_processor.otlp.gate import Authorize, Entrance, Gate, Ingest, Refusal, into_ledger
+from collector_processor.otlp.http_receiver import HttpReceiver, HttpSettings
+from collector_processor.otlp.json_request import JSON_WEIGHT, MAX_JSON_BYTES
+from collector_processor.otlp.receiver import GrpcReceiver, ReceiverSettings
+from collector_processor.security.certificates import Certificate, Certificates
+from collector_processor.security.tokens import Permission, Scope, Tokens
+from collector_processor.security_config import SecurityConfig
+from collector_processor.store.sqlite import open_reader
+from collector_processor.web.server import WebSettings
+from collector_processor.web.tls import TlsContext
+from grafana_datasource.app import Server, create_app, serve
+from grafana_datasource.app import Settings as GrafanaSettings
+
+_REFUSALS = {
+    Permission.GRANTED: None,
+    Permission.UNAUTHENTICATED: Refusal.UNAUTHENTICATED,
+    Permission.FORBIDDEN: Refusal.FORBIDDEN,
+}
+_THREADS_TO_REFUSE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """Who may come in, and the certificate of the doors; None is plain text."""
+
+    tokens: Tokens
+    certificates: Certificates | None
+
+    @classmethod
+    def of(cls, security: SecurityConfig) -> "Locks":
+        """Read tokens and certificates.
+
+        Raises:
+            ConfigError: if a file is missing, unreadable, writable by others, or not what it should be.
+        """
+        given = {scope: [t.get_secret_value() for t in getattr(security.tokens, scope)] for scope in Scope}
+        tls = security.tls
+        certificates = None
+        if tls.cert_file is not None and tls.key_file is not None:
+            certificates = Certificates(tls.cert_file, tls.key_file, tls.client_ca_file)
+        return cls(Tokens(given, security.tokens_file), certificates)
+
+    @property
+    def tls(self) -> TlsContext | None:
+        """Return what gives the context of Python's own servers, None for plain text."""
+        certificates = self.certificates
+        return None if certificates is None else lambda: certificates.current().context
+
+    @property
+    def credentials(self) -> grpc.ServerCredentials | None:
+        """Return what gRPC asks for, None for plain text; it asks for the certificate at every new connection."""
+        certificates = self.certificates
+        if certificates is None:
+            return None
+        return grpc.dynamic_ssl_server_credentials(
+            _configuration(certificates.current()),
+            lambda: _configuration(certificates.current()),
+            require_client_authentication=certificates.asks_for_clients,
+        )
+
+    def authorize(self, authorization: str | None) -> Refusal | None:
+        """Tell why a sender of telemetry may not come in."""
+        return _REFUSALS[self.tokens.check(authorization, Scope.INGEST)]
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpDoors:
+    """Both OTLP doors and the gate behind them."""
+
+    gate: Gate
+    grpc: GrpcReceiver
+    http: HttpReceiver
+
+
+def otlp_doors(config: Config, locks: Locks, ingest: Ingest, ledger: Ledger) -> OtlpDoors:
+    """Build the doors for telemetry; neither listens yet.
+
+    The gate admits one request of the largest size, or many smaller ones. As many as the consumer takes in one
+    micro-batch: handlers wait for its commit, and with fewer places senders are refused while nothing is overloaded.
+    """
+    receiver = config.receiver
+    gate = Gate(receiver.max_in_flight, max(receiver.max_message, MAX_JSON_BYTES * JSON_WEIGHT))
+    entrance = Entrance(gate, ingest, into_ledger(ledger))
+    threads = receiver.max_in_flight + _THREADS_TO_REFUSE
+    authorize: Authorize = locks.authorize
+    grpc_settings = ReceiverSettings(
+        listen=receiver.listen,
+        max_message_bytes=receiver.max_message,
+        threads=threads,
+        credentials=locks.credentials,
+    )
+    http_settings = HttpSettings(
+        listen=receiver.http_listen,
+        max_message_bytes=receiver.max_message,
+        web=WebSettings(threads=threads, max_buffered_bytes=4 * receiver.max_message),
+        tls=locks.tls,
+    )
+    return OtlpDoors(
+        gate, GrpcReceiver(grpc_settings, entrance, authorize), HttpReceiver(http_settings, entrance, authorize)
+    )
+
+
+def grafana_door(
+    config: Config, locks: Locks, clock: Clock, not_ready: Callable[[], str], metrics_text: Callable[[], bytes]
+) -> Server:
+    """Serve the Grafana side of the configured store.
+
+    Raises:
+        ConfigError: if the address can't be listened on.
+    """
+    app = create_app(
+        GrafanaSettings(
+            open_reader=partial(open_reader, config.store.directory),
+            clock=clock,
+            not_ready=not_ready,
+            metrics_text=metrics_text,
+            may_read=(lambda token: locks.tokens.check_token(token, Scope.READ) is Permission.GRANTED)
+            if locks.tokens.is_required
+            else None,
+        )
+    )
+    host, _, port = config.grafana.listen.rpartition(":")
+    try:
+        return serve(app, host.strip("[]"), int(port), tls=locks.tls)
+    except OSError as error:
+        raise ConfigError(f"grafana.listen: cannot listen on {config.grafana.listen}: {error.strerror}") from error
+
+
+def _configuration(certificate: Certificate) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(certificate.key, certificate.chain)], certificate.client_ca)
