@@ -74,7 +74,8 @@ class FitPool:
         process = next((p for p in self._processes if p.chunk is None), None) or self._start()
         seconds = max(r.fits for r in chunk) * self._settings.timeout_seconds * (1 + len(chunk) // _SERIES_PER_TIMEOUT)
         seconds += 0.0 if process.is_warm else self._settings.startup_seconds
-        process.take(chunk, self._clock.monotonic_nano() + round(seconds * NANOS_PER_SECOND))
+        now = self._clock.monotonic_nano()
+        process.take(chunk, now, now + round(seconds * NANOS_PER_SECOND))
 
     def collect(self, timeout_seconds: float) -> list[ChunkOutcome]:
         """Wait until something finishes, is overdue, or the time is over; every chunk gets one outcome."""
@@ -83,9 +84,9 @@ class FitPool:
             return []
         seconds_left = (min(p.deadline for p in busy) - self._clock.monotonic_nano()) / NANOS_PER_SECOND
         ready = wait([p.connection for p in busy], max(0.0, min(timeout_seconds, seconds_left)))
-        outcomes = [p.receive() for p in busy if p.connection in ready]
         now = self._clock.monotonic_nano()
-        outcomes += [p.give_up() for p in busy if p.chunk is not None and p.deadline <= now]
+        outcomes = [p.receive(now) for p in busy if p.connection in ready]
+        outcomes += [p.give_up(now) for p in busy if p.chunk is not None and p.deadline <= now]
         self._part_with_spent()
         return outcomes
 

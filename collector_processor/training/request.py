@@ -90,9 +90,13 @@ class FitOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ChunkOutcome:
-    """What became of a chunk: FITTED with an outcome per request, or a failure of all of it, with the reason."""
+    """What became of a chunk: FITTED with an outcome per request, or a failure of all of it, with the reason.
+
+    `cpu_seconds` is what it cost, at most, the programs it started included.
+    """
 
     chunk: Chunk
     status: FitStatus
     reason: str = ""
     outcomes: tuple[FitOutcome, ...] = ()
+    cpu_seconds: float = 0.0

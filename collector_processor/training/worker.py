@@ -40,10 +40,19 @@ def _serve(connection: "Connection[Any, Any]") -> None:
 
 
 def _outcome(task: Task, chunk: Chunk) -> ChunkOutcome:
+    before = _cpu_seconds()
     try:
-        return ChunkOutcome(chunk, FitStatus.FITTED, outcomes=tuple(task(chunk)))
+        outcomes = tuple(task(chunk))
     except Exception as error:  # noqa: BLE001 - whatever a library raises fails this one chunk, and is reported with it
-        return ChunkOutcome(chunk, FitStatus.FAILED, f"{type(error).__name__}: {error}")
+        reason = f"{type(error).__name__}: {error}"
+        return ChunkOutcome(chunk, FitStatus.FAILED, reason, cpu_seconds=_cpu_seconds() - before)
+    return ChunkOutcome(chunk, FitStatus.FITTED, outcomes=outcomes, cpu_seconds=_cpu_seconds() - before)
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of the programs it has waited for."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def _do_without_plots() -> None:

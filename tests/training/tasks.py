@@ -8,7 +8,7 @@ from threading import Event
 
 from collector_processor.training.request import Chunk, FitOutcome, FitRequest, FitStatus, Solver
 
-GOOD, HANG, DIE, RAISE, HANG_IN_CHILD, SEGFAULT, LEAVE_FILES, ENVIRONMENT, ALLOCATE = range(9)
+GOOD, HANG, DIE, RAISE, HANG_IN_CHILD, SEGFAULT, LEAVE_FILES, ENVIRONMENT, ALLOCATE, BURN = range(10)
 
 
 def request(series: int, directory: Path = Path()) -> FitRequest:
@@ -39,4 +39,8 @@ def _misbehave(asked: FitRequest) -> FitOutcome:
         reason = " ".join([os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"], str(os.nice(0))])
     elif asked.series == ALLOCATE:
         reason = str(len(bytearray(4 << 30)))
+    elif asked.series == BURN:
+        program = "import time; begun = time.process_time()\nwhile time.process_time() < begun + 0.2: pass"
+        subprocess.run([sys.executable, "-c", program], check=True)
+        reason = "0.2"
     return FitOutcome(asked, FitStatus.FITTED, reason, solver=Solver.BATCH)

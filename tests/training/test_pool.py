@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import pytest
@@ -71,6 +72,36 @@ def test_a_dying_process_costs_its_request_only(pool: FitPool, task: int, code: 
     assert pool.free == 1
     assert outcome_of(pool, tasks.GOOD).status is FitStatus.FITTED
     assert pool.started == 2
+
+
+def test_the_cpu_of_a_fit_and_of_what_it_started_is_known(pool: FitPool) -> None:
+    chunk = (request(tasks.BURN),)
+    pool.submit(chunk)
+    (finished,) = pool.collect(PATIENCE)
+    assert float(finished.outcomes[0].reason) <= finished.cpu_seconds <= float(finished.outcomes[0].reason) + 0.5
+
+
+def test_a_fit_that_was_killed_is_charged_the_time_it_had(pool: FitPool, clock: ManualClock) -> None:
+    outcome_of(pool, tasks.GOOD)
+    pool.submit((request(tasks.HANG),))
+    clock.advance(30 * NANOS_PER_SECOND)
+    assert [o.cpu_seconds for o in pool.collect(0.0)] == [30.0]
+
+
+def test_a_process_that_cannot_load_its_task_says_why_in_the_outcome_and_nowhere_else(
+    clock: ManualClock, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = ModuleType("nowhere")
+    exec("def fit(chunk): ...", nowhere.__dict__)
+    monkeypatch.setitem(sys.modules, "nowhere", nowhere)
+    pool = FitPool(PoolSettings(), clock, nowhere.fit)
+    try:
+        outcome = outcome_of(pool, tasks.GOOD)
+    finally:
+        pool.close()
+    assert outcome.status is FitStatus.DIED
+    assert outcome.reason.endswith("exit code 1: ModuleNotFoundError: No module named 'nowhere'")
+    assert capfd.readouterr().err == ""
 
 
 def test_a_hanging_fit_is_killed_after_its_time_with_all_it_started(
