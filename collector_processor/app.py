@@ -12,6 +12,9 @@ from datetime import timedelta
 from importlib.metadata import version as distribution_version
 from types import FrameType
 
+import numpy as np
+import numpy.typing as npt
+
 from collector_processor.clock import NANOS_PER_SECOND, Clock, SystemClock
 from collector_processor.config import Config
 from collector_processor.consumer import Consumer
@@ -34,6 +37,7 @@ from collector_processor.store.reader import SqliteReader
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_reader, open_writer
 from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.points import Int32
 from collector_processor.training import Trainer, TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -174,6 +178,9 @@ class Foreband:
             seen: Overview = self._consumer.call(lambda _now: pipeline.overview()).result()
             return seen
 
+        def mark(series: Int32, reason: npt.NDArray[np.uint8]) -> None:
+            self._consumer.call(lambda _now: pipeline.mark(series, reason)).result()
+
         config = self._config
         policies = Policies(config.policies)
         trainer = Trainer(
@@ -181,6 +188,7 @@ class Foreband:
             config.store.directory,
             overview,
             publish,
+            mark,
             self._clock,
             settings_of=lambda series: policies.forecast(pipeline.keys[series]),
         )
@@ -272,6 +280,7 @@ def _training_settings(config: Config) -> TrainingSettings:
     forecast = config.forecast
     return TrainingSettings(
         workers=forecast.workers,
+        max_cpu=forecast.max_cpu,
         step=_nanos(forecast.step),
         window=_nanos(forecast.window),
         refit_interval=_nanos(forecast.refit_interval),

@@ -77,6 +77,9 @@ class ForecastConfig(Section):
     """How models are fitted, off the fast path."""
 
     workers: int = Field(1, ge=1, le=256, description="processes that fit; one does thousands of series a minute")
+    max_cpu: float = Field(
+        0.5, gt=0.0, le=256.0, description="share of one core that fits may use over minutes; who waits is shown"
+    )
     step: Annotated[Duration, Field(ge=timedelta(seconds=10), le=timedelta(days=1))] = Field(
         timedelta(minutes=5), description="models are fitted on means over this step and judge at full rate"
     )

@@ -36,6 +36,7 @@ def watched(
         fit_backlog_age=lambda: [(trainer.status.backlog_seconds, {})],
         fits=lambda: [(count, {"outcome": outcome}) for outcome, count in trainer.status.outcomes.items()],
         declined=lambda: _declined(trainer.status.declined),
+        fit_cpu=lambda: [(trainer.status.cpu_seconds, {})],
         forwarded=lambda: _forwarded(forwarder) if forwarder else [],
         forward_waiting=lambda: _waiting(open_reader) if forwarder else [],
         anomalies=lambda: [(pipeline.open_episodes(), {})],

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import numpy as np
+import numpy.typing as npt
 
 from collector_processor.clock import HOUR, MINUTE
 from collector_processor.detect.detector import SERIES_PER_BLOB, Detector, blob_names, first_series
@@ -221,8 +222,12 @@ class Pipeline:
         return self._detector.open_episodes
 
     def overview(self) -> Overview:
-        """Return first and last times of all series."""
-        return self._times.overview(self._catalog.keys)
+        """Return what whoever decides on fits needs to know."""
+        return self._times.overview(self._catalog.keys, self.saved_bands, self._detector.marks())
+
+    def mark(self, series: Int32, reason: npt.NDArray[np.uint8]) -> None:
+        """Note why series `(n,)` are not sound, a Reason each; it is saved and shown within a minute."""
+        self._detector.mark(series, reason)
 
     def _forget_receipts(self, now: int) -> None:
         """Keep the receipts of the last hour, and no more than there is room for."""
@@ -341,7 +346,7 @@ class Pipeline:
         unknown = np.zeros(max(0, size - self.saved_bands.size), BAND_DTYPE)
         unknown["reason"] = Reason.NO_HISTORY
         saved = np.concatenate([self.saved_bands, unknown])
-        unmodelled = ~self._times.overview(self._catalog.keys).is_modelled
+        unmodelled = ~self._times.is_modelled(self._catalog.keys)
         pieces = {
             first: self._detector.bands(first, min(first + SERIES_PER_BLOB, size)) for first in map(first_series, names)
         }

@@ -30,6 +30,7 @@ class Watched:
     fit_backlog_age: _Rows
     fits: _Rows
     declined: _Rows
+    fit_cpu: _Rows
     forwarded: _Rows
     forward_waiting: _Rows
     anomalies: _Rows
@@ -67,16 +68,13 @@ class SelfTelemetry:
             ("foreband.episodes.open", "{episode}", "episodes open now", watched.anomalies),
         ):
             meter.create_observable_gauge(name, [_callback(rows)], unit, text)
-        meter.create_observable_counter("foreband.fits", [_callback(watched.fits)], "{fit}", "fits by outcome")
-        meter.create_observable_counter(
-            "foreband.fits.declined",
-            [_callback(watched.declined)],
-            "{fit}",
-            "fits the batched solver left to the prophet library, by reason",
-        )
-        meter.create_observable_counter(
-            "foreband.forwarded", [_callback(watched.forwarded)], "{item}", "items forwarded or dropped, by outcome"
-        )
+        for name, unit, text, rows in (
+            ("foreband.fits", "{fit}", "fits by outcome", watched.fits),
+            ("foreband.fits.declined", "{fit}", "fits left to the prophet library, by reason", watched.declined),
+            ("foreband.fit.cpu", "s", "CPU seconds of the fit processes", watched.fit_cpu),
+            ("foreband.forwarded", "{item}", "items forwarded or dropped, by outcome", watched.forwarded),
+        ):
+            meter.create_observable_counter(name, [_callback(rows)], unit, text)
 
     def record_batch(self, score_seconds: float, commit_seconds: float) -> None:
         """Record how long one batch took to judge and to commit."""

@@ -2,6 +2,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -9,10 +10,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector_processor.detect.detector import SERIES_PER_BLOB, blob_names
 from collector_processor.errors import StoreError
 from collector_processor.ledger import Signal
+from collector_processor.overview import need
 from collector_processor.pipeline import PipelineSettings
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_writer
+from collector_processor.telemetry.band import BAND_DTYPE, Reason
+from collector_processor.telemetry.verdict import State
 from tests.otlp.stock import Metric, request_with
 from tests.pipeline_room import NOW, SECOND, Room, counter_request, gauge_request, opened, span_request
 
@@ -159,6 +163,31 @@ def test_calibration_and_open_episodes_survive_a_restart(tmp_path: Path) -> None
         room.pipeline.tick(NOW, is_last=True)
         assert room.pipeline.open_episodes() == 1
         assert room.pipeline.saved_bands.tobytes() == before.tobytes()
+
+
+def test_a_marked_series_is_degraded_with_its_reason_until_the_mark_is_taken_back(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        room.metrics(gauge_request("cpu", (-60, 10)))
+        room.teach("cpu/value", level=10)
+        series = np.array([0], np.int32)
+        for reason, state in (
+            (Reason.FIT_FAILED, State.DEGRADED),
+            (Reason.STALE_MODEL, State.DEGRADED),
+            (Reason.NONE, State.ACTIVE),
+        ):
+            room.pipeline.mark(series, np.array([reason], np.uint8))
+            room.pipeline.tick(NOW, is_last=True)
+            assert room.writer.bands()["reason"].tolist() == [reason]
+            assert room.writer.bands()["state"].tolist() == [(State.WARMING, State.ACTIVE, State.DEGRADED).index(state)]
+            assert room.pipeline.overview().mark.tolist() == [reason]
+
+
+def test_series_whose_band_keeps_less_than_it_promises_are_in_need() -> None:
+    bands = np.zeros(5, BAND_DTYPE)
+    bands["scored"] = (287, 1000, 1000, 1000, 0)
+    bands["inside"][:, 1] = (0, 951, 901, 700, 0)
+    bands["reason"][4] = Reason.FORECASTS_DISAGREE
+    assert need(bands).tolist() == pytest.approx([0.0, 0.0, 0.0, 0.25, 1.0])
 
 
 def test_the_state_of_many_series_is_saved_a_part_at_a_time(tmp_path: Path) -> None:

@@ -124,10 +124,15 @@ class Detector:
         trackers = np.stack([seed.trackers for seed in seeds])[np.arange(series.size), winner]
         self._tracker.adopt(series, winner.astype(np.int32), trackers)
 
-    def mark(self, series: Int32, reason: Reason) -> None:
+    def mark(self, series: Int32, reason: npt.NDArray[np.uint8] | Reason) -> None:
         """Note what only others can know: FIT_FAILED, STALE_MODEL, NOT_MODELLED, or NONE to take it back."""
         self.grow(int(series.max(initial=-1)) + 1)
         self._status["mark"][series] = reason
+
+    def marks(self) -> npt.NDArray[np.uint8]:
+        """Return what each series is marked with, a Reason `(S,)`."""
+        marks: npt.NDArray[np.uint8] = self._status["mark"][: self._size].copy()
+        return marks
 
     def bands(self, start: int = 0, end: int | None = None) -> BandStates:
         """Return the band states of series ids in `[start, end)`, all by default, for the store."""

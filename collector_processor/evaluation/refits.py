@@ -10,11 +10,12 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from collector_processor.clock import DAY
 from collector_processor.detect.seed import Seed
 from collector_processor.telemetry.model import ModelRecord
-from collector_processor.telemetry.points import Bool, Int64, PointBatch
+from collector_processor.telemetry.points import Bool, Float64, Int64, PointBatch
 from collector_processor.training.request import FitOutcome, FitRequest, FitStatus
 from collector_processor.training.schedule import Schedule, TrainingSettings
 from collector_processor.training.task import fit_points
@@ -46,6 +47,8 @@ class _Overview:
     first_time: Int64
     last_time: Int64
     is_modelled: Bool
+    need: Float64
+    mark: npt.NDArray[np.uint8]
 
 
 def refits_of(points: PointBatch, settings: TrainingSettings) -> Iterator[Refit]:
@@ -66,11 +69,11 @@ def refits_of(points: PointBatch, settings: TrainingSettings) -> Iterator[Refit]
 def _due(time: Int64, settings: TrainingSettings) -> Iterator[_Due]:
     """Ask the schedule after every point, as if a fit took no time."""
     schedule, is_first = Schedule(settings.refit_interval), True
-    first, is_modelled = time[:1], np.ones(1, np.bool_)
+    overview = _Overview(time[:1], time[:1], np.ones(1, np.bool_), np.zeros(1), np.zeros(1, np.uint8))
     for i, now in enumerate(time.tolist()):
-        if not schedule.due(_Overview(first, time[i : i + 1], is_modelled), now).size:
+        if not schedule.due(replace(overview, last_time=time[i : i + 1]), now).size:
             continue
-        needs_backtest = schedule.wants_backtest(0, now - int(first[0]), now)
+        needs_backtest = schedule.wants_backtest(0, now - int(time[0]), now)
         yield _Due(i + 1, is_first, needs_backtest, now // DAY)
         schedule.begin(0)
         schedule.end(0, FitStatus.FITTED, now, fitted_until=now, was_backtest=needs_backtest)

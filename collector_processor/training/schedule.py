@@ -1,18 +1,28 @@
-"""Which series is to be fitted next: a pure decision from times, with `now` as an argument.
+"""Which series is to be fitted next: a pure decision from times and states, with `now` as an argument.
 
-Never fitted series come first, then those whose first backtest is pending, then the others by how long they are
-overdue. A series is due again after a quarter of its age, at least a minute and at most the refit interval, so that a
-young one is refitted often. It is left alone while it has no new points, and paused after failures, so that one that
-always fails costs little.
+A series is due again after a quarter of its age, at least a minute and at most the refit interval, so that a young one
+is refitted often. Refits at the full interval have a place in it, spread over all series and shared by neighbours, so
+that a fleet that was fitted at once is not due at once an hour later. A series is left alone while it has no new
+points, and paused after failures, so that one that always fails costs little.
+
+Of those due, the fit that is expected to help most comes first:
+
+1. series without a model;
+2. series in need: their forecasts disagree, or the calibrated band has kept far less than it promises; worst first;
+3. series whose first backtest is pending: it chooses the forecast and starts calibration;
+4. the others, by how many of their own intervals they are overdue: a forecast from a history of length L goes wrong
+   within a share of L, so an hour more means much to a day-old series and little to a month-old one.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND
-from collector_processor.telemetry.points import Bool, Int32, Int64
+from collector_processor.telemetry.band import Reason
+from collector_processor.telemetry.points import Bool, Float64, Int32, Int64
 from collector_processor.training.request import FitStatus
 
 _MIN_HISTORY = 2 * MINUTE
@@ -24,6 +34,9 @@ _BACKTEST_HISTORY = 2 * DAY
 _BACKTEST_INTERVAL = DAY
 _MAX_FAILURES = 3
 _PAUSE = HOUR
+_STALE_AFTER = 15 * MINUTE
+_NEIGHBOURS = 250  # fitted as one chunk
+_GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, are spread evenly however many there are
 
 _ROW = np.dtype(
     [
@@ -42,9 +55,10 @@ _ROW = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """Durations are nanoseconds, `fit_timeout` seconds."""
+    """Durations are nanoseconds, `fit_timeout` seconds; `max_cpu` is a share of one core."""
 
     workers: int = 1
+    max_cpu: float = 0.5
     step: int = 5 * MINUTE
     window: int = 28 * DAY
     refit_interval: int = HOUR
@@ -52,7 +66,7 @@ class TrainingSettings:
 
 
 class SeriesOverview(Protocol):
-    """First and last times `(S,)` in Unix nanoseconds (0: no point) and which series are modelled, by dense id."""
+    """What the fast path knows of all series `(S,)`, by dense id; times are Unix nanoseconds, 0: no point."""
 
     @property
     def first_time(self) -> Int64:
@@ -69,6 +83,16 @@ class SeriesOverview(Protocol):
         """Return which series get forecasts at all."""
         ...
 
+    @property
+    def need(self) -> Float64:
+        """Return how badly a better model is needed, 0 where the one there is does well."""
+        ...
+
+    @property
+    def mark(self) -> npt.NDArray[np.uint8]:
+        """Return what each series is marked with, a Reason: what `Schedule.marks` said last, once that has arrived."""
+        ...
+
 
 class Schedule:
     """What was done to each series and when."""
@@ -78,6 +102,7 @@ class Schedule:
         self._rows = np.zeros(0, _ROW)
         self.backlog_seconds = 0.0
         """How long the most overdue series had been due at the last look."""
+        self._is_stale = np.zeros(0, np.bool_)
 
     def restore(self, series: int, fitted_at: int, fitted_until: int, backtested: int) -> None:
         """Take what a stored model says: when it was made, its newest point, its backtest (0: none)."""
@@ -103,12 +128,26 @@ class Schedule:
         is_fit &= (overview.last_time > rows["fitted_until"]) | is_pending
         is_fit &= ~self._is_back_filled(overview.last_time, now)
         rows["seen"][is_fit & (rows["seen"] == 0)] = now
-        due_at = np.where(rows["tried"] > 0, rows["tried"] + self._interval(age, rows["failures"]), rows["seen"])
-        due_at = np.where(is_pending, rows["tried"], due_at)
-        due = np.flatnonzero(is_fit & (due_at <= now) & (rows["paused_until"] <= now) & ~rows["is_busy"])
+        interval = self._interval(age, rows["failures"])
+        due_at = np.where(is_pending, rows["tried"], self._due_at(rows, interval))
+        is_due = is_fit & (due_at <= now)
+        self._is_stale = is_due & is_fitted & (now - due_at > np.maximum(interval, _STALE_AFTER))
+        due = np.flatnonzero(is_due & (rows["paused_until"] <= now) & ~rows["is_busy"])
         self.backlog_seconds = float((now - due_at[due]).max(initial=0) / NANOS_PER_SECOND)
-        urgency = np.where(is_fitted, np.where(is_pending, 1, 2), 0)
-        return due[np.lexsort((due_at[due], urgency[due]))].astype(np.int32)
+        is_in_need = is_fitted & (overview.need > 0.0)
+        rank = np.select([~is_fitted, is_in_need, is_pending], [0, 1, 2], 3)[due]
+        overdue = (now - due_at[due]) / interval[due]
+        urgency = np.where(rank == 1, overview.need[due], overdue)
+        return due[np.lexsort((-urgency, rank))].astype(np.int32)
+
+    def marks(self) -> npt.NDArray[np.uint8]:
+        """Return, of the series at the last look `(S,)`, what keeps each from being sound: a Reason.
+
+        FIT_FAILED until the next good fit, STALE_MODEL while a refit is overdue by more than an interval, else NONE.
+        """
+        failures = self._rows["failures"][: self._is_stale.size]
+        marks = np.where(self._is_stale, Reason.STALE_MODEL, Reason.NONE)
+        return np.where(failures > 0, Reason.FIT_FAILED, marks).astype(np.uint8)
 
     def wants_backtest(self, series: int, age: int, now: int) -> bool:
         """Whether it is time to find out again which forecast is better; not at first, and not after a failure."""
@@ -150,6 +189,15 @@ class Schedule:
         rows["newest"] = last_time
         result: Bool = (last_time < now - _CURRENT) & (rows["moved"] > now - _STILL)
         return result
+
+    def _due_at(self, rows: npt.NDArray[np.void], interval: Int64) -> Int64:
+        """Return when each series is to be fitted next: an interval after the last fit, or at its place before that."""
+        latest = rows["tried"] + interval
+        neighbourhood = np.arange(rows.size) // _NEIGHBOURS
+        place = (neighbourhood * _GOLDEN % 1.0 * self._refit_interval).astype(np.int64)
+        early = np.where(interval == self._refit_interval, (latest - place) % self._refit_interval, 0)
+        due_at: Int64 = np.where(rows["tried"] > 0, latest - early, rows["seen"])
+        return due_at
 
     def _interval(self, age: Int64, failures: Int32) -> Int64:
         usual = np.clip(age // _AGE_SHARE, _MIN_INTERVAL, self._refit_interval)

@@ -2,7 +2,8 @@
 
 Models and seeds go to `publish`, which makes them durable and known; while it fails they are kept and nothing new is
 begun. Series are fitted in chunks; one that fails as a whole is tried again in halves, until the series to blame is
-alone. The thread never ends on its own: an unexpected error is logged and the next round tried.
+alone. Nothing is begun while fits have used up their share of the CPU. The thread never ends on its own: an unexpected
+error is logged and the next round tried.
 """
 
 import logging
@@ -14,6 +15,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
 from collector_processor.clock import DAY, NANOS_PER_SECOND, Clock
@@ -21,17 +24,22 @@ from collector_processor.detect.seed import Seed
 from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.points import Int32
+from collector_processor.training.allowance import CpuAllowance
 from collector_processor.training.pool import FitPool, PoolSettings
 from collector_processor.training.request import Chunk, ChunkOutcome, FitOutcome, FitRequest, FitStatus
+from collector_processor.training.retries import Retries
 from collector_processor.training.schedule import Schedule, SeriesOverview, TrainingSettings
 
 log = logging.getLogger(__name__)
 
 Publish = Callable[[Sequence[ModelRecord], Sequence[tuple[int, Seed]]], None]
+Mark = Callable[[Int32, npt.NDArray[np.uint8]], None]
 
 _ROUND_SECONDS = 0.2
 _AFTER_ERROR_SECONDS = 1.0
 _LOOK_AGAIN = 5 * NANOS_PER_SECOND
+_LOOK_FOR_MORE = NANOS_PER_SECOND
 _JOIN_SECONDS = 5.0
 _CHUNK = 250
 _CHUNK_SPREAD = DAY  # of the newest points: they share one grid
@@ -46,7 +54,7 @@ class TrainingStatus:
 
     `backlog_seconds` is how long the most overdue series has been due, `outcomes` counts fits by FitStatus since the
     start, `forecasters` the series by the forecast that is drawn, `declined` the fits that the batched solver left to
-    the library, by reason.
+    the library, by reason, `cpu_seconds` what all fits together have used.
     """
 
     due: int = 0
@@ -54,6 +62,7 @@ class TrainingStatus:
     paused: int = 0
     unpublished: int = 0
     processes_started: int = 0
+    cpu_seconds: float = 0.0
     outcomes: dict[str, int] = field(default_factory=dict)
     forecasters: dict[str, int] = field(default_factory=dict)
     declined: dict[str, int] = field(default_factory=dict)
@@ -77,6 +86,7 @@ class Trainer:
         directory: Path,
         overview: Callable[[], SeriesOverview],
         publish: Publish,
+        mark: Mark,
         clock: Clock,
         pool: FitPool | None = None,
         settings_of: Callable[[int], ProphetSettings] = lambda _: _DEFAULTS,
@@ -87,15 +97,19 @@ class Trainer:
         self._overview = overview
         self._publish = publish
         self._settings_of = settings_of
+        self._mark = mark
         self._clock = clock
         self._pool = pool or FitPool(PoolSettings(settings.workers, settings.fit_timeout), clock)
         self._schedule = Schedule(settings.refit_interval)
+        self._allowance = CpuAllowance(settings.max_cpu, clock.monotonic_nano())
         self._is_restored = False
         self._version = 0
         self._drawn: dict[int, _Drawn] = {}
         self._queue: deque[int] = deque()
-        self._again: deque[Chunk] = deque()
+        self._again = Retries()
+        self._seen: SeriesOverview | None = None
         self._looked_at = 0
+        self._look_for_more = 0
         self._waiting: list[tuple[ModelRecord, FitOutcome]] = []
         self._outcomes: Counter[str] = Counter()
         self._declined: Counter[str] = Counter()
@@ -166,15 +180,25 @@ class Trainer:
         self._is_restored = True
 
     def _submit_due(self) -> None:
-        now = self._clock.now_unix_nano()
-        if self._pool.free <= 0:
-            return
-        overview = self._overview()
-        if not self._queue or self._clock.monotonic_nano() - self._looked_at >= _LOOK_AGAIN:
-            self._queue = deque(self._schedule.due(overview, now).tolist())
-            self._looked_at = self._clock.monotonic_nano()
-        while (self._again or self._queue) and self._pool.free > 0:
-            self._pool.submit(self._again.popleft() if self._again else self._next_chunk(overview, now))
+        now, monotonic = self._clock.now_unix_nano(), self._clock.monotonic_nano()
+        overview = self._look(now, monotonic)
+        while (self._again or self._queue) and self._pool.free > 0 and self._allowance.has_any(monotonic):
+            self._pool.submit(self._again.take() if self._again else self._next_chunk(overview, now))
+
+    def _look(self, now: int, monotonic: int) -> SeriesOverview:
+        """Return what is known of the series; ask anew, and for what is due, every few seconds."""
+        if self._seen is None or monotonic - self._looked_at >= (_LOOK_AGAIN if self._queue else self._look_for_more):
+            self._seen, self._looked_at, self._look_for_more = self._overview(), monotonic, _LOOK_FOR_MORE
+            self._queue = deque(self._schedule.due(self._seen, now).tolist())
+            self._update_marks(self._seen)
+        return self._seen
+
+    def _update_marks(self, overview: SeriesOverview) -> None:
+        """Mark series whose fit failed or is overdue, and take it back where that is over."""
+        marks = self._schedule.marks()
+        changed = np.flatnonzero(marks != overview.mark).astype(np.int32)
+        if changed.size:
+            self._mark(changed, marks[changed])
 
     def _next_chunk(self, overview: SeriesOverview, now: int) -> Chunk:
         """Take the first series of the queue and those near it that go with it; one that failed goes alone."""
@@ -212,18 +236,19 @@ class Trainer:
 
     def _settle_chunk(self, finished: ChunkOutcome) -> None:
         chunk = finished.chunk
+        self._allowance.use(finished.cpu_seconds)
         if not finished.status.is_failure:
             for outcome in finished.outcomes:
                 self._settle(outcome)
         elif len(chunk) == 1:
             self._settle(FitOutcome(chunk[0], finished.status, finished.reason))
         else:
-            log.warning("%d series are tried again in halves: %s", len(chunk), finished.reason)
-            self._again += [chunk[: len(chunk) // 2], chunk[len(chunk) // 2 :]]
+            self._again.halve(finished)
 
     def _settle(self, outcome: FitOutcome) -> None:
         request, status = outcome.request, outcome.status
         self._outcomes[status] += 1
+        self._look_for_more = 0  # it may be due again at once, for its first backtest
         if outcome.declined:
             self._declined[outcome.declined] += 1
         self._schedule.end(
@@ -237,8 +262,8 @@ class Trainer:
             self._version += 1
             self._waiting.append((self._record(outcome), outcome))
             self._drawn[request.series] = _Drawn(outcome.forecaster, outcome.backtest)
-        elif status.is_failure:
-            log.warning("series %d was not fitted: %s: %s", request.series, status, outcome.reason)
+        if told := self._again.settle(outcome):
+            log.warning("%s", told)
 
     def _record(self, outcome: FitOutcome) -> ModelRecord:
         return ModelRecord(
@@ -266,6 +291,7 @@ class Trainer:
             paused=self._schedule.paused(self._clock.now_unix_nano()),
             unpublished=len(self._waiting),
             processes_started=self._pool.started,
+            cpu_seconds=self._allowance.used_seconds,
             outcomes=dict(self._outcomes),
             forecasters=dict(Counter(drawn.forecaster for drawn in self._drawn.values())),
             declined=dict(self._declined),

@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND, ManualClock, SystemClock
@@ -16,8 +17,9 @@ from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
+from collector_processor.telemetry.band import Reason
 from collector_processor.telemetry.model import ModelRecord
-from collector_processor.telemetry.points import Bool, Int64, PointBatch
+from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 from collector_processor.training import Trainer, TrainingSettings
 from collector_processor.training.pool import FitPool, PoolSettings
 from collector_processor.training.request import Chunk, ChunkOutcome, FitOutcome, FitRequest, FitStatus
@@ -37,6 +39,7 @@ class World:
     records: list[ModelRecord] = field(default_factory=list)
     seeds: list[tuple[int, Seed]] = field(default_factory=list)
     store_error: StoreError | None = None
+    marks: dict[int, Reason] = field(default_factory=dict)
 
     @property
     def first_time(self) -> Int64:
@@ -49,6 +52,17 @@ class World:
     @property
     def is_modelled(self) -> Bool:
         return np.ones(self.series, np.bool_)
+
+    @property
+    def need(self) -> Float64:
+        return np.zeros(self.series)
+
+    @property
+    def mark(self) -> npt.NDArray[np.uint8]:
+        return np.array([self.marks.get(i, Reason.NONE) for i in range(self.series)], np.uint8)
+
+    def mark_as(self, series: Int32, reason: npt.NDArray[np.uint8]) -> None:
+        self.marks |= zip(series.tolist(), map(Reason, reason.tolist()), strict=True)
 
     def publish(self, records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
         if self.store_error is not None:
@@ -66,6 +80,7 @@ class EchoPool(FitPool):
         self.failing: set[int] = set()
         self._size = workers
         self.chunks: list[Chunk] = []
+        self.cpu_seconds = 0.0
         self._waiting: list[Chunk] = []
 
     @property
@@ -85,7 +100,8 @@ class EchoPool(FitPool):
     def _answer_chunk(self, chunk: Chunk) -> ChunkOutcome:
         if any(request.series in self.failing for request in chunk):
             return ChunkOutcome(chunk, FitStatus.TIMED_OUT, "the fit took too long and was stopped")
-        return ChunkOutcome(chunk, FitStatus.FITTED, outcomes=tuple(self._answer(request) for request in chunk))
+        outcomes = tuple(self._answer(request) for request in chunk)
+        return ChunkOutcome(chunk, FitStatus.FITTED, outcomes=outcomes, cpu_seconds=self.cpu_seconds)
 
     def _answer(self, request: FitRequest) -> FitOutcome:
         backtest = request.backtest
@@ -123,7 +139,7 @@ def pool(world: World) -> EchoPool:
 
 @pytest.fixture
 def trainer(world: World, store: Path, pool: EchoPool) -> Trainer:
-    return Trainer(TrainingSettings(), store, lambda: world, world.publish, world.clock, pool)
+    return Trainer(TrainingSettings(), store, lambda: world, world.publish, world.mark_as, world.clock, pool)
 
 
 def test_a_first_fit_is_followed_by_a_backtest_with_a_seed_and_then_by_refits(
@@ -205,6 +221,65 @@ def test_a_failing_chunk_is_halved_until_the_series_to_blame_is_alone(
     assert [r.series for r in pool.chunks[asked]] == [37]
 
 
+def test_a_chunk_tried_in_parts_is_told_of_once_however_many_parts_fail(
+    trainer: Trainer, world: World, pool: EchoPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.series = 64
+    pool.failing = set(range(3, 50))
+    for _ in range(200):
+        trainer.run_round(0.0)
+    (line,) = caplog.messages
+    assert line.startswith("64 series failed together and were tried in parts (the fit took too long and was stopped)")
+    assert "series 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 37 more were not fitted: timed_out" in line
+
+
+def test_fits_wait_while_they_have_used_up_their_share_of_the_cpu(
+    trainer: Trainer, world: World, pool: EchoPool
+) -> None:
+    pool.cpu_seconds = 40.0  # half a minute's worth is saved up
+    world.series = 500
+    for _ in range(3):
+        trainer.run_round(0.0)
+    assert (len(pool.chunks), trainer.status.cpu_seconds) == (1, 40.0)
+    world.clock.advance(20 * NANOS_PER_SECOND)
+    trainer.run_round(0.0)
+    assert len(pool.chunks) == 1
+    assert trainer.status.backlog_seconds == 20.0
+    world.clock.advance(1)
+    trainer.run_round(0.0)
+    assert len(pool.chunks) == 2
+
+
+def test_a_failing_series_is_marked_until_it_is_fitted_well(trainer: Trainer, world: World, pool: EchoPool) -> None:
+    world.series = 2
+    for _ in range(4):
+        trainer.run_round(0.0)
+    assert set(world.marks.values()) <= {Reason.NONE}
+    pool.failing = {1}
+    world.clock.advance(HOUR)
+    for _ in range(4):
+        trainer.run_round(0.0)
+    assert world.mark.tolist() == [Reason.NONE, Reason.FIT_FAILED]
+    pool.failing = set()
+    world.clock.advance(MINUTE)
+    for _ in range(2):
+        trainer.run_round(0.0)
+    assert world.mark.tolist() == [Reason.NONE, Reason.NONE]
+
+
+def test_marks_lost_with_the_state_of_the_fast_path_are_made_again(
+    trainer: Trainer, world: World, pool: EchoPool
+) -> None:
+    pool.failing = {0}
+    for _ in range(2):
+        trainer.run_round(0.0)
+    assert world.marks == {0: Reason.FIT_FAILED}
+    world.marks = {}
+    world.clock.advance(5 * NANOS_PER_SECOND)
+    trainer.run_round(0.0)
+    assert world.marks == {0: Reason.FIT_FAILED}
+
+
 def test_a_large_fleet_is_fitted_in_chunks_first_fits_apart(trainer: Trainer, world: World, pool: EchoPool) -> None:
     world.series = 600
     for _ in range(8):
@@ -219,7 +294,14 @@ def test_series_of_equal_settings_are_fitted_together_wherever_they_stand_in_the
     world.series = 31
     kinds = [ProphetSettings(), ProphetSettings(time_zone="Asia/Tokyo"), GROWING]
     trainer = Trainer(
-        TrainingSettings(), store, lambda: world, world.publish, world.clock, pool, lambda series: kinds[series % 3]
+        TrainingSettings(),
+        store,
+        lambda: world,
+        world.publish,
+        world.mark_as,
+        world.clock,
+        pool,
+        lambda series: kinds[series % 3],
     )
     for _ in range(4):
         trainer.run_round(0.0)
@@ -234,7 +316,9 @@ def test_series_of_equal_settings_are_fitted_together_wherever_they_stand_in_the
 
 def test_series_left_to_the_library_go_in_small_chunks(world: World, store: Path, pool: EchoPool) -> None:
     world.series = 25
-    trainer = Trainer(TrainingSettings(), store, lambda: world, world.publish, world.clock, pool, lambda _: GROWING)
+    trainer = Trainer(
+        TrainingSettings(), store, lambda: world, world.publish, world.mark_as, world.clock, pool, lambda _: GROWING
+    )
     for _ in range(3):
         trainer.run_round(0.0)
     assert [len(chunk) for chunk in pool.chunks] == [10, 10, 5]
@@ -251,7 +335,9 @@ def test_a_series_whose_policy_has_changed_is_due_at_once_with_a_backtest(
             record = ModelRecord(series, series + 1, NOW - MINUTE, NOW - 9 * DAY, NOW, "prophet", "", parameters)
             writer.commit(Commit(models=[record]))
     world.series = 2
-    trainer = Trainer(TrainingSettings(), store, lambda: world, world.publish, world.clock, pool, lambda _: tokyo)
+    trainer = Trainer(
+        TrainingSettings(), store, lambda: world, world.publish, world.mark_as, world.clock, pool, lambda _: tokyo
+    )
     for _ in range(3):
         trainer.run_round(0.0)
     assert [(r.series, r.settings.time_zone, r.needs_backtest) for r in pool.asked] == [(0, "Asia/Tokyo", True)]
@@ -275,7 +361,7 @@ def test_after_a_restart_only_what_is_due_is_fitted(world: World, store: Path, p
     with closing(open_writer(store, StoreSettings(reserve_bytes=0))) as writer:
         writer.commit(Commit(models=[fresh, stale, damaged]))
     world.series = 3
-    trainer = Trainer(TrainingSettings(), store, lambda: world, world.publish, world.clock, pool)
+    trainer = Trainer(TrainingSettings(), store, lambda: world, world.publish, world.mark_as, world.clock, pool)
     trainer.run_round(0.0)
     trainer.run_round(0.0)
     assert [(r.series, r.forecaster, r.needs_seed) for r in pool.asked] == [
@@ -296,7 +382,7 @@ def running(world: World, store: Path) -> Iterator[tuple[Trainer, Event]]:
 
     world.series = 4
     pool = FitPool(PoolSettings(workers=2, timeout_seconds=2.0, startup_seconds=1.0), SystemClock(), tasks.misbehave)
-    trainer = Trainer(TrainingSettings(), store, lambda: world, publish, world.clock, pool)
+    trainer = Trainer(TrainingSettings(), store, lambda: world, publish, world.mark_as, world.clock, pool)
     trainer.start()
     yield trainer, told
     trainer.stop()
@@ -325,7 +411,7 @@ def test_a_series_in_a_store_becomes_a_forecast(tmp_path: Path) -> None:
         if seeds:
             told.set()
 
-    trainer = Trainer(TrainingSettings(), tmp_path, lambda: world, publish, world.clock)
+    trainer = Trainer(TrainingSettings(), tmp_path, lambda: world, publish, world.mark_as, world.clock)
     trainer.start()
     try:
         assert told.wait(PATIENCE)
