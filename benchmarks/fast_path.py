@@ -30,7 +30,7 @@ def measure() -> list[Figure]:
 
 
 def _run(*, is_judged: bool) -> tuple[float, float]:
-    settings = PipelineSettings(is_forwarding=is_judged)
+    settings = PipelineSettings(destinations=dict.fromkeys(Signal, ("default",)) if is_judged else {})
     with tempfile.TemporaryDirectory() as directory, opened(Path(directory), settings) as room:
         _send(room, 0)
         if is_judged:

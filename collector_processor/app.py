@@ -20,12 +20,18 @@ from collector_processor.config import Config
 from collector_processor.consumer import Consumer
 from collector_processor.detect.seed import Seed
 from collector_processor.doors import Locks, grafana_door, otlp_doors
-from collector_processor.errors import ConfigError, PermanentError, RetryableError
+from collector_processor.errors import PermanentError, RetryableError
+from collector_processor.forwarding import (
+    Forwarding,
+    additions_of,
+    check_destinations,
+    destinations_of,
+    warn_of_orphans,
+)
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.logs import set_up_logging
 from collector_processor.observation import watched
-from collector_processor.otlp.downstream import INSTANCE_KEY, Endpoint, is_loop, probe
-from collector_processor.otlp.forward import Forwarder
+from collector_processor.otlp.endpoint import INSTANCE_KEY, LOOP_TEXT
 from collector_processor.otlp.status import Answer
 from collector_processor.overview import Overview
 from collector_processor.pipeline import Pipeline, PipelineSettings, Request
@@ -95,14 +101,14 @@ class Foreband:
         self._opened.close()
 
     def _start(self, config: Config, opened: ExitStack, door: ExitStack) -> Addresses:
-        endpoint = config.forward.endpoint
-        if endpoint and is_loop(endpoint, [config.receiver.listen, config.receiver.http_listen]):
-            raise ConfigError(f"forward.endpoint: {endpoint} is this Foreband itself: everything would go in a loop")
+        check_destinations(config.forward, [config.receiver.listen, config.receiver.http_listen])
         writer = open_writer(config.store.directory, _store_settings(config))
         opened.callback(writer.close)
         self.instance_id = writer.instance_id
         self._pipeline = pipeline = Pipeline(writer, _pipeline_settings(config), self.ledger, self._record_batch)
         pipeline.reload(self._clock.now_unix_nano())
+        self._forwarding = self._forwarding_of(config)
+        warn_of_orphans(config.forward, writer.outbox_sizes())
         self._consumer = Consumer(pipeline, self._clock)
         self._consumer.start()
         opened.callback(self._consumer.stop)
@@ -110,10 +116,11 @@ class Foreband:
         otlp = _address(config.receiver.listen, self._doors.grpc.start())
         otlp_http = _address(config.receiver.http_listen, self._doors.http.start())
         door.callback(self._doors.http.stop, _HTTP_DRAIN_SECONDS)
-        forwarder = self._start_forwarding(endpoint, opened) if endpoint else None
+        self._forwarding.start()
+        opened.callback(self._forwarding.stop)
         trainer = self._start_training(pipeline, opened)
         self._telemetry = SelfTelemetry(
-            watched(self.ledger, pipeline, trainer, forwarder, self._open_reader),
+            watched(self.ledger, pipeline, trainer, self._forwarding.forwarders, self._open_reader),
             version=VERSION,
             instance_id=writer.instance_id,
             environ=self._environ,
@@ -136,9 +143,8 @@ class Foreband:
             RetryableError: not now; entered in the ledger as refused.
         """
         if metadata.get(INSTANCE_KEY) == self.instance_id:
-            raise PermanentError(
-                "this request was forwarded by this very Foreband: everything would go round in a loop"
-            )
+            raise PermanentError(f"{LOOP_TEXT}: everything would go round in a loop")
+        self._forwarding.watch(body)
         request = Request.decode(signal_, body)
         try:
             return self._consumer.submit(request).result(_ANSWER_SECONDS)
@@ -151,23 +157,10 @@ class Foreband:
     def _drain(self) -> None:
         self._doors.grpc.drain(self._config.receiver.drain.total_seconds())
 
-    def _start_forwarding(self, url: str, opened: ExitStack) -> Forwarder:
-        forward = self._config.forward
-        endpoint = Endpoint(
-            url=url,
-            instance_id=self.instance_id,
-            headers={name: value.get_secret_value() for name, value in forward.headers.items()},
-            gzip=forward.compression == "gzip",
-            timeout=forward.timeout.total_seconds(),
+    def _forwarding_of(self, config: Config) -> Forwarding:
+        return Forwarding(
+            config.forward, self.instance_id, self._open_reader, self._forget_forwarded, self._clock.now_unix_nano
         )
-        try:
-            probe(endpoint)
-        except PermanentError as error:
-            raise ConfigError(f"forward.endpoint: {error}") from None
-        forwarder = Forwarder(endpoint, self._open_reader, self._forget_forwarded)
-        forwarder.start()
-        opened.callback(forwarder.stop)
-        return forwarder
 
     def _start_training(self, pipeline: Pipeline, opened: ExitStack) -> Trainer:
         def publish(records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
@@ -256,7 +249,8 @@ def _nanos(duration: timedelta) -> int:
 
 
 def _store_settings(config: Config) -> StoreSettings:
-    return StoreSettings(retention_nano=_nanos(config.store.retention), outbox_max_bytes=config.forward.queue)
+    queues = {destination.name: destination.queue for destination in config.forward.all_destinations()}
+    return StoreSettings(retention_nano=_nanos(config.store.retention), outbox_limits=queues)
 
 
 def _pipeline_settings(config: Config) -> PipelineSettings:
@@ -267,7 +261,8 @@ def _pipeline_settings(config: Config) -> PipelineSettings:
         windows=WindowSettings(length=_nanos(config.series.window), grace=_nanos(config.series.grace)),
         limits=TimeLimits(retention=_nanos(config.store.retention)),
         threshold=config.detect.threshold,
-        is_forwarding=config.forward.endpoint is not None,
+        destinations=destinations_of(config.forward),
+        additions=additions_of(config.forward),
     )
 
 

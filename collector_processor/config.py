@@ -16,9 +16,10 @@ from types import NoneType
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from collector_processor.errors import ConfigError
+from collector_processor.forward_config import ForwardConfig
 from collector_processor.policy_config import PolicyConfig, contradictions
 from collector_processor.sections import Duration, Listen, Section, Size
 from collector_processor.security_config import SecurityConfig
@@ -100,22 +101,6 @@ class DetectConfig(Section):
 
     threshold: float = Field(
         1.10, ge=1.0, le=10.0, description="1.05 = more alarms, 1.30 = fewer; edge of the alert band in usual maxima"
-    )
-
-
-class ForwardConfig(Section):
-    """Where everything goes again, enriched. Without an endpoint nothing is forwarded."""
-
-    endpoint: str | None = Field(
-        None, pattern=r"^https?://[^/\s]+$", description="OTLP gRPC, e.g. http://collector:4317"
-    )
-    headers: dict[str, SecretStr] = Field(default_factory=dict, description="sent with every request; shown masked")
-    compression: Literal["gzip", "none"] = Field("gzip", description="of forwarded requests")
-    timeout: Annotated[Duration, Field(ge=timedelta(milliseconds=100), le=timedelta(minutes=5))] = Field(
-        timedelta(seconds=5), description="of one forwarded request"
-    )
-    queue: Annotated[Size, Field(ge=1 << 20)] = Field(
-        512 << 20, description="bytes of outbox kept; then oldest dropped"
     )
 
 

@@ -17,6 +17,7 @@ from urllib.request import urlopen
 from collector_processor.config import Config
 from collector_processor.doors import Locks
 from collector_processor.errors import ConfigError
+from collector_processor.forward_config import ForwardConfig
 
 _FREE_BYTES = 256 << 20
 _SQLITE_WAL_FIX = (3, 51, 3)
@@ -50,7 +51,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _port("receiver http", config.receiver.http_listen)
     yield _port("grafana", config.grafana.listen)
     yield _security(config)
-    yield _downstream(config.forward.endpoint)
+    yield from _destinations(config.forward)
     yield _prophet()
 
 
@@ -120,12 +121,17 @@ def _security(config: Config) -> Finding:
     return Finding(Health.OK, "security", f"{'TLS' if locks.certificates else 'plain text'}{clients}, {tokens}")
 
 
-def _downstream(endpoint: str | None) -> Finding:
-    if endpoint is None:
-        return Finding(Health.OK, "forward", "no endpoint configured: nothing is forwarded")
+def _destinations(config: ForwardConfig) -> Iterator[Finding]:
+    if not config.all_destinations():
+        yield Finding(Health.OK, "forward", "no endpoint configured: nothing is forwarded")
+    for destination in config.all_destinations():
+        yield _downstream(destination.endpoint, 4318 if destination.protocol == "http" else 4317)
+
+
+def _downstream(endpoint: str, default_port: int) -> Finding:
     parts = urlsplit(endpoint)
     try:
-        with socket.create_connection((parts.hostname or "", parts.port or 4317), timeout=3):
+        with socket.create_connection((parts.hostname or "", parts.port or default_port), timeout=3):
             return Finding(Health.OK, "forward", f"{endpoint} answers")
     except OSError as error:
         advice = "data waits in the outbox until it can be reached"

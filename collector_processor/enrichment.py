@@ -14,7 +14,15 @@ from collector_processor.detect.detector import Detector
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.otlp.decode import ParsedTraces
 from collector_processor.otlp.encode import encode_attributes, encode_resource
-from collector_processor.otlp.patch import ScoredPoints, append_span_attributes, band_metrics, span_attributes
+from collector_processor.otlp.patch import (
+    STOCK_ADDITIONS,
+    Additions,
+    ScoredPoints,
+    Which,
+    append_span_attributes,
+    band_metrics,
+    span_attributes,
+)
 from collector_processor.signals.catalog import Catalog
 from collector_processor.telemetry.arrival import Source, SpanArrivals
 from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
@@ -38,32 +46,41 @@ class ExpectedDurations:
 class Enricher:
     """Encodes verdicts; remembers the raw identity bytes of series that Foreband made itself."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, additions: Additions = STOCK_ADDITIONS) -> None:
         self._catalog = catalog
+        self._additions = additions
         self._made: dict[int, tuple[Source, bytes]] = {}
 
     def band_metrics(self, points: PointBatch, verdicts: VerdictBatch, origin: Int32, origins: int) -> list[bytes]:
         """Return, for each origin 0..origins-1, the band metrics of its scored points (`origin[i]` of row i)."""
-        scored = np.flatnonzero(~np.isnan(verdicts.yhat))
+        is_chosen = ~np.isnan(verdicts.yhat)
+        if self._additions.metrics is not Which.ALL:
+            is_chosen &= (verdicts.anomaly != 0) & (self._additions.metrics is Which.ANOMALOUS)
+        scored = np.flatnonzero(is_chosen)
         return [self._encode(points, verdicts, scored[origin[scored] == i]) for i in range(origins)]
 
     def enrich_spans(self, parsed: ParsedTraces, spans: SpanArrivals, expected: ExpectedDurations) -> bytes:
-        """Return the request with a verdict appended to every span whose operation has a forecast."""
+        """Return the request with a verdict appended to every chosen span whose operation has a forecast."""
         duration = (spans.end_unix_nano - spans.start_unix_nano) / NANOS_PER_SECOND
         above = duration >= expected.yhat
         edge = np.where(above, expected.upper, expected.lower)
         with np.errstate(divide="ignore", invalid="ignore"):
             score = (duration - expected.yhat) / np.abs(edge - expected.yhat)
         is_anomaly = duration > expected.upper
-        extra = span_attributes(is_anomaly, score, expected.lower, expected.upper, expected.model_version)
-        return append_span_attributes(parsed, extra)
+        if self._additions.spans is Which.ANOMALOUS:
+            score = np.where(is_anomaly, score, np.nan)
+        extra = span_attributes(
+            is_anomaly, score, expected.lower, expected.upper, expected.model_version, self._additions
+        )
+        return append_span_attributes(parsed, extra, self._additions)
 
     def _encode(self, points: PointBatch, verdicts: VerdictBatch, rows: Int64) -> bytes:
         groups: dict[tuple[Source, Statistic], list[int]] = {}
         for row, series in zip(rows.tolist(), points.series[rows].tolist(), strict=True):
             key = (self._identity(series)[0], self._catalog.keys[series].statistic)
             groups.setdefault(key, []).append(row)
-        return band_metrics([self._group(*key, points, verdicts, np.array(g)) for key, g in groups.items()])
+        found = [self._group(*key, points, verdicts, np.array(g)) for key, g in groups.items()]
+        return band_metrics(found, self._additions)
 
     def _group(
         self, source: Source, statistic: Statistic, points: PointBatch, verdicts: VerdictBatch, rows: Int64

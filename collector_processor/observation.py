@@ -3,7 +3,7 @@
 import resource
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ def watched(
     ledger: Ledger,
     pipeline: Pipeline,
     trainer: Trainer,
-    forwarder: Forwarder | None,
+    forwarders: Sequence[Forwarder],
     open_reader: Callable[[], SqliteReader],
 ) -> Watched:
     """Bind the running parts to what is watched."""
@@ -37,8 +37,10 @@ def watched(
         fits=lambda: [(count, {"outcome": outcome}) for outcome, count in trainer.status.outcomes.items()],
         declined=lambda: _declined(trainer.status.declined),
         fit_cpu=lambda: [(trainer.status.cpu_seconds, {})],
-        forwarded=lambda: _forwarded(forwarder) if forwarder else [],
-        forward_waiting=lambda: _waiting(open_reader) if forwarder else [],
+        forwarded=lambda: _forwarded(forwarders, pipeline),
+        forward_retries=lambda: _retries(forwarders),
+        forward_waiting=lambda: _waiting(forwarders, open_reader),
+        forward_held=lambda: [(float(f.is_held), {"destination": f.destination}) for f in forwarders],
         anomalies=lambda: [(pipeline.open_episodes(), {})],
         coverage=lambda: _coverage(pipeline),
         memory=lambda: [(_resident_bytes(), {})],
@@ -77,21 +79,37 @@ def _coverage(pipeline: Pipeline) -> Rows:
     ]
 
 
-def _forwarded(forwarder: Forwarder) -> Rows:
-    counts = forwarder.counts()
+def _forwarded(forwarders: Sequence[Forwarder], pipeline: Pipeline) -> Rows:
+    rows: list[tuple[float, dict[str, str]]] = []
+    for forwarder in forwarders:
+        counts, where = forwarder.counts(), {"destination": forwarder.destination}
+        rows += [(n, {**where, "signal": signal, "outcome": "sent"}) for signal, n in counts.sent.items()]
+        rows += [(n, {**where, "signal": signal, "outcome": "rejected_there"}) for signal, n in counts.rejected.items()]
+        rows += [
+            (n, {**where, "signal": signal, "outcome": "dropped", "code": code})
+            for (signal, code), n in counts.dropped.items()
+        ]
+    full = {"signal": "", "outcome": "dropped", "code": "QUEUE_FULL"}
+    return rows + [(n, {"destination": name, **full}) for name, n in pipeline.dropped_unsent().items()]
+
+
+def _retries(forwarders: Sequence[Forwarder]) -> Rows:
     return [
-        *((n, {"signal": signal, "outcome": "sent"}) for signal, n in counts.sent.items()),
-        *((n, {"signal": signal, "outcome": "rejected_there"}) for signal, n in counts.rejected.items()),
-        *((n, {"signal": s, "outcome": "dropped", "code": code}) for (s, code), n in counts.dropped.items()),
+        (n, {"destination": forwarder.destination, "signal": signal})
+        for forwarder in forwarders
+        for signal, n in forwarder.counts().retries.items()
     ]
 
 
-def _waiting(open_reader: Callable[[], SqliteReader]) -> Rows:
+def _waiting(forwarders: Sequence[Forwarder], open_reader: Callable[[], SqliteReader]) -> Rows:
+    if not forwarders:
+        return []
     reader = open_reader()
     try:
-        return [(reader.outbox_size()[0], {})]
+        sizes = reader.outbox_sizes()
     finally:
         reader.close()
+    return [(sizes.get(f.destination, (0, 0))[0], {"destination": f.destination}) for f in forwarders]
 
 
 def _resident_bytes() -> float:

@@ -9,8 +9,8 @@ is durable. One thread uses a pipeline; `now` is an argument.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 import numpy as np
@@ -31,6 +31,7 @@ from collector_processor.otlp.decode import (
     parse_resource,
     parse_scope,
 )
+from collector_processor.otlp.patch import STOCK_ADDITIONS, Additions, Which
 from collector_processor.otlp.status import Answer
 from collector_processor.overview import Overview, SeriesTimes
 from collector_processor.signals.admit import TimeLimits
@@ -103,7 +104,8 @@ class PipelineSettings:
     windows: WindowSettings = field(default_factory=WindowSettings)
     limits: TimeLimits = field(default_factory=TimeLimits)
     threshold: float = 1.10
-    is_forwarding: bool = False
+    destinations: Mapping[Signal, Sequence[str]] = field(default_factory=dict)
+    additions: Additions = STOCK_ADDITIONS
 
 
 class Pipeline:
@@ -137,7 +139,7 @@ class Pipeline:
         self._catalog = Catalog(parse_resource, parse_scope, parse_attributes, settings.series_limit)
         self._catalog.restore(writer.catalog())
         last = writer.last_points()
-        self._metrics = MetricSignals(self._catalog, settings.limits)
+        self._metrics = MetricSignals(self._catalog, settings.limits, f"{settings.additions.metric_prefix}.")
         self._metrics.restore(last)
         self._spans = SpanSignals(
             self._catalog,
@@ -153,7 +155,7 @@ class Pipeline:
         self._logs.restore(events, last)
         self.fleet = FleetModel.from_records(writer.models())
         self._detector = self._load_detector()
-        self._enricher = Enricher(self._catalog)
+        self._enricher = Enricher(self._catalog, settings.additions)
         self.saved_bands = writer.bands()
         self._receipts = {r.digest: r for r in writer.receipts(now - _RECEIPT_KEPT)}
         self._times = SeriesTimes(*writer.first_times(), last)
@@ -217,6 +219,10 @@ class Pipeline:
         """Remove delivered (or permanently refused) items from the outbox."""
         self._writer.commit(Commit(outbox_done=item_ids))
 
+    def dropped_unsent(self) -> Mapping[str, int]:
+        """Return, by destination, how many items a full outbox has dropped."""
+        return self._writer.outbox_dropped
+
     def open_episodes(self) -> int:
         """Return how many episodes are open."""
         return self._detector.open_episodes
@@ -270,12 +276,24 @@ class Pipeline:
             events=EventBatch.concat([spans.events, logs.events]),
             score_seconds=time.perf_counter() - started,
         )
-        if self._settings.is_forwarding:
+        if self._leads_anywhere(Signal.METRICS):
             origin = np.concatenate([metrics.request, np.full(len(closed), len(of[Signal.METRICS]), np.int32)])
-            batch.outbox.extend(self._metric_items(of[Signal.METRICS], batch, origin))
-            batch.outbox.extend(self._trace_items(of[Signal.TRACES], spans.stream, spans.first))
-            batch.outbox.extend(OutboxItem(Signal.LOGS, len(_logs(r)), r.body) for r in of[Signal.LOGS])
+            self._put(batch, self._metric_items(of[Signal.METRICS], batch, origin))
+        if self._leads_anywhere(Signal.TRACES):
+            self._put(batch, self._trace_items(of[Signal.TRACES], spans.stream, spans.first))
+        self._put(batch, [OutboxItem(Signal.LOGS, len(_logs(r)), r.body) for r in of[Signal.LOGS]])
         return batch
+
+    def _leads_anywhere(self, signal: Signal) -> bool:
+        return bool(self._settings.destinations.get(signal))
+
+    def _put(self, batch: "_Batch", items: Sequence[OutboxItem]) -> None:
+        """Queue items once for each destination of their signal."""
+        batch.outbox.extend(
+            replace(item, destination=name)
+            for item in items
+            for name in self._settings.destinations.get(Signal(item.signal), ())
+        )
 
     def _metric_items(self, requests: Sequence[Request], batch: "_Batch", origin: Int32) -> list[OutboxItem]:
         """Append to each request's bytes the bands of its points; bands of closed windows leave by themselves."""
@@ -291,6 +309,9 @@ class Pipeline:
         items = []
         for request, begin, end in zip(requests, first[:-1].tolist(), first[1:].tolist(), strict=True):
             assert request.parsed is not None
+            if self._settings.additions.spans is Which.NONE:
+                items.append(OutboxItem(Signal.TRACES, end - begin, request.body))
+                continue
             series = self._spans.duration_series(stream[begin:end])
             expected = expected_durations(series, _spans(request), self.fleet, self._detector)
             body = self._enricher.enrich_spans(request.parsed, _spans(request), expected)

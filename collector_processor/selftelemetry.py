@@ -32,7 +32,9 @@ class Watched:
     declined: _Rows
     fit_cpu: _Rows
     forwarded: _Rows
+    forward_retries: _Rows
     forward_waiting: _Rows
+    forward_held: _Rows
     anomalies: _Rows
     coverage: _Rows
     memory: _Rows
@@ -63,6 +65,7 @@ class SelfTelemetry:
             ("foreband.series", "{series}", "series by state", watched.series_states),
             ("foreband.fit.backlog.age", "s", "how long the most overdue fit has been due", watched.fit_backlog_age),
             ("foreband.forward.waiting", "{request}", "requests in the outbox", watched.forward_waiting),
+            ("foreband.forward.held", "1", "1: nothing is sent there, it leads into a loop", watched.forward_held),
             ("foreband.band.coverage", "1", "measured coverage of the calibrated band", watched.coverage),
             ("foreband.process.memory", "By", "resident memory of this process", watched.memory),
             ("foreband.episodes.open", "{episode}", "episodes open now", watched.anomalies),
@@ -73,6 +76,7 @@ class SelfTelemetry:
             ("foreband.fits.declined", "{fit}", "fits left to the prophet library, by reason", watched.declined),
             ("foreband.fit.cpu", "s", "CPU seconds of the fit processes", watched.fit_cpu),
             ("foreband.forwarded", "{item}", "items forwarded or dropped, by outcome", watched.forwarded),
+            ("foreband.forward.retries", "{request}", "requests sent again", watched.forward_retries),
         ):
             meter.create_observable_counter(name, [_callback(rows)], unit, text)
 

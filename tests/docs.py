@@ -1,9 +1,12 @@
 """Write the parts of the README that are made from the code: `python -m tests.docs`."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
+from pydantic.fields import FieldInfo
 
 from collector_processor.config import Config
 from collector_processor.policy_config import (
@@ -28,22 +31,33 @@ README = Path(__file__).parent.parent / "README.md"
 
 def settings_table() -> str:
     """Return the configuration reference as a Markdown table."""
-    rows = [f"| `{name}` | {default} | {text} |" for name, default, text in _settings(Config())]
-    return "\n".join(["| setting | default | |", "|---|---|---|", *rows])
+    return "\n".join(["| setting | default | |", "|---|---|---|", *_rows(Config, "")])
 
 
-def _settings(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Yield name, default and description of every setting of a section and the sections in it."""
-    shown = section.model_dump(mode="json")
-    for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
+def _rows(section: type[BaseModel], path: str) -> Iterator[str]:
+    """Yield a row per setting; those of a section, or of the sections in a list, follow it."""
+    for name, setting in section.model_fields.items():
         if name == "policies":
-            continue
-        if isinstance(value, BaseModel):
-            yield from _settings(value, f"{prefix}{name}.")
-        else:
-            default = str(shown[name]).lower() if isinstance(value, bool) else shown[name]
-            yield f"{prefix}{name}", "" if default in (None, {}, []) else f"`{default}`", field.description or ""
+            continue  # has a table of its own
+        kind: Any = setting.annotation
+        is_list = get_origin(kind) is tuple
+        inner: Any = get_args(kind)[0] if is_list else kind
+        is_section = isinstance(inner, type) and issubclass(inner, BaseModel)
+        if path and (is_list or not is_section):
+            yield f"| `{path}{name}` | {_shown(setting)} | {setting.description or ''} |"
+        if is_section:
+            yield from _rows(inner, f"{path}{name}{'[]' * is_list}.")
+
+
+def _shown(setting: FieldInfo) -> str:
+    if setting.is_required():
+        return "required"
+    kind: Any = setting.annotation
+    holder: Any = create_model("holder", it=(kind, setting))
+    default = holder().model_dump(mode="json")["it"]
+    if default in (None, {}, []):
+        return ""
+    return f"`{', '.join(default) if isinstance(default, list) else json.dumps(default).strip(chr(34))}`"
 
 
 def policies_table() -> str:

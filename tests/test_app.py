@@ -97,7 +97,7 @@ def test_the_official_sdk_and_exporters_are_taken_as_they_are_and_forwarded_whol
     sink = Sink()
     resource = Resource.create({"service.name": "shop"})
     try:
-        with running(tmp_path, f"forward.endpoint={sink.endpoint}") as (foreband, addresses):
+        with running(tmp_path, f"forward.endpoint={sink.endpoint}", "forward.loop_check=0s") as (foreband, addresses):
             endpoint = f"http://{addresses.otlp}"
             tracing = TracerProvider(resource=resource)
             tracing.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
@@ -126,11 +126,11 @@ def test_what_waits_in_the_outbox_is_sent_after_a_restart(tmp_path: Path) -> Non
     sink = Sink()
     address = sink.endpoint.removeprefix("http://")
     sink.close()
-    with running(tmp_path, f"forward.endpoint=http://{address}") as (_, addresses):
+    with running(tmp_path, f"forward.endpoint=http://{address}", "forward.loop_check=0s") as (_, addresses):
         export(addresses, now_request(1.0))
     sink = Sink(address)
     try:
-        with running(tmp_path, f"forward.endpoint=http://{address}"):
+        with running(tmp_path, f"forward.endpoint=http://{address}", "forward.loop_check=0s"):
             assert sink.wait_for(lambda requests: any(r.ByteSize() for r in requests))
     finally:
         sink.close()

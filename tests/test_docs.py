@@ -1,8 +1,8 @@
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from collector_processor.cli import cli
 from collector_processor.config import load_config
@@ -32,8 +32,8 @@ def test_the_example_of_a_policy_in_the_readme_is_one(tmp_path: Path) -> None:
 
 def test_every_setting_is_described() -> None:
     assert not [row for row in settings_table().splitlines() if row.endswith("|  |")]
-    blocks: list[Any] = [PolicyConfig, *BLOCKS.values()]
-    for section in blocks:
+    sections: list[type[BaseModel]] = [PolicyConfig, *BLOCKS.values()]
+    for section in sections:
         for name, field in section.model_fields.items():
             assert field.description, name
 

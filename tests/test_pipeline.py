@@ -20,7 +20,7 @@ from collector_processor.telemetry.verdict import State
 from tests.otlp.stock import Metric, request_with
 from tests.pipeline_room import NOW, SECOND, Room, counter_request, gauge_request, opened, span_request
 
-FORWARDING = PipelineSettings(is_forwarding=True)
+FORWARDING = PipelineSettings(destinations=dict.fromkeys(Signal, ("default",)))
 
 
 def test_a_gauge_is_stored_before_it_is_answered(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Send the durable outbox downstream, item by item and in order, exactly by OTLP's retry table.
+"""Send one destination's queue of the durable outbox, item by item and in order, exactly by OTLP's retry table.
 
 An item leaves the outbox only when it is done: taken by the downstream, or refused for good and counted. Until then it
 survives a restart, so the downstream may see it twice, but never not at all.
@@ -6,15 +6,17 @@ survives a restart, so the downstream may see it twice, but never not at all.
 
 import logging
 import random
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from typing import Protocol
 
 from collector_processor.errors import RetryableError
 from collector_processor.ledger import Signal
-from collector_processor.otlp.downstream import Downstream, Endpoint, Reply
+from collector_processor.otlp.downstream import open_downstream
+from collector_processor.otlp.endpoint import Endpoint, Fate, Reply
 
 
 class Item(Protocol):
@@ -40,8 +42,8 @@ class QueuedItem(Protocol):
 class Outbox(Protocol):
     """What the forwarder needs of a store."""
 
-    def outbox(self, *, after: int, limit: int) -> Sequence[QueuedItem]:
-        """Return up to `limit` waiting items with id > `after`, ascending."""
+    def outbox(self, *, after: int, limit: int, destination: str) -> Sequence[QueuedItem]:
+        """Return up to `limit` items that wait for a destination, with id > `after`, ascending."""
         ...
 
     def close(self) -> None:
@@ -63,6 +65,17 @@ class RetrySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Canaries:
+    """What a destination is sent beside its items to find loops: `make` returns a request per signal it takes.
+
+    They go out before the first item, and with the first item of each further interval (in seconds).
+    """
+
+    make: Callable[[], Mapping[Signal, bytes]]
+    interval: float
+
+
+@dataclass(frozen=True, slots=True)
 class ForwardCounts:
     """Totals since the start, in items (data points, spans, log records) except `retries`, which counts requests.
 
@@ -76,7 +89,7 @@ class ForwardCounts:
 
 
 class Forwarder:
-    """One thread that empties the outbox while it runs.
+    """One thread that empties a destination's queue while it runs.
 
     `open_outbox` is called in that thread, and `done` from it, with the ids of items that are done. Those are not sent
     again by this forwarder, whether or not they have left the outbox yet. A RetryableError from either means later.
@@ -88,11 +101,17 @@ class Forwarder:
         open_outbox: Callable[[], Outbox],
         done: Callable[[Sequence[int]], None],
         retry: RetrySettings = RetrySettings(),
+        *,
+        destination: str = "default",
+        canaries: Canaries | None = None,
     ) -> None:
+        self.destination = destination
         self._open_outbox = open_outbox
         self._done = done
         self._retry = retry
-        self._downstream = Downstream(endpoint)
+        self._downstream = open_downstream(endpoint)
+        self._canaries, self._next_canary = canaries, 0.0
+        self._held_for = ""
         self._stopping = Event()
         self._wake = Event()
         self._lock = Lock()
@@ -100,7 +119,7 @@ class Forwarder:
         self._last_id = 0
         self._unreported: list[int] = []
         self._failures_in_a_row = 0
-        self._thread = Thread(target=self._run, name="forwarder", daemon=True)
+        self._thread = Thread(target=self._run, name=f"forwarder-{destination}", daemon=True)
 
     def start(self) -> None:
         """Begin to send."""
@@ -109,6 +128,17 @@ class Forwarder:
     def wake(self) -> None:
         """Tell that something was put into the outbox; without this it is seen at the next poll."""
         self._wake.set()
+
+    def hold(self, reason: str) -> None:
+        """Send nothing any more; what waits stays in the outbox, until the process starts again."""
+        if not self._held_for:
+            _log.error("nothing is forwarded to %s any more: %s", self.destination, reason)
+        self._held_for = reason
+
+    @property
+    def is_held(self) -> bool:
+        """Whether sending was ended by `hold`."""
+        return bool(self._held_for)
 
     def stop(self, timeout: float = 1.0) -> bool:
         """Give up a call under way and end; return whether the thread ended in time."""
@@ -141,8 +171,11 @@ class Forwarder:
 
     def _step(self, outbox: Outbox) -> None:
         """Send what waits, or wait for something to send."""
-        page = outbox.outbox(after=self._last_id, limit=self._retry.page)
-        delay = self._send(page)
+        if self._held_for:
+            self._stopping.wait(self._retry.poll_interval)
+            return
+        page = outbox.outbox(after=self._last_id, limit=self._retry.page, destination=self.destination)
+        delay = (self._send_canaries() if page else 0.0) or self._send(page)
         self._report()
         if delay:
             self._stopping.wait(delay)
@@ -150,11 +183,24 @@ class Forwarder:
             self._wake.wait(self._retry.poll_interval)
             self._wake.clear()
 
+    def _send_canaries(self) -> float:
+        """Send canaries when they are due; return how long to wait where the downstream takes nothing now."""
+        if self._canaries is None or time.monotonic() < self._next_canary:
+            return 0.0
+        for signal, canary in self._canaries.make().items():
+            reply = self._downstream.send(signal, canary)
+            if reply.fate is Fate.LATER:
+                return self._delay(reply)
+        self._next_canary = time.monotonic() + self._canaries.interval
+        return 0.0
+
     def _send(self, page: Sequence[QueuedItem]) -> float:
         """Send items in order until one has to wait; return for how long, 0 if all are done."""
         for queued in page:
+            if self._held_for:
+                break
             reply = self._downstream.send(Signal(queued.item.signal), queued.item.payload)
-            if reply.is_retryable:
+            if reply.fate is Fate.LATER:
                 if not self._stopping.is_set():
                     self._count_retry(queued.item)
                 return self._delay(reply)
@@ -187,14 +233,19 @@ class Forwarder:
             self._counts.retries[item.signal] += 1
 
     def _count_done(self, item: Item, reply: Reply) -> None:
+        is_taken, where = reply.fate is Fate.TAKEN, self.destination
         with self._lock:
-            if reply.is_ok:
+            if is_taken:
                 self._counts.sent[item.signal] += item.items
                 self._counts.rejected[item.signal] += reply.rejected
             else:
-                self._counts.dropped[item.signal, reply.code.name] += item.items
-        if not reply.is_ok:
-            _log.error("the downstream refused %d %s items for good: %s", item.items, item.signal, reply.code.name)
+                self._counts.dropped[item.signal, reply.code] += item.items
+        told = reply.details[:_MOST_TOLD]
+        if not is_taken:
+            _log.error("%s refused %d %s items for good: %s %s", where, item.items, item.signal, reply.code, told)
+        elif reply.rejected or told:
+            _log.warning("%s did not take %d of %d %s items: %s", where, reply.rejected, item.items, item.signal, told)
 
 
+_MOST_TOLD = 200
 _log = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ fields, exemplars, everything this room never looked at, leaves as it came.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -19,18 +20,56 @@ from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.telemetry.series import Statistic
 from collector_processor.telemetry.verdict import VerdictBatch
 
-PREFIX = b"foreband."
-SPAN_KEYS = (
-    "foreband.anomaly",
-    "foreband.score",
-    "foreband.expected.lower",
-    "foreband.expected.upper",
-    "foreband.model.version",
-)
-BAND_METRICS = ("foreband.yhat", "foreband.lower", "foreband.upper", "foreband.score", "foreband.anomaly")
-"""Gauges that carry what is expected of a point: the first three in its unit, score and anomaly dimensionless."""
+SPAN_KEYS = ("anomaly", "score", "expected.lower", "expected.upper", "model.version")
+"""Attributes of a judged span, behind the prefix; two of them in the minimal set."""
 
-POINT_KEYS = ("foreband.metric", "foreband.statistic")
+BAND_METRICS = ("yhat", "lower", "upper", "score", "anomaly")
+"""Gauges that carry what is expected of a point, behind the prefix: three in its unit, score and anomaly dimensionless;
+the last two in the minimal set."""
+
+POINT_KEYS = ("metric", "statistic")
+
+
+class Which(StrEnum):
+    """What is enriched of what was judged."""
+
+    ALL = "all"
+    ANOMALOUS = "anomalous"
+    NONE = "none"
+
+
+class Detail(StrEnum):
+    """How much is said about each."""
+
+    FULL = "full"
+    MINIMAL = "minimal"
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What is added, and under which names.
+
+    Attribute keys are unique in OTLP: where a span carries keys of the prefix already, all of those named in
+    SPAN_KEYS give way to what is added, so that no mixture of two verdicts is left. What nothing is added to stays.
+    """
+
+    spans: Which = Which.ALL
+    metrics: Which = Which.ALL
+    detail: Detail = Detail.FULL
+    attribute_prefix: str = "foreband"
+    metric_prefix: str = "foreband"
+
+    def attribute(self, key: str) -> str:
+        """Return the whole key of an attribute."""
+        return f"{self.attribute_prefix}.{key}"
+
+    @property
+    def gauges(self) -> tuple[bool, ...]:
+        """Tell for each of BAND_METRICS whether it is sent."""
+        return (self.detail is Detail.FULL,) * 3 + (True,) * 2
+
+
+STOCK_ADDITIONS = Additions()
 
 _SPAN_ATTRIBUTES, _POINT_ATTRIBUTES = 9, 7  # field numbers of `attributes` in a span and in a data point
 _DATA_POINT = b"\x0a"  # tag of `data_points`
@@ -55,35 +94,42 @@ class ScoredPoints:
 
 
 def span_attributes(
-    anomaly: Bool, score: Float64, lower: Float64, upper: Float64, model_version: Sequence[str]
+    anomaly: Bool,
+    score: Float64,
+    lower: Float64,
+    upper: Float64,
+    model_version: Sequence[str],
+    additions: Additions = STOCK_ADDITIONS,
 ) -> list[bytes]:
-    """Encode the five attributes of `n` spans, edges in seconds; empty where the score is NaN (no forecast)."""
-    template, columns = _span_template()
+    """Encode the attributes of `n` spans, edges in seconds; empty where the score is NaN (no forecast)."""
+    template, columns = _span_template(additions)
     rows = np.tile(np.frombuffer(template, np.uint8), (score.size, 1))
     rows[:, columns[0]] = anomaly
-    for column, values in zip(columns[1:], (score, lower, upper), strict=True):
+    for column, values in zip(columns[1:], (score, lower, upper), strict=False):
         rows[:, column : column + 8] = wire.little_endian(values)
     joined, width = rows.tobytes(), len(template)
     return [
-        joined[at : at + width] + _version_attribute(version) if is_scored else b""
+        joined[at : at + width] + _version_attribute(version, additions) if is_scored else b""
         for at, version, is_scored in zip(
             range(0, len(joined), width), model_version, (~np.isnan(score)).tolist(), strict=True
         )
     ]
 
 
-def append_span_attributes(parsed: ParsedTraces, extra: Sequence[bytes]) -> bytes:
+def append_span_attributes(
+    parsed: ParsedTraces, extra: Sequence[bytes], additions: Additions = STOCK_ADDITIONS
+) -> bytes:
     """Return the request with `extra[i]` (as `span_attributes` encodes it) appended to span `i`.
 
-    A span that carries one of our keys already loses it to ours. With nothing to add the request's own bytes are
-    returned.
+    With nothing to add the request's own bytes are returned.
     """
     if len(extra) != parsed.spans:
         raise ValueError(f"{len(extra)} attribute sets for {parsed.spans} spans")
     if not any(extra):
         return parsed.body
     request = schema.SpliceRequest.FromString(parsed.body)
-    is_ours_possible = PREFIX in parsed.body
+    ours = _Ours(additions, SPAN_KEYS)
+    is_ours_possible = ours.prefix in parsed.body
     done = 0
     for resource_spans in request.resource_spans:
         for scope_spans in resource_spans.scope_spans:
@@ -92,7 +138,7 @@ def append_span_attributes(parsed: ParsedTraces, extra: Sequence[bytes]) -> byte
             done += len(spans)
             if is_ours_possible:
                 spans = [
-                    _without(schema.SpliceSpan, span, SPAN_KEYS) if more else span
+                    ours.taken_off(schema.SpliceSpan, span) if more else span
                     for span, more in zip(spans, added, strict=True)
                 ]
             scope_spans.spans[:] = [span + more for span, more in zip(spans, added, strict=True)]
@@ -100,28 +146,37 @@ def append_span_attributes(parsed: ParsedTraces, extra: Sequence[bytes]) -> byte
     return patched
 
 
-def band_metrics(groups: Sequence[ScoredPoints]) -> bytes:
-    """Encode the five gauges of all scored points; appended to a metrics request they belong to it.
+def band_metrics(groups: Sequence[ScoredPoints], additions: Additions = STOCK_ADDITIONS) -> bytes:
+    """Encode the gauges of all scored points; appended to a metrics request they belong to it.
 
-    The points keep resource, scope and attributes and get `foreband.metric` and `foreband.statistic`.
+    The points keep resource, scope and attributes, and get two that name the metric and the statistic.
     """
+    names = [f"{additions.metric_prefix}.{name}" for name in BAND_METRICS]
     resources: dict[bytes, dict[bytes, dict[tuple[str, str], list[bytes]]]] = {}
     for group in groups:
         gauges = resources.setdefault(group.source.resource, {}).setdefault(group.source.scope, {})
-        for name, unit, points in zip(BAND_METRICS, (group.unit,) * 3 + ("1",) * 2, _points(group), strict=True):
+        units = (group.unit,) * 3 + ("1",) * 2
+        for name, unit, points in zip(names, units, _points(group, additions), strict=True):
             if points:
                 gauges.setdefault((name, unit), []).append(points)
     return b"".join(_resource_metrics(resource, scopes) for resource, scopes in resources.items())
 
 
-def _without(message_class: Any, raw: bytes, keys: Sequence[str]) -> bytes:
-    """Return a message without those of its attributes that have one of `keys`."""
-    if PREFIX not in raw:
-        return raw
-    message = message_class.FromString(raw)
-    message.attributes[:] = [kv for kv in message.attributes if _key(kv) not in keys]
-    encoded: bytes = message.SerializeToString()
-    return encoded
+class _Ours:
+    """Takes attributes with our keys off messages that carry them already."""
+
+    def __init__(self, additions: Additions, keys: Sequence[str]) -> None:
+        self.prefix = f"{additions.attribute_prefix}.".encode()
+        self._keys = {additions.attribute(key) for key in keys}
+
+    def taken_off(self, message_class: Any, raw: bytes) -> bytes:
+        """Return a message without those of its attributes."""
+        if self.prefix not in raw:
+            return raw
+        message = message_class.FromString(raw)
+        message.attributes[:] = [kv for kv in message.attributes if _key(kv) not in self._keys]
+        encoded: bytes = message.SerializeToString()
+        return encoded
 
 
 def _key(key_value: bytes) -> str | None:
@@ -132,33 +187,38 @@ def _key(key_value: bytes) -> str | None:
         return None
 
 
-@lru_cache(maxsize=1)
-def _span_template() -> tuple[bytes, list[int]]:
-    """Return the first four attributes with zeros for values, and where each value begins."""
+@lru_cache(maxsize=4)
+def _span_template(additions: Additions) -> tuple[bytes, list[int]]:
+    """Return the attributes of fixed size with zeros for values, and where each value begins."""
+    values = (_BOOL_VALUE + b"\0", *[_DOUBLE_VALUE + bytes(8)] * (3 if additions.detail is Detail.FULL else 1))
     template, columns = b"", []
-    for key, value in zip(SPAN_KEYS, (_BOOL_VALUE + b"\0", *[_DOUBLE_VALUE + bytes(8)] * 3), strict=False):
-        template += _attribute(_SPAN_ATTRIBUTES, key, value)
+    for key, value in zip(SPAN_KEYS, values, strict=False):
+        template += _attribute(_SPAN_ATTRIBUTES, additions.attribute(key), value)
         columns.append(len(template) - len(value) + 1)
     return template, columns
 
 
 @lru_cache(maxsize=4096)
-def _version_attribute(version: str) -> bytes:
-    return _attribute(_SPAN_ATTRIBUTES, SPAN_KEYS[-1], wire.field(1, version.encode()))
+def _version_attribute(version: str, additions: Additions) -> bytes:
+    if additions.detail is Detail.MINIMAL:
+        return b""
+    return _attribute(_SPAN_ATTRIBUTES, additions.attribute(SPAN_KEYS[-1]), wire.field(1, version.encode()))
 
 
 def _attribute(number: int, key: str, any_value: bytes) -> bytes:
     return wire.field(number, wire.field(1, key.encode()) + wire.field(2, any_value))
 
 
-def _points(group: ScoredPoints) -> list[bytes]:
-    """Encode the data points of each of the five gauges; a NaN (no forecast, no such edge) yields no point."""
+def _points(group: ScoredPoints, additions: Additions) -> list[bytes]:
+    """Encode the data points of each of BAND_METRICS; a NaN (no forecast, no such edge) yields no point."""
     heads, is_given = _heads(group)
-    ours = b"".join(
-        _attribute(_POINT_ATTRIBUTES, key, wire.field(1, text.encode()))
+    is_given &= np.array(additions.gauges)[:, np.newaxis]
+    ours = _Ours(additions, POINT_KEYS)
+    added = b"".join(
+        _attribute(_POINT_ATTRIBUTES, additions.attribute(key), wire.field(1, text.encode()))
         for key, text in zip(POINT_KEYS, (group.source.metric, group.statistic.value), strict=True)
     )
-    tails = [_without(schema.RawPointAttributes, raw, POINT_KEYS) + ours for raw in group.attributes]
+    tails = [ours.taken_off(schema.RawPointAttributes, raw) + added for raw in group.attributes]
     tags = [_DATA_POINT + wire.varint(_HEAD.itemsize + len(tail)) for tail in tails]
     return [
         b"".join([tag + head + tail for tag, head, tail, given in zip(tags, row, tails, shown, strict=True) if given])

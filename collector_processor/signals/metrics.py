@@ -18,7 +18,7 @@ from collector_processor.signals.exponential import ExponentialState, exponentia
 from collector_processor.signals.histogram import QUANTILES, BucketBlock, BucketState, bucket_quantiles
 from collector_processor.signals.outcome import Outcome, Settlement, first_of, settle, where
 from collector_processor.signals.pace import Pace
-from collector_processor.signals.rows import DELTAS, MetricRows, check_values, gather, resolve
+from collector_processor.signals.rows import DELTAS, OWN_PREFIX, MetricRows, check_values, gather, resolve
 from collector_processor.telemetry.arrival import MetricArrivals, SummaryPoints
 from collector_processor.telemetry.points import Bool, Float64, Int8, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import Kind, Statistic
@@ -59,8 +59,9 @@ class MetricsConsumed:
 class MetricSignals:
     """State of all metric series; one thread. After a failed commit, make a new one and restore it."""
 
-    def __init__(self, catalog: Catalog, limits: TimeLimits | None = None) -> None:
+    def __init__(self, catalog: Catalog, limits: TimeLimits | None = None, own_prefix: str = OWN_PREFIX) -> None:
         self._catalog = catalog
+        self._own_prefix = own_prefix
         self._limits = limits or TimeLimits()
         self._newest = np.zeros(0, np.int64)  # time of each series' newest stored point, 0: none
         self._counters = Counters()
@@ -88,7 +89,7 @@ class MetricSignals:
 
     def consume(self, arrivals: Sequence[MetricArrivals], now: int, existing: Existing) -> MetricsConsumed:
         """Turn the requests of one micro-batch into points and say what became of each item."""
-        rows = gather(arrivals)
+        rows = gather(arrivals, self._own_prefix)
         with np.errstate(over="ignore"):  # a rate past the largest double is stored as infinity, and not learned from
             parts = [self._derive(r, now, existing) for r in rows]
         outcome = np.concatenate([np.empty(0, np.int8), *(p.outcome for p in parts)])

@@ -67,14 +67,14 @@ class MetricRows:
         return blocks
 
 
-def gather(arrivals: Sequence[MetricArrivals]) -> list[MetricRows]:
-    """Join the blocks of all arrivals by kind."""
+def gather(arrivals: Sequence[MetricArrivals], own: str = OWN_PREFIX) -> list[MetricRows]:
+    """Join the blocks of all arrivals by kind; metrics that begin with `own` are ours, too."""
     by_kind: dict[Kind | None, list[tuple[int, Block]]] = {}
     for request, a in enumerate(arrivals):
         blocks: list[Block] = [*a.numbers, *a.histograms, *a.exponentials, *a.summaries]
         for block in blocks:
-            own = block.source.metric.startswith(OWN_PREFIX)
-            by_kind.setdefault(None if own else block.source.kind, []).append((request, block))
+            is_own = block.source.metric.startswith((OWN_PREFIX, own))
+            by_kind.setdefault(None if is_own else block.source.kind, []).append((request, block))
     return [_join(kind, blocks) for kind, blocks in by_kind.items()]
 
 

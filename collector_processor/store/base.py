@@ -18,6 +18,9 @@ from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int3
 from collector_processor.telemetry.series import SeriesKey
 from collector_processor.telemetry.verdict import VerdictBatch
 
+DEFAULT_DESTINATION = "default"
+"""The queue of items whose destination has no name."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxItem:
@@ -26,6 +29,7 @@ class OutboxItem:
     signal: str
     items: int
     payload: bytes
+    destination: str = DEFAULT_DESTINATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +136,12 @@ class SeriesReader(Protocol):
         """Return receipts of requests taken since then."""
         ...
 
-    def outbox(self, *, after: int, limit: int) -> list[StoredOutboxItem]:
-        """Return up to `limit` waiting items with id > `after`, ascending."""
+    def outbox(self, *, after: int, limit: int, destination: str = DEFAULT_DESTINATION) -> list[StoredOutboxItem]:
+        """Return up to `limit` items that wait for a destination, with id > `after`, ascending."""
         ...
 
-    def outbox_size(self) -> tuple[int, int]:
-        """Return the number of waiting outbox items and their total payload bytes."""
+    def outbox_sizes(self) -> dict[str, tuple[int, int]]:
+        """Return, by destination, the number of waiting items and their total payload bytes."""
         ...
 
     def close(self) -> None:
@@ -147,6 +151,11 @@ class SeriesReader(Protocol):
 
 class SeriesWriter(SeriesReader, Protocol):
     """The one writer of a store; it also reads. Used by one thread only."""
+
+    @property
+    def outbox_dropped(self) -> Mapping[str, int]:
+        """Return, by destination, how many telemetry items a full queue has dropped since opening."""
+        ...
 
     def commit(self, commit: Commit) -> None:
         """Make a whole commit durable.

@@ -11,7 +11,16 @@ from collector_processor.errors import StoreError
 from collector_processor.store.faults import DamagedStoreError, translated
 from collector_processor.store.files import DATABASE, has_database
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_MIGRATIONS = {
+    1: (
+        "ALTER TABLE outbox ADD COLUMN destination TEXT NOT NULL DEFAULT 'default'",
+        "DROP INDEX outbox_size",
+        "CREATE INDEX outbox_queue ON outbox (destination, id, size, items)",
+    ),
+}
+"""What leads from a schema version to the next; each only adds, so that what was there reads as before."""
+
 _APPLICATION_ID = 0x46624E64
 _BUSY_SECONDS = 5.0
 _PAGE_BYTES = 8192
@@ -78,6 +87,7 @@ def connect_writer(directory: Path) -> sqlite3.Connection:
         try:
             _configure(connection)
             _create_schema(connection)
+            _migrate(connection)
         except BaseException:
             connection.close()
             raise
@@ -135,6 +145,16 @@ def _create_schema(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring an older store to this version, a version at a time, each in one transaction."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for older in range(version, SCHEMA_VERSION):
+        with transaction(connection):
+            for statement in _MIGRATIONS[older]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {older + 1}")
+
+
 def _require_our_schema(connection: sqlite3.Connection) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -143,7 +163,8 @@ def _require_our_schema(connection: sqlite3.Connection) -> None:
             f"the store has schema version {version}, this Foreband reads {SCHEMA_VERSION}:"
             " start the newer Foreband that wrote it"
         )
-    if (application_id, version) != (_APPLICATION_ID, SCHEMA_VERSION) and _has_tables(connection):
+    is_known = version == SCHEMA_VERSION or version in _MIGRATIONS
+    if (application_id != _APPLICATION_ID or not is_known) and _has_tables(connection):
         raise DamagedStoreError("its file is not a Foreband store")
 
 

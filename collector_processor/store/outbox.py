@@ -1,20 +1,18 @@
-"""The queue of requests waiting to be forwarded, bounded in bytes: when it is full, the oldest make room."""
+"""The queues of requests waiting to be forwarded, one per destination, each bounded in bytes: the oldest make room."""
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 
-from collector_processor.store.base import OutboxItem, StoredOutboxItem
+from collector_processor.store.base import DEFAULT_DESTINATION, OutboxItem, StoredOutboxItem
 from collector_processor.store.codec import seal, text_key, unseal
 
 
 def put(connection: sqlite3.Connection, items: Sequence[OutboxItem]) -> None:
     """Append items."""
     connection.executemany(
-        "INSERT INTO outbox (signal, items, size, payload) VALUES (?, ?, ?, ?)",
-        (
-            (item.signal, item.items, len(item.payload), seal(item.payload, _key(item.signal, item.items)))
-            for item in items
-        ),
+        "INSERT INTO outbox (signal, items, size, payload, destination) VALUES (?, ?, ?, ?, ?)",
+        ((i.signal, i.items, len(i.payload), seal(i.payload, _key(i)), i.destination) for i in items),
     )
 
 
@@ -23,33 +21,41 @@ def remove(connection: sqlite3.Connection, item_ids: Sequence[int]) -> None:
     connection.executemany("DELETE FROM outbox WHERE id = ?", ((item_id,) for item_id in item_ids))
 
 
-def drop_oldest(connection: sqlite3.Connection, excess_bytes: int) -> int:
-    """Delete the oldest requests until `excess_bytes` are free; return how many telemetry items they held."""
+def drop_oldest(connection: sqlite3.Connection, destination: str, excess_bytes: int) -> int:
+    """Delete the oldest requests of a queue until `excess_bytes` are free; return how many items they held."""
     dropped, last_id = 0, 0
-    for item_id, items, length in connection.execute("SELECT id, items, size FROM outbox ORDER BY id"):
+    for item_id, items, length in connection.execute(
+        "SELECT id, items, size FROM outbox WHERE destination = ? ORDER BY id", (destination,)
+    ):
         if excess_bytes <= 0:
             break
         last_id, dropped, excess_bytes = item_id, dropped + items, excess_bytes - length
-    connection.execute("DELETE FROM outbox WHERE id <= ?", (last_id,))
+    connection.execute("DELETE FROM outbox WHERE destination = ? AND id <= ?", (destination, last_id))
     return dropped
 
 
-def waiting(connection: sqlite3.Connection, after: int, limit: int) -> list[StoredOutboxItem]:
-    """Return up to `limit` items with id > `after`, ascending."""
+def waiting(connection: sqlite3.Connection, destination: str, after: int, limit: int) -> list[StoredOutboxItem]:
+    """Return up to `limit` items of a queue with id > `after`, ascending."""
     found = connection.execute(
-        "SELECT id, signal, items, payload FROM outbox WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
+        "SELECT id, signal, items, payload FROM outbox WHERE destination = ? AND id > ? ORDER BY id LIMIT ?",
+        (destination, after, limit),
     ).fetchall()
     return [
-        StoredOutboxItem(item_id, OutboxItem(signal, items, unseal(payload, _key(signal, items), "outbox item")))
-        for item_id, signal, items, payload in found
+        _stored(item_id, OutboxItem(signal, items, payload, destination)) for item_id, signal, items, payload in found
     ]
 
 
-def size(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Return the number of waiting items and their payload bytes."""
-    count, total = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM outbox").fetchone()
-    return int(count), int(total)
+def sizes(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
+    """Return, by destination, the number of waiting items and their payload bytes."""
+    found = connection.execute("SELECT destination, count(*), sum(size) FROM outbox GROUP BY destination").fetchall()
+    return {destination: (int(count), int(total)) for destination, count, total in found}
 
 
-def _key(signal: str, items: int) -> int:
-    return text_key(signal) + items
+def _stored(item_id: int, sealed: OutboxItem) -> StoredOutboxItem:
+    return StoredOutboxItem(item_id, replace(sealed, payload=unseal(sealed.payload, _key(sealed), "outbox item")))
+
+
+def _key(item: OutboxItem) -> int:
+    """Return what an item's checksum covers beside its payload; items of the first version had no destination."""
+    named = 0 if item.destination == DEFAULT_DESTINATION else text_key(item.destination)
+    return text_key(item.signal) + item.items + named

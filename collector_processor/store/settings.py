@@ -1,6 +1,7 @@
 """What an operator decides about the embedded store."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from collector_processor.clock import DAY
 
@@ -11,11 +12,17 @@ MEBIBYTE = 1 << 20
 class StoreSettings:
     """Limits of the embedded store.
 
+    `outbox_limits` are the bytes each destination's queue may hold, `outbox_max_bytes` those of any other.
     `reserve_bytes` of free disk are never used by commits, so that housekeeping still works when the disk fills:
     SQLite needs space even to delete. `accept_loss` lets a store start that has lost acknowledged commits.
     """
 
     retention_nano: int = 15 * DAY
     outbox_max_bytes: int = 512 * MEBIBYTE
+    outbox_limits: Mapping[str, int] = field(default_factory=dict)
     reserve_bytes: int = 256 * MEBIBYTE
     accept_loss: bool = False
+
+    def outbox_limit(self, destination: str) -> int:
+        """Return how many bytes may wait for a destination."""
+        return self.outbox_limits.get(destination, self.outbox_max_bytes)

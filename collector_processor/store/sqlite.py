@@ -19,6 +19,8 @@ Reading lays block, day and head over each other in this order, so the last writ
 moment it is committed. Rows are written in order of time: pages fill up, and retention is a range delete.
 """
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -33,7 +35,7 @@ from collector_processor.store.reader import SqliteReader
 from collector_processor.store.settings import StoreSettings
 
 _OUTBOX_ROOM = 16
-"""A full outbox is emptied by one part in so many, so that not every commit has to count it."""
+"""A full queue of the outbox is emptied by one part in so many, so that not every commit has to count it."""
 
 
 def open_reader(directory: Path) -> SqliteReader:
@@ -75,17 +77,17 @@ class SqliteWriter(SqliteReader):
             super().__init__(connection)
             self._directory, self._settings, self._lock, self._mark = directory, settings, lock, mark
             self._sequence, self._newest = self._resume()
-            self._outbox_bytes = self.outbox_size()[1]
-            self._outbox_dropped_items = 0
+            self._outbox_bytes = {name: held for name, (_, held) in self.outbox_sizes().items()}
+            self._outbox_dropped: Counter[str] = Counter()
             self._housekeeping = Housekeeping(connection, self._head, settings)
         except BaseException:
             connection.close()
             raise
 
     @property
-    def outbox_dropped_items(self) -> int:
-        """Return how many telemetry items a full outbox has dropped since opening."""
-        return self._outbox_dropped_items
+    def outbox_dropped(self) -> Mapping[str, int]:
+        """Return, by destination, how many telemetry items a full queue has dropped since opening."""
+        return self._outbox_dropped
 
     def commit(self, commit: Commit) -> None:
         """See `SeriesWriter.commit`."""
@@ -98,8 +100,9 @@ class SqliteWriter(SqliteReader):
             self._write_records(commit, sequence)
             outbox_bytes, dropped = self._write_outbox(commit)
             self._connection.execute("UPDATE store SET sequence = ?, newest = ?", (sequence, newest))
-        self._sequence, self._newest, self._outbox_bytes = sequence, newest, outbox_bytes
-        self._outbox_dropped_items += dropped
+        self._sequence, self._newest = sequence, newest
+        self._outbox_bytes |= outbox_bytes
+        self._outbox_dropped.update(dropped)
         with suppress(OSError):  # the commit is durable; without its mark only the check at the next start is weaker
             self._mark.write(sequence)
         self._housekeeping.relieve(len(commit.points))
@@ -153,19 +156,29 @@ class SqliteWriter(SqliteReader):
         for name, data in commit.blobs.items():
             records.put_blob(self._connection, name, data)
 
-    def _write_outbox(self, commit: Commit) -> tuple[int, int]:
-        """Return the most bytes the outbox can hold now, and how many items were dropped."""
+    def _write_outbox(self, commit: Commit) -> tuple[dict[str, int], dict[str, int]]:
+        """Return the most bytes each grown queue can hold now, and how many items it dropped."""
         outbox.remove(self._connection, commit.outbox_done)
         outbox.put(self._connection, commit.outbox)
-        most = self._outbox_bytes + sum(len(item.payload) for item in commit.outbox)
-        limit = self._settings.outbox_max_bytes
-        if most <= limit:
-            return most, 0
-        _, held = outbox.size(self._connection)
-        if held <= limit:
-            return held, 0
-        dropped = outbox.drop_oldest(self._connection, held - limit + limit // _OUTBOX_ROOM)
-        return outbox.size(self._connection)[1], dropped
+        held = {item.destination: self._outbox_bytes.get(item.destination, 0) for item in commit.outbox}
+        for item in commit.outbox:
+            held[item.destination] += len(item.payload)
+        full = [name for name, most in held.items() if most > self._settings.outbox_limit(name)]
+        dropped = self._make_room(full, held) if full else {}
+        return held, dropped
+
+    def _make_room(self, full: Sequence[str], held: dict[str, int]) -> dict[str, int]:
+        """Empty what is really full of these queues by a part; put right what they hold and return what was dropped."""
+        counted, dropped = outbox.sizes(self._connection), {}
+        for name in full:
+            limit, held[name] = self._settings.outbox_limit(name), counted.get(name, (0, 0))[1]
+            if held[name] > limit:
+                excess = held[name] - limit + limit // _OUTBOX_ROOM
+                dropped[name] = outbox.drop_oldest(self._connection, name, excess)
+        if dropped:
+            counted = outbox.sizes(self._connection)
+            held.update((name, counted.get(name, (0, 0))[1]) for name in dropped)
+        return dropped
 
 
 def _require_storable(commit: Commit) -> None:

@@ -13,10 +13,13 @@ import pytest
 
 from collector_processor.errors import ConfigError, PermanentError, StoreError
 from collector_processor.ledger import Signal
-from collector_processor.otlp.downstream import INSTANCE_KEY, Endpoint, Reply, is_loop, probe
+from collector_processor.otlp.downstream import probe
+from collector_processor.otlp.endpoint import INSTANCE_KEY, LOOP_TEXT, Endpoint, Fate
 from collector_processor.otlp.forward import Forwarder, RetrySettings
+from collector_processor.otlp.grpc_downstream import reply_of
+from collector_processor.otlp.loops import is_loop
 from collector_processor.otlp.receiver import EXPORT_METHODS
-from collector_processor.otlp.status import Answer, StatusAnswer, retry_later
+from collector_processor.otlp.status import Answer, StatusAnswer, retry_later, status_of
 
 PATIENCE = 10.0
 QUICK = RetrySettings(initial=0.02, maximum=0.05, poll_interval=0.02)
@@ -101,7 +104,7 @@ class Outbox:
             start = len(self.rows) + len(self.done) + 1
             self.rows += [Queued(start + i, Entry(signal, items, payload)) for i, payload in enumerate(payloads)]
 
-    def outbox(self, *, after: int, limit: int) -> list[Queued]:
+    def outbox(self, *, after: int, limit: int, destination: str = "default") -> list[Queued]:  # noqa: ARG002
         with self.changed:
             if self.errors:
                 raise self.errors.pop()
@@ -196,8 +199,9 @@ RETRYABLE = ["CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVA
 
 @pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK])
 def test_the_retry_table_is_exactly_that_of_otlp(code: grpc.StatusCode) -> None:
-    assert Reply(code).is_retryable == (code.name in RETRYABLE)
-    assert Reply(code, retry_after=1.0).is_retryable == (code.name in {*RETRYABLE, "RESOURCE_EXHAUSTED"})
+    assert (reply_of(code).fate is Fate.LATER) == (code.name in RETRYABLE)
+    with_time = reply_of(code, retry_after=1.0)
+    assert (with_time.fate is Fate.LATER) == (code.name in {*RETRYABLE, "RESOURCE_EXHAUSTED"})
 
 
 @pytest.mark.parametrize("code", RETRYABLE)
@@ -352,30 +356,32 @@ def test_an_unexpected_failure_does_not_end_forwarding(sink: Sink, forward: Call
 
 def test_the_wait_grows_to_its_maximum_with_jitter() -> None:
     forwarder = Forwarder(to(1), Outbox, lambda _: None)
-    delays = [forwarder._delay(Reply(grpc.StatusCode.UNAVAILABLE)) for _ in range(200)]
+    delays = [forwarder._delay(reply_of(grpc.StatusCode.UNAVAILABLE)) for _ in range(200)]
     for attempt, delay in enumerate(delays):
         base = min(30.0, 5.0 * 1.5**attempt)
         assert base * 0.8 <= delay <= base * 1.2
     assert len(set(delays)) == 200
     assert not math.isclose(min(delays[10:]), max(delays[10:]), rel_tol=0.2)
-    assert forwarder._delay(Reply(grpc.StatusCode.UNAVAILABLE, retry_after=1.0)) == 1.0
-    assert forwarder._delay(Reply(grpc.StatusCode.UNAVAILABLE, retry_after=1e9)) == 120.0
+    assert forwarder._delay(reply_of(grpc.StatusCode.UNAVAILABLE, retry_after=1.0)) == 1.0
+    assert forwarder._delay(reply_of(grpc.StatusCode.UNAVAILABLE, retry_after=1e9)) == 120.0
 
 
 def test_a_probe_of_another_instance_passes(sink: Sink) -> None:
-    assert probe(to(sink.port)).is_ok
+    assert probe(to(sink.port)).fate is Fate.TAKEN
     assert sink.received == [(Signal.METRICS, b"")]
     assert sink.metadata[0][INSTANCE_KEY] == "me"
 
 
 def test_a_probe_that_meets_itself_is_a_permanent_error(sink: Sink) -> None:
-    sink.script = [status(grpc.StatusCode.FAILED_PRECONDITION)]
-    with pytest.raises(PermanentError, match=f"forwarding to http://127.0.0.1:{sink.port} is refused there: as told"):
+    sink.script = [status_of(PermanentError(LOOP_TEXT))]
+    with pytest.raises(
+        PermanentError, match=f"forwarding to http://127.0.0.1:{sink.port} is refused there: {LOOP_TEXT}"
+    ):
         probe(to(sink.port))
 
 
 def test_a_probe_of_nothing_is_no_loop() -> None:
-    assert probe(to(1, timeout=0.5)).is_retryable
+    assert probe(to(1, timeout=0.5)).fate is Fate.LATER
 
 
 @pytest.mark.parametrize(
@@ -401,6 +407,8 @@ def test_an_endpoint_is_compared_with_the_own_addresses(url: str, listens: list[
 def test_an_endpoint_needs_a_scheme() -> None:
     with pytest.raises(ConfigError, match="neither with http:// nor with https://"):
         Forwarder(Endpoint("collector:4317", "me"), Outbox, lambda _: None)
+    with pytest.raises(ConfigError, match="neither with http:// nor with https://"):
+        Forwarder(Endpoint("collector:4318", "me", protocol="http"), Outbox, lambda _: None)
 
 
 def test_counts_are_a_copy(sink: Sink, forward: Callable[..., Forwarder]) -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from collector_processor.otlp.decode import decode_metrics, decode_traces
 from collector_processor.otlp.patch import (
-    BAND_METRICS,
-    SPAN_KEYS,
+    Additions,
+    Detail,
     ScoredPoints,
     append_span_attributes,
     band_metrics,
@@ -31,6 +31,14 @@ from tests.otlp.stock import (
     spans_request,
 )
 
+SPAN_KEYS = (
+    "foreband.anomaly",
+    "foreband.score",
+    "foreband.expected.lower",
+    "foreband.expected.upper",
+    "foreband.model.version",
+)
+BAND_METRICS = ("foreband.yhat", "foreband.lower", "foreband.upper", "foreband.score", "foreband.anomaly")
 VALUES = (True, -3.5, 0.25, 1.5, "7")
 
 
@@ -207,3 +215,34 @@ def test_an_attribute_of_ours_on_a_point_is_replaced() -> None:
     point = request.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points[0]
     assert [kv.key for kv in point.attributes] == ["b", "foreband.metric", "foreband.statistic"]
     assert struct.pack("<d", point.as_double) == struct.pack("<d", 5.0)
+
+
+def test_the_minimal_set_is_two_attributes_and_two_gauges() -> None:
+    additions, one = Additions(detail=Detail.MINIMAL), np.ones(1)
+    (encoded,) = span_attributes(one > 0, one * 2, one, one, ["12"], additions)
+    assert [kv.key for kv in Span.FromString(encoded).attributes] == ["foreband.anomaly", "foreband.score"]
+    points = decode_metrics(request_with(gauge(1.0)).SerializeToString()).numbers[0]
+    request = ExportMetricsServiceRequest.FromString(band_metrics([scored(points)], additions))
+    names = [m.name for m in request.resource_metrics[0].scope_metrics[0].metrics]
+    assert names == ["foreband.score", "foreband.anomaly"]
+
+
+def test_names_begin_with_the_prefixes_that_were_chosen() -> None:
+    additions, one = Additions(attribute_prefix="acme.band", metric_prefix="bands"), np.ones(1)
+    (encoded,) = span_attributes(one > 0, one * 2, one, one, ["12"], additions)
+    assert {kv.key[:10] for kv in Span.FromString(encoded).attributes} == {"acme.band."}
+    points = decode_metrics(request_with(gauge(1.0)).SerializeToString()).numbers[0]
+    request = ExportMetricsServiceRequest.FromString(band_metrics([scored(points)], additions))
+    metrics = request.resource_metrics[0].scope_metrics[0].metrics
+    assert [m.name for m in metrics] == [f"bands.{name}" for name in ("yhat", "lower", "upper", "score", "anomaly")]
+    assert [kv.key for kv in metrics[0].gauge.data_points[0].attributes] == ["acme.band.metric", "acme.band.statistic"]
+
+
+def test_a_smaller_verdict_leaves_nothing_of_a_larger_one_behind() -> None:
+    additions, one = Additions(detail=Detail.MINIMAL), np.ones(1)
+    body = patched_by_us(spans_request("a").SerializeToString(), [True])
+    extra = span_attributes(one > 1, one * 2, one, one, ["12"], additions)
+    patched = ExportTraceServiceRequest.FromString(append_span_attributes(decode_traces(body)[1], extra, additions))
+    (span,) = patched.resource_spans[0].scope_spans[0].spans
+    assert [kv.key for kv in span.attributes] == ["foreband.anomaly", "foreband.score"]
+    assert span.attributes[0].value.bool_value is False

@@ -5,6 +5,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,23 @@ def test_a_newer_schema_is_refused_and_left_alone(stores: SqliteStores) -> None:
     with pytest.raises(StoreError, match="newer Foreband"):
         stores.reader()
     assert path.read_bytes() == before
+
+
+def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores: SqliteStores) -> None:
+    writer = stores.writer()
+    writer.commit(Commit(outbox=[outbox_item(1)]))
+    for statement in (
+        "DROP INDEX outbox_queue",
+        "ALTER TABLE outbox DROP COLUMN destination",
+        "CREATE INDEX outbox_size ON outbox (size, items)",
+        "PRAGMA user_version = 1",
+    ):
+        writer._connection.execute(statement)
+    writer.close()
+    again = stores.writer()
+    again.commit(Commit(outbox=[replace(outbox_item(2), destination="tempo")]))
+    assert [w.item for w in again.outbox(after=0, limit=9)] == [outbox_item(1)]
+    assert again.outbox_sizes() == {"default": (1, 100), "tempo": (1, 100)}
 
 
 def test_another_programs_database_is_refused_and_left_alone(stores: SqliteStores) -> None:
@@ -350,9 +368,22 @@ def test_a_full_outbox_drops_the_oldest_and_counts_them(stores: SqliteStores) ->
     waiting = store.outbox(after=0, limit=100)
     assert [w.item.items for w in waiting] == list(range(15 - len(waiting), 15))
     assert 5 <= len(waiting) <= 10
-    assert store.outbox_dropped_items == sum(range(1, 15 - len(waiting)))
+    assert store.outbox_dropped == {"default": sum(range(1, 15 - len(waiting)))}
     store.commit(Commit(outbox_done=[w.item_id for w in waiting]))
-    assert store.outbox_size() == (0, 0)
+    assert store.outbox_sizes() == {}
+
+
+def test_a_full_queue_costs_no_other_queue_anything(stores: SqliteStores) -> None:
+    settings = StoreSettings(outbox_max_bytes=100_000, outbox_limits={"dead": 1000}, reserve_bytes=0)
+    store = stores.writer(settings)
+    for number in range(1, 31):
+        both = [replace(outbox_item(number), destination=name) for name in ("dead", "alive")]
+        store.commit(Commit(outbox=both))
+    assert store.outbox_sizes()["alive"] == (30, 3000)
+    kept, held = store.outbox_sizes()["dead"]
+    assert held <= 1000
+    assert store.outbox_dropped == {"dead": sum(range(1, 31 - kept))}
+    assert [w.item.items for w in store.outbox(after=0, limit=99, destination="dead")] == list(range(31 - kept, 31))
 
 
 def test_the_outbox_stays_bounded_after_a_restart(stores: SqliteStores) -> None:
@@ -362,7 +393,7 @@ def test_the_outbox_stays_bounded_after_a_restart(stores: SqliteStores) -> None:
     store.close()
     store = stores.writer(settings)
     store.commit(Commit(outbox=[outbox_item(number) for number in range(9)]))
-    assert store.outbox_size()[1] <= 1000
+    assert store.outbox_sizes()["default"][1] <= 1000
 
 
 @contextmanager

@@ -1,0 +1,89 @@
+"""Sending over OTLP/gRPC; which codes are worth another try is OTLP's own table."""
+
+from threading import Lock
+from urllib.parse import urlsplit
+
+import grpc
+
+from collector_processor.errors import ConfigError
+from collector_processor.ledger import Signal
+from collector_processor.otlp.endpoint import INSTANCE_KEY, MAX_REPLY_BYTES, Endpoint, Fate, Reply
+from collector_processor.otlp.receiver import EXPORT_METHODS
+from collector_processor.otlp.status import retry_delay
+
+DEFAULT_PORT = 4317
+
+_RETRYABLE = {
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DATA_LOSS,
+}
+
+
+class GrpcDownstream:
+    """A channel to one endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._channel = _channel(endpoint)
+        headers = {key.lower(): value for key, value in endpoint.headers.items()}
+        self._metadata: tuple[tuple[str, str | bytes], ...] = (*headers.items(), (INSTANCE_KEY, endpoint.instance_id))
+        self._lock = Lock()
+        self._call: grpc.CallFuture[bytes] | None = None
+        self._is_cancelled = False
+
+    def send(self, signal: Signal, payload: bytes) -> Reply:
+        """See `Downstream.send`."""
+        method = self._channel.unary_unary(EXPORT_METHODS[signal], None, None)
+        with self._lock:
+            if self._is_cancelled:
+                return reply_of(grpc.StatusCode.CANCELLED)
+            self._call = method.future(payload, timeout=self._endpoint.timeout, metadata=self._metadata)
+        try:
+            return Reply.taken(self._call.result())
+        except grpc.FutureCancelledError:
+            return reply_of(grpc.StatusCode.CANCELLED)
+        except grpc.RpcError as error:
+            return reply_of(error.code(), error.details() or "", retry_delay(error.trailing_metadata()))
+
+    def cancel(self) -> None:
+        """See `Downstream.cancel`."""
+        with self._lock:
+            self._is_cancelled = True
+            if self._call is not None:
+                self._call.cancel()  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """See `Downstream.close`."""
+        self._channel.close()
+
+
+def reply_of(code: grpc.StatusCode, details: str = "", retry_after: float | None = None) -> Reply:
+    """Return what a failed call means; RESOURCE_EXHAUSTED says come again only where it also says when."""
+    is_later = code in _RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and retry_after is not None)
+    return Reply(Fate.LATER if is_later else Fate.REFUSED, code.name, details, retry_after=retry_after)
+
+
+def _channel(endpoint: Endpoint) -> grpc.Channel:
+    parts = urlsplit(endpoint.url)
+    host, _, port = parts.netloc.rpartition(":")
+    target = parts.netloc if host and port.isdigit() else f"{parts.netloc}:{DEFAULT_PORT}"
+    options = [
+        ("grpc.max_receive_message_length", MAX_REPLY_BYTES),
+        ("grpc.initial_reconnect_backoff_ms", max(100, round(endpoint.reconnect_initial * 1000))),
+        ("grpc.max_reconnect_backoff_ms", max(100, round(endpoint.reconnect_max * 1000))),
+        ("grpc.enable_retries", 0),  # the outbox retries; a second loop inside would only hide it
+    ]
+    compression = grpc.Compression.Gzip if endpoint.gzip else grpc.Compression.NoCompression
+    match parts.scheme:
+        case "http":
+            return grpc.insecure_channel(target, options, compression)
+        case "https":
+            tls = endpoint.tls
+            credentials = grpc.ssl_channel_credentials(tls.root, tls.key, tls.chain)
+            return grpc.secure_channel(target, credentials, options, compression)
+        case _:
+            raise ConfigError(f"the endpoint {endpoint.url!r} begins neither with http:// nor with https://")
