@@ -25,7 +25,7 @@ from grafana_datasource.budget import QueryTimeoutError
 from grafana_datasource.legacy import legacy_routes
 from grafana_datasource.page.routes import page_routes
 from grafana_datasource.prometheus import prometheus_routes
-from grafana_datasource.query import Limits, UnsupportedQueryError
+from grafana_datasource.query import FailedQueryError, Limits, UnsupportedQueryError
 from grafana_datasource.replies import OrjsonProvider, failure, reply
 from grafana_datasource.rows import row_routes
 from grafana_datasource.server import Server, serve
@@ -129,7 +129,7 @@ def _answer_error(error: Exception) -> Response | HTTPException:
             return failure(503, "timeout", str(error), error.retry_after_seconds)
         case RetryableError():
             return failure(503, "unavailable", str(error), error.retry_after_seconds)
-        case UnsupportedQueryError() | TooLargeError():
+        case UnsupportedQueryError() | FailedQueryError() | TooLargeError():
             return failure(422, "execution", str(error))
         case InvalidQueryError() | PermanentError():
             return failure(400, "bad_data", str(error))

@@ -51,8 +51,8 @@ class Backend:
         self._idle: deque[SeriesReader] = deque()
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
-        """Wait for a free place, then lend a session.
+    def session(self, seconds: float | None = None) -> Iterator[Session]:
+        """Wait for a free place, then lend a session; `seconds` shorten the time it has.
 
         Raises:
             RetryableError: if no place became free in time.
@@ -62,7 +62,7 @@ class Backend:
             raise RetryableError("too many queries at once, try again shortly", retry_after_seconds=5.0)
         try:
             with self._reader() as reader:
-                budget = Budget.start(self.limits, self.clock)
+                budget = Budget.start(self.limits, self.clock, seconds)
                 yield Session(reader, self._outlooks.current(reader), self.clock.now_unix_nano(), budget)
         finally:
             self._gate.release()

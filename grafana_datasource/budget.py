@@ -21,9 +21,10 @@ class Budget:
     samples: int = 0
 
     @classmethod
-    def start(cls, limits: Limits, clock: Clock) -> "Budget":
-        """Return a full budget."""
-        return cls(limits, clock, clock.monotonic_nano() + int(limits.seconds * NANOS_PER_SECOND))
+    def start(cls, limits: Limits, clock: Clock, seconds: float | None = None) -> "Budget":
+        """Return a full budget; `seconds` can only shorten its time."""
+        allowed = limits.seconds if seconds is None else min(seconds, limits.seconds)
+        return cls(limits, clock, clock.monotonic_nano() + int(allowed * NANOS_PER_SECOND))
 
     def spend(self, samples: int) -> None:
         """Count samples that were read.
@@ -38,4 +39,4 @@ class Budget:
                 f"the query reads more than {self.limits.samples_read} samples: name fewer series or a shorter range"
             )
         if self.clock.monotonic_nano() > self.deadline_nano:
-            raise QueryTimeoutError(f"the query took longer than {self.limits.seconds:g} s")
+            raise QueryTimeoutError("query timed out in expression evaluation")

@@ -1,6 +1,6 @@
 """Every series of the store under its Prometheus name and labels, ready to be searched."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collector_processor.telemetry.series import SeriesKey
@@ -21,11 +21,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """All entries, by dense series id, stable id and stored metric name."""
+    """All entries, by dense series id, stable id and stored metric name; `modelled` ones are those with forecasts.
+
+    `texts` holds, per label and text, the entries that have it among their own labels.
+    """
 
     entries: Mapping[int, Entry] = field(default_factory=dict)
     by_stable_id: Mapping[str, Entry] = field(default_factory=dict)
     by_name: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
+    modelled: Sequence[Entry] = ()
+    modelled_by_name: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
+    texts: Mapping[str, Mapping[str, Sequence[Entry]]] = field(default_factory=dict)
     _label_sets: frozenset[tuple[str, ...]] = frozenset()
 
     @property
@@ -41,14 +47,48 @@ class Directory:
         """
         if not rows:
             return self
-        entries, seen = dict(self.entries), set(self._label_sets)
-        names: dict[str, list[Entry]] = {name: list(found) for name, found in self.by_name.items()}
-        for series, key in rows:
-            entry = _entry(series, key, seen)
-            entries[series] = entry
-            names.setdefault(entry.name, []).append(entry)
-        by_stable_id = {entry.stable_id: entry for entry in entries.values()}
-        return Directory(entries, by_stable_id, names, frozenset(seen))
+        seen = set(self._label_sets)
+        added = [_entry(series, key, seen) for series, key in rows]
+        texts = {label: {text: list(found) for text, found in known.items()} for label, known in self.texts.items()}
+        for entry in added:
+            for label, text in entry.own.items():
+                texts.setdefault(label, {}).setdefault(text, []).append(entry)
+        return _directory([*self.entries.values(), *added], texts, frozenset(seen))
+
+    def narrowed(self, entries: Sequence[Entry]) -> "Directory":
+        """Return a directory of some of these entries only, for one search; label texts are left out."""
+        return _directory(entries, {}, frozenset())
+
+    def is_indexed(self, label: str) -> bool:
+        """Tell whether any series has this label of its own."""
+        return label in self.texts
+
+    def with_text(self, label: str, text: str) -> Sequence[Entry]:
+        """Return the entries whose own labels have this text."""
+        return self.texts.get(label, {}).get(text, ())
+
+
+def _directory(
+    entries: Iterable[Entry], texts: Mapping[str, Mapping[str, Sequence[Entry]]], seen: frozenset[tuple[str, ...]]
+) -> Directory:
+    entries = list(entries)
+    modelled = [entry for entry in entries if entry.key.statistic.is_modelled]
+    return Directory(
+        {entry.series: entry for entry in entries},
+        {entry.stable_id: entry for entry in entries},
+        _by_name(entries),
+        modelled,
+        _by_name(modelled),
+        texts,
+        seen,
+    )
+
+
+def _by_name(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    names: dict[str, list[Entry]] = {}
+    for entry in entries:
+        names.setdefault(entry.name, []).append(entry)
+    return names
 
 
 def _entry(series: int, key: SeriesKey, seen: set[tuple[str, ...]]) -> Entry:

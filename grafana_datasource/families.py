@@ -1,7 +1,7 @@
 """The metrics Foreband derives from every modelled series, and how each is read off a view."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -16,17 +16,25 @@ from grafana_datasource.view import View, calibrated_band, prophet_band
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One derived metric: its name, the labels it adds, and its values `(k, n)` in a view."""
+    """One derived metric: its name, the labels it adds, and its values `(k, n)` in a view.
+
+    A name that begins with a colon goes behind that of each stored metric. `describe` gives the labels of one series;
+    `is_forecast` says that its values go on after the last point.
+    """
 
     metric: str
     labels: tuple[tuple[str, str], ...]
     values: Callable[[Outlook, View], Float64]
-    has_title: bool = False
+    is_forecast: bool = False
+    describe: Callable[[Entry], Mapping[str, str]] = field(default=lambda entry: entry.own)
 
     def labels_of(self, entry: Entry) -> dict[str, str]:
         """Return all labels of one series' samples but the metric name."""
-        title = {"title": full_title(entry.key)} if self.has_title else {}
-        return {**entry.own, **dict(self.labels), **title}
+        return {**self.describe(entry), **dict(self.labels)}
+
+
+def _own_with_title(entry: Entry) -> Mapping[str, str]:
+    return {**entry.own, "title": full_title(entry.key)}
 
 
 HELP = {
@@ -49,27 +57,27 @@ def _edge(side: int, level: int | None, width: float, outlook: Outlook, view: Vi
 
 def _edges(metric: str, side: int) -> list[Family]:
     alert: Callable[[Outlook, View], Float64] = (lambda _, view: view.upper) if side else (lambda _, view: view.lower)
-    families = [Family(metric, (("band", "alert"),), alert)]
+    families = [Family(metric, (("band", "alert"),), alert, is_forecast=True)]
     for level, width in enumerate(INTERVAL_WIDTHS):
         shown = ("interval_width", f"{width:g}")
         families += [
-            Family(metric, (("band", "calibrated"), shown), partial(_edge, side, level, width)),
-            Family(metric, (("band", "prophet"), shown), partial(_edge, side, None, width)),
+            Family(metric, (("band", "calibrated"), shown), partial(_edge, side, level, width), is_forecast=True),
+            Family(metric, (("band", "prophet"), shown), partial(_edge, side, None, width), is_forecast=True),
         ]
     return families
 
 
 DERIVED = (
     Family("foreband_actual", (), lambda _, view: view.value),
-    Family("foreband_yhat", (), lambda _, view: view.yhat),
+    Family("foreband_yhat", (), lambda _, view: view.yhat, is_forecast=True),
     *_edges("foreband_lower", 0),
     *_edges("foreband_upper", 1),
     Family("foreband_score", (), lambda _, view: view.score),
     Family("foreband_anomaly", (), lambda _, view: view.anomaly),
     Family("foreband_state", (), lambda _, view: view.state),
-    Family("foreband_info", (), lambda _, view: np.ones_like(view.value), has_title=True),
+    Family("foreband_info", (), lambda _, view: np.ones_like(view.value), describe=_own_with_title),
 )
 """All derived metrics, in the order they are listed."""
 
-STORED = Family("", (), lambda _, view: view.value)
+STORED = Family("", (), lambda _, view: view.value, describe=lambda entry: entry.labels)
 """A stored metric itself; its name is that of the series."""

@@ -15,10 +15,12 @@ from collector_processor.errors import InvalidQueryError
 from grafana_datasource.backend import Backend, Session
 from grafana_datasource.directory import Entry
 from grafana_datasource.episodes import annotation, episodes_between
-from grafana_datasource.evaluate import Vector, evaluate
+from grafana_datasource.evaluate import evaluate
 from grafana_datasource.families import HELP
 from grafana_datasource.matching import Matcher, MatchOperator
-from grafana_datasource.promql import parse, parse_selector, with_matchers
+from grafana_datasource.promql.parser import parse, parse_selector
+from grafana_datasource.promql.syntax import with_matchers
+from grafana_datasource.promql.vector import as_vector
 from grafana_datasource.query import (
     MILLISECOND,
     Grid,
@@ -140,9 +142,8 @@ def _target(
     if not text:
         raise InvalidQueryError("target is missing")
     expression = with_matchers(parse(text), (*_payload_matchers(target), *filters))
-    result = evaluate(expression, grid, session).result
-    if not isinstance(result, Vector):
-        result = Vector([{}], np.full((1, grid.count), result))
+    result = as_vector(evaluate(expression, grid, session).result)
+    rows = np.where(result.present, result.values, np.nan)
     times = (grid.times() // MILLISECOND).tolist()
     entries = session.outlook.directory.by_stable_id
     return [
@@ -153,7 +154,7 @@ def _target(
             "tags": labels,
             "datapoints": list(zip(row.tolist(), times, strict=True)),
         }
-        for labels, row in zip(result.labels, result.values, strict=True)
+        for labels, row in zip(result.labels, rows, strict=True)
     ]
 
 

@@ -37,6 +37,10 @@ class UnsupportedQueryError(InvalidQueryError):
     """A question that makes sense but is not answered here; the message names the part."""
 
 
+class FailedQueryError(InvalidQueryError):
+    """A well-formed question that has no answer on this data; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one request may cost."""
@@ -44,6 +48,7 @@ class Limits:
     points_per_series: int = 11_000
     series: int = 1_000
     instant_series: int = 10_000
+    selected_series: int = 100_000
     samples_read: int = 5_000_000
     samples_returned: int = 1_000_000
     rows: int = 100_000
@@ -96,6 +101,12 @@ def range_grid(params: Params, limits: Limits) -> Grid:
     return grid_between(start, end, step, limits)
 
 
+def timeout(params: Params) -> float | None:
+    """Read `timeout` in seconds; None where it is absent."""
+    nanos = optional(params, "timeout", parse_step, 0)
+    return nanos / NANOS_PER_SECOND if nanos else None
+
+
 def grid_between(start: int, end: int, step: int, limits: Limits) -> Grid:
     """Return the grid from `start` to at most `end`.
 
@@ -105,8 +116,8 @@ def grid_between(start: int, end: int, step: int, limits: Limits) -> Grid:
     count = (end - start) // step + 1
     if count > limits.points_per_series:
         raise InvalidQueryError(
-            f"{count} points per series asked for, the limit is {limits.points_per_series}: "
-            "take a larger step or a shorter range"
+            f"exceeded maximum resolution of {limits.points_per_series:,} points per timeseries: {count:,} asked for. "
+            "Try decreasing the query resolution (?step=XX)"
         )
     return Grid(start, step, count)
 
@@ -211,9 +222,19 @@ def optional(params: Params, name: str, parse: Callable[[str, str], T], default:
     return parse(name, text) if text else default
 
 
-@lru_cache(maxsize=256)
 def full_match(pattern: str) -> Callable[[str], bool]:
     """Compile a regular expression into a test of the whole text.
+
+    Raises:
+        InvalidQueryError: if it is too long, malformed or too large for RE2.
+    """
+    compiled = regex(pattern)
+    return lambda text: compiled.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=256)
+def regex(pattern: str) -> Any:
+    """Compile a regular expression by RE2.
 
     Raises:
         InvalidQueryError: if it is too long, malformed or too large for RE2.
@@ -224,10 +245,9 @@ def full_match(pattern: str) -> Callable[[str], bool]:
     options.log_errors = False
     options.dot_nl = True
     try:
-        compiled: Any = re2.compile(pattern, options)
+        return re2.compile(pattern, options)
     except re2.error as error:
         raise InvalidQueryError(f"regular expression {pattern!r}: {_reason(error)}") from None
-    return lambda text: compiled.fullmatch(text) is not None
 
 
 def to_ms(unix_nano: int) -> int:

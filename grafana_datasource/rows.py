@@ -83,7 +83,7 @@ def _long_rows(backend: Backend) -> Response:
         series = np.array(sorted(entries), np.int32)
         columns = [
             (view, family.values(session.outlook, view))
-            for view in aligned(session.reader, session.outlook, series, grid, session.now, session.budget)
+            for view in aligned(session.reader, session.outlook, series, grid.times(), session.now, session.budget)
         ]
     return reply(_ascending(columns, entries, backend.limits, int if family.metric in _WHOLE else float))
 

@@ -1,64 +1,107 @@
 """Find the series a selector means, stored and derived ones alike."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from grafana_datasource.dialects import DIALECTS
 from grafana_datasource.directory import Directory, Entry
 from grafana_datasource.families import DERIVED, STORED, Family
 from grafana_datasource.matching import Matcher
+
+_NAME = "__name__"
+_ONLY_OF_FAMILIES = frozenset({"band", "interval_width"})
+"""Labels that no stored series has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picked:
     """Series of one metric; `family` says which of their numbers."""
 
+    name: str
     family: Family
     entries: Sequence[Entry]
 
     def labels(self, entry: Entry) -> dict[str, str]:
         """Return the whole label set of one of the series."""
-        if self.family is STORED:
-            return {"__name__": entry.name, **entry.labels}
-        return {"__name__": self.family.metric, **self.family.labels_of(entry)}
+        return {_NAME: self.name, **self.family.labels_of(entry)}
 
 
 def select(directory: Directory, matchers: Iterable[Matcher]) -> list[Picked]:
     """Return everything that meets all matchers, grouped by metric."""
     wanted = list(matchers)
-    by_name = [matcher for matcher in wanted if matcher.label == "__name__"]
-    others = [matcher for matcher in wanted if matcher.label != "__name__"]
-
-    def is_meant(name: str) -> bool:
-        return all(matcher.accepts(name) for matcher in by_name)
-
-    derived = [_derived(directory, family, others) for family in DERIVED if is_meant(family.metric)]
-    stored = [
-        Picked(STORED, [entry for entry in entries if _matches(entry.labels, others)])
-        for name, entries in directory.by_name.items()
-        if is_meant(name)
+    by_name = [matcher for matcher in wanted if matcher.label == _NAME]
+    others = [matcher for matcher in wanted if matcher.label != _NAME]
+    search = _Search(_candidates(directory, others), others)
+    families = (*DERIVED, *(family for family in DIALECTS if _is_spelled(family, by_name)), STORED)
+    found = [
+        Picked(name, family, search.of(family, name, entries))
+        for family in families
+        for name, entries in _named(search.directory, family, by_name)
     ]
-    return [picked for picked in derived + stored if picked.entries]
+    return [picked for picked in found if picked.entries]
 
 
-def _derived(directory: Directory, family: Family, matchers: Sequence[Matcher]) -> Picked:
-    """Match the labels of the family once, those of the series one by one."""
-    added = dict(family.labels)
-    of_family = [m for m in matchers if m.label in {"band", "interval_width"}]
-    if not _matches(added, of_family):
-        return Picked(family, [])
-    of_series = [m for m in matchers if m not in of_family]
-    modelled = [entry for entry in _candidates(directory, of_series) if entry.key.statistic.is_modelled]
-    if of_series and family.has_title:
-        return Picked(family, [entry for entry in modelled if _matches(family.labels_of(entry), of_series)])
-    return Picked(family, [entry for entry in modelled if _matches(entry.own, of_series)])
+class _Search:
+    """Matches each series once, however many metrics are derived from it."""
+
+    def __init__(self, directory: Directory, matchers: Sequence[Matcher]) -> None:
+        self.directory = directory
+        self._matchers = matchers
+        self._known: dict[tuple[Callable[[Entry], Mapping[str, str]], str, frozenset[str]], Sequence[Entry]] = {}
+
+    def of(self, family: Family, name: str, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Return those of a metric's series that meet the matchers."""
+        added = dict(family.labels)
+        of_family = {m.label for m in self._matchers if m.label in added or m.label in _ONLY_OF_FAMILIES}
+        if not all(matcher.matches(added) for matcher in self._matchers if matcher.label in of_family):
+            return []
+        of_series = [matcher for matcher in self._matchers if matcher.label not in of_family]
+        if not of_series:
+            return entries
+        is_every_series = not (family is STORED or family.metric.startswith(":"))
+        key = (family.describe, "" if is_every_series else name, frozenset(of_family))
+        if key not in self._known:
+            self._known[key] = [entry for entry in entries if _matches(family.describe(entry), of_series)]
+        return self._known[key]
 
 
-def _candidates(directory: Directory, matchers: Sequence[Matcher]) -> Iterable[Entry]:
-    for matcher in matchers:
-        if matcher.label == "series" and matcher.operator == "=":
-            entry = directory.by_stable_id.get(matcher.text)
-            return [entry] if entry else []
-    return directory.entries.values()
+def _candidates(directory: Directory, matchers: Sequence[Matcher]) -> Directory:
+    """Narrow a directory to the series that have the rarest text that a matcher demands."""
+    demanded = [
+        directory.with_text(matcher.label, matcher.text)
+        for matcher in matchers
+        if matcher.operator == "=" and matcher.text and directory.is_indexed(matcher.label)
+    ]
+    return directory.narrowed(min(demanded, key=len)) if demanded else directory
+
+
+def _is_spelled(family: Family, by_name: Sequence[Matcher]) -> bool:
+    """Tell whether a selector writes out the name of another tool's metric; `.+` does not mean it."""
+    name = family.metric.removeprefix(":")
+    return any(name in matcher.text for matcher in by_name if matcher.operator in {"=", "=~"})
+
+
+def _named(directory: Directory, family: Family, by_name: Sequence[Matcher]) -> Iterator[tuple[str, Sequence[Entry]]]:
+    """Yield the metric names of a family that are meant, with all series that have them."""
+    if family is not STORED and not family.metric.startswith(":"):
+        if _accepts(by_name, family.metric):
+            yield family.metric, directory.modelled
+        return
+    held = directory.by_name if family is STORED else directory.modelled_by_name
+    for name in _names(held, by_name, family.metric):
+        yield name + family.metric, held[name]
+
+
+def _names(held: Mapping[str, Sequence[Entry]], by_name: Sequence[Matcher], suffix: str) -> Iterable[str]:
+    for matcher in by_name:
+        if matcher.operator == "=":
+            name = matcher.text.removesuffix(suffix)
+            return [name] if name in held and _accepts(by_name, name + suffix) else []
+    return [name for name in held if _accepts(by_name, name + suffix)]
+
+
+def _accepts(by_name: Sequence[Matcher], name: str) -> bool:
+    return all(matcher.accepts(name) for matcher in by_name)
 
 
 def _matches(labels: Mapping[str, str], matchers: Sequence[Matcher]) -> bool:

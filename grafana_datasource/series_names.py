@@ -40,13 +40,17 @@ _NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 
 def metric_name(key: SeriesKey) -> str:
     """Return the name under which the stored series is queried, without `foreband_` in front."""
-    name = _NOT_IN_METRIC.sub("_", key.metric) or "_"
-    if name[0].isdigit():
-        name = f"_{name}"
+    name = legacy_metric(key.metric) or "_"
     suffix = SUFFIX[key.statistic]
     if name.startswith("foreband_"):
         name = f"exported_{name}"
     return name if suffix and name.endswith(suffix) else name + suffix
+
+
+def legacy_metric(name: str) -> str:
+    """Return a name of any characters as it is written where only letters, digits, `_` and `:` are allowed."""
+    name = _NOT_IN_METRIC.sub("_", name)
+    return f"_{name}" if name[:1].isdigit() else name
 
 
 def label_name(key: str) -> str:
@@ -63,7 +67,7 @@ def series_labels(key: SeriesKey) -> dict[str, str]:
     """
     own = _joined((k, v) for k, v in key.resource if k.startswith("service.") or k in _RESOURCE_LABELS)
     own["service_name"] = key.service
-    taken = {*own, *OWN_LABELS, "__name__", "le", "quantile"}
+    taken = {*own, *OWN_LABELS, "__name__", "quantile"}
     if key.kind is Kind.SUMMARY and key.statistic is Statistic.VALUE:
         taken.remove("quantile")
     for name, text in _joined(key.attributes).items():

@@ -18,7 +18,7 @@ from grafana_datasource import horizon
 from grafana_datasource.budget import Budget
 from grafana_datasource.horizon import expected
 from grafana_datasource.outlook import Outlook
-from grafana_datasource.query import Grid, TimeRange
+from grafana_datasource.query import TimeRange
 
 STALE_AFTER = 5 * MINUTE
 """A point stands for the times after it until the next one, but no longer than this."""
@@ -30,6 +30,7 @@ FARTHEST_HORIZON = 14 * DAY
 """Nothing is forecast further than this beyond the last point."""
 
 _CELLS_AT_ONCE = 250_000
+_SAMPLES_AHEAD = 20_000
 _SERIES_AT_ONCE = 5_000
 
 
@@ -54,19 +55,43 @@ class View:
 
 
 def aligned(
-    reader: SeriesReader, outlook: Outlook, series: Int32, grid: Grid, now: int, budget: Budget
+    reader: SeriesReader, outlook: Outlook, series: Int32, times: Int64, now: int, budget: Budget, *, ahead: bool = True
 ) -> Iterator[View]:
-    """View `series` (ascending) at the times of a grid, a bounded number of series at once.
+    """View `series` (ascending) at ascending times, a bounded number of series at once.
 
-    At each time the newest point not older than `STALE_AFTER` counts.
+    At each time the newest point not older than `STALE_AFTER` counts. Nothing is evaluated `ahead` of the last points
+    where that is not wanted.
     """
-    at_once = max(1, min(_CELLS_AT_ONCE // grid.count, _SERIES_AT_ONCE))
-    times = grid.times()
+    at_once = max(1, min(_CELLS_AT_ONCE // times.size, _SERIES_AT_ONCE))
+    start, end = max(0, int(times[0]) - STALE_AFTER), int(times[-1]) + 1
     for first in range(0, series.size, at_once):
         part = series[first : first + at_once]
-        judged = reader.read_judged(part, max(0, grid.start - STALE_AFTER + 1), grid.end + 1)
+        judged = reader.read_judged(part, start, end)
         budget.spend(len(judged.points))
-        yield _aligned(outlook, part, times, judged, now)
+        view = _aligned(outlook, part, times, judged, now)
+        yield _with_expected(outlook, view, times > outlook.last_time[part][:, np.newaxis]) if ahead else view
+
+
+def sampled(reader: SeriesReader, outlook: Outlook, series: Int32, span: TimeRange, budget: Budget) -> Iterator[View]:
+    """View `series` (ascending) one by one at the times of their own points, and on at their usual spacing.
+
+    Verdicts are those that were stored; only what lies after the last point is evaluated now.
+    """
+    for first in range(0, series.size, _SERIES_AT_ONCE):
+        part = series[first : first + _SERIES_AT_ONCE]
+        judged = reader.read_judged(part, span.start, span.end)
+        budget.spend(len(judged.points))
+        bounds = np.searchsorted(judged.points.series, np.append(part, part[-1] + 1))
+        for i, one in enumerate(part.tolist()):
+            rows = np.arange(bounds[i], bounds[i + 1])
+            own = JudgedBatch(judged.points.take(rows), judged.verdicts.take(rows))
+            last = int(outlook.last_time[one])
+            spacing = _usual_spacing(own.points.time_unix_nano)
+            ahead = _times_ahead(outlook, one, span, spacing, _SAMPLES_AHEAD)
+            times = np.append(own.points.time_unix_nano, ahead)
+            budget.spend(ahead.size)
+            if times.size:
+                yield _with_expected(outlook, _as_stored(outlook, one, own, ahead), (times > last)[np.newaxis])
 
 
 def timeline(
@@ -110,12 +135,12 @@ def _aligned(outlook: Outlook, series: Int32, times: Int64, judged: JudgedBatch,
     last = outlook.last_time[series][:, np.newaxis]
     observable = times <= np.maximum(last, now)
     age = times - np.append(judged.points.time_unix_nano, 0)[row]
-    fresh = (row >= 0) & (age < STALE_AFTER) & observable
+    fresh = (row >= 0) & (age <= STALE_AFTER) & observable
     live = fresh | ((last > 0) & (times >= last) & (times < last + LIVE_FOR) & observable)
     row = np.where(fresh, row, -1)
     verdicts = judged.verdicts
     state = np.broadcast_to(outlook.bands["state"][series][:, np.newaxis], row.shape)
-    view = View(
+    return View(
         series,
         times,
         value=_at(judged.points.value, row),
@@ -127,8 +152,6 @@ def _aligned(outlook: Outlook, series: Int32, times: Int64, judged: JudgedBatch,
         state=np.where(live, state, np.nan),
         hindsight=np.zeros(row.shape),
     )
-    last = outlook.last_time[series][:, np.newaxis]
-    return _with_expected(outlook, view, times > last)
 
 
 def _newest_rows(judged: JudgedBatch, series: Int32, times: Int64) -> Int64:
@@ -215,6 +238,12 @@ def _times_ahead(outlook: Outlook, series: int, span: TimeRange, spacing: int, r
 
 
 def _stored_and_ahead(outlook: Outlook, series: int, judged: JudgedBatch, ahead: Int64) -> View:
+    view = _as_stored(outlook, series, judged, ahead)
+    return _with_expected(outlook, view, np.isnan(view.yhat))
+
+
+def _as_stored(outlook: Outlook, series: int, judged: JudgedBatch, ahead: Int64) -> View:
+    """View stored points with their verdicts, then times ahead without any."""
     points, verdicts = judged.points, judged.verdicts
     missing = np.full(ahead.size, np.nan)
 
@@ -223,7 +252,7 @@ def _stored_and_ahead(outlook: Outlook, series: int, judged: JudgedBatch, ahead:
         return joined
 
     state = np.full(len(points), float(outlook.bands["state"][series]))
-    view = View(
+    return View(
         np.array([series], np.int32),
         np.append(points.time_unix_nano, ahead),
         value=row(points.value),
@@ -235,4 +264,3 @@ def _stored_and_ahead(outlook: Outlook, series: int, judged: JudgedBatch, ahead:
         state=row(state),
         hindsight=row(np.isnan(verdicts.yhat).astype(np.float64)),
     )
-    return _with_expected(outlook, view, np.isnan(view.yhat))

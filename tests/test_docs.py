@@ -38,7 +38,9 @@ def test_every_setting_is_described() -> None:
             assert field.description, name
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "otel-config/README.md", "examples/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/architecture.md", "docs/promql.md", "otel-config/README.md", "examples/README.md"]
+)
 def test_links_inside_the_repository_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", (ROOT / page).read_text()):
         if "://" not in target:

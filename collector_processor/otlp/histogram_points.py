@@ -26,7 +26,7 @@ from collector_processor.otlp.number_points import (
     reject,
 )
 from collector_processor.telemetry.arrival import HistogramPoints
-from collector_processor.telemetry.points import Bool, Float64
+from collector_processor.telemetry.points import STALE, Bool, Float64
 
 _HEAD = struct.Struct("<BQBQBQBdB")
 _HEAD_TAGS = (0x11, 0x19, 0x21, 0x29, 0x32)  # start, time, count, sum, bucket_counts
@@ -204,7 +204,7 @@ def _arrivals(
 
 def _columns(group: RawPoints, layout: _Layout, rows: list[_Row]) -> HistogramPoints:
     _, attributes, _, start, time, observations, total, *_ = zip(*rows, strict=True)
-    count: Float64 = np.full(len(rows), np.nan) if layout.is_gap else np.array(observations, np.float64)
+    count: Float64 = np.full(len(rows), STALE) if layout.is_gap else np.array(observations, np.float64)
     return HistogramPoints(
         group.source,
         attributes,

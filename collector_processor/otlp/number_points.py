@@ -17,7 +17,7 @@ from collector_processor.otlp.attributes import TOO_LONG, AttributeSizes, framed
 from collector_processor.otlp.elements import Budget
 from collector_processor.otlp.exemplars import ExemplarTable
 from collector_processor.telemetry.arrival import Exemplar, NumberPoints, Source
-from collector_processor.telemetry.points import Bool, Float64, Int64
+from collector_processor.telemetry.points import STALE, Bool, Float64, Int64
 
 NO_RECORDED_VALUE = 1
 MAX_ATTRIBUTES_PER_SERIES = 64
@@ -192,6 +192,6 @@ def _parse_into(columns: _Columns, row: int, point: bytes, exemplars: ExemplarTa
     columns.start[row], columns.time[row] = wire.signed_times([parsed.start_time_unix_nano, parsed.time_unix_nano])
     columns.is_gap[row] = bool(parsed.flags & NO_RECORDED_VALUE)
     columns.has_value[row] = choice is not None
-    value = np.nan if choice is None or columns.is_gap[row] else getattr(parsed, choice)
+    value = STALE if choice is None or columns.is_gap[row] else getattr(parsed, choice)
     columns.value[row] = value
     columns.low[row] = value - int(columns.value[row]) if isinstance(value, int) else 0.0

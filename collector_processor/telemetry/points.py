@@ -13,10 +13,23 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
+_STALE_BITS = 0x7FF0_0000_0000_0002
+_QUIET_BIT = 0x0008_0000_0000_0000
+
+STALE = float(np.array(_STALE_BITS, np.int64).view(np.float64))
+"""The NaN by which Prometheus says that a series ended here; OTLP says it by the flag "no recorded value"."""
+
+
+def is_stale(value: Float64) -> Bool:
+    """Tell that mark from a value that is NaN; a number of it, as arithmetic makes, counts too."""
+    bits = np.ascontiguousarray(value, np.float64).view(np.int64)
+    found: Bool = (bits | _QUIET_BIT) == (_STALE_BITS | _QUIET_BIT)
+    return found
+
 
 @dataclass(frozen=True, slots=True)
 class PointBatch:
-    """`n` points in order of arrival; `series` are dense ids of the catalog. NaN is a stored value."""
+    """`n` points in order of arrival; `series` are dense ids of the catalog. NaN is a stored value, and so is STALE."""
 
     series: Int32
     time_unix_nano: Int64

@@ -80,7 +80,7 @@ def grid_of(start: str, end: str, step: str) -> Grid:
 
 def test_a_grid_may_have_eleven_thousand_points_and_not_one_more() -> None:
     assert grid_of("0", "10999", "1").count == 11_000
-    with pytest.raises(InvalidQueryError, match="11001 points"):
+    with pytest.raises(InvalidQueryError, match="11,001 asked for"):
         grid_of("0", "11000", "1")
 
 

@@ -151,7 +151,7 @@ def test_the_catalog_is_searched_by_every_word(client: FlaskClient) -> None:
         ("series?max_points=NaN", "max_points"),
         ("series?step=0&series=0123456789abcdef", "step"),
         ("series?step=-1", "step"),
-        ("series?step=1ms", "points per series"),
+        ("series?step=1ms", "points per timeseries"),
         ("series?series=../../etc/passwd", "series id"),
         ("series?kind=upper&band=wide", "band"),
         ("series/nonsense/forecast", "series id"),

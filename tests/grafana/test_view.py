@@ -47,8 +47,8 @@ def at(client: FlaskClient, metric: str, time: int) -> str | None:
     [
         (int(POINTS[0]) - 1_000_000, None),
         (int(POINTS[0]), "1"),
-        (int(POINTS[0]) + 5 * MINUTE - 1_000_000, "1"),
-        (int(POINTS[0]) + 5 * MINUTE, None),
+        (int(POINTS[0]) + 5 * MINUTE, "1"),
+        (int(POINTS[0]) + 5 * MINUTE + 1_000_000, None),
         (int(POINTS[1]) + MINUTE - 1_000_000, "2"),
         (int(POINTS[2]), None),
         (LAST, "+Inf"),
@@ -65,8 +65,8 @@ def test_a_point_stands_until_the_next_one_but_five_minutes_at_most(
     [
         (int(POINTS[1]), "1"),
         (LAST, "-1"),
-        (LAST + 5 * MINUTE - 1_000_000, "-1"),
-        (LAST + 5 * MINUTE, "0"),
+        (LAST + 5 * MINUTE, "-1"),
+        (LAST + 5 * MINUTE + 1_000_000, "0"),
         (LAST + HOUR - 1_000_000, "0"),
         (LAST + HOUR, None),
         (NOW, None),
@@ -81,7 +81,7 @@ def test_a_silent_series_is_not_anomalous_and_after_an_hour_no_longer_live(
 def test_long_rows_leave_out_what_does_not_exist(client: FlaskClient) -> None:
     params = {"from": (NOW - 4 * HOUR) // 10**6, "to": NOW // 10**6, "step": "1m"}
     rows = body_of(client.get("/api/v1/series", query_string=params))
-    assert [row["value"] for row in rows] == [1.0] * 5 + [2.0]
+    assert [row["value"] for row in rows] == [1.0] * 6 + [2.0]
 
 
 def test_wide_rows_show_each_stored_point_once_and_infinity_as_null(client: FlaskClient) -> None:

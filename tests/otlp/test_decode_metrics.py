@@ -13,6 +13,7 @@ from collector_processor.otlp.decode import decode_metrics, parse_attributes
 from collector_processor.otlp.elements import Budget
 from collector_processor.otlp.exemplars import ExemplarTable
 from collector_processor.otlp.wire import field
+from collector_processor.telemetry.points import is_stale
 from collector_processor.telemetry.series import Kind
 from tests.otlp import stock
 from tests.otlp.stock import NOW, START, Metric, attribute, gauge, histogram, request_with
@@ -78,6 +79,8 @@ def test_no_recorded_value_is_a_gap_whatever_value_comes_with_it() -> None:
     (numbers,) = decoded(metric).numbers
     assert numbers.is_gap.all()
     assert math.isnan(numbers.value[0])
+    assert is_stale(numbers.value).all()
+    assert not is_stale(np.array([math.nan, 1.0])).any()
 
 
 def test_a_point_without_value_and_flag_is_rejected() -> None:
