@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test test-servers servers demo-check lint types contracts check bench lock clean help
+.PHONY: demo test test-servers servers collector demo-check lint types contracts check bench lock clean help
 
 demo: $(VENV)/.installed  ## see it: this machine and a traced demo shop with bands, a fault, a flagged anomaly
 	$(BIN)/foreband demo
@@ -16,7 +16,10 @@ test: $(VENV)/.installed  ## all tests; those against server programs run where 
 servers:
 	sh tests/servers/install.sh
 
-test-servers: $(VENV)/.installed servers  ## install the server programs (Debian) and run the tests against them; a skip fails
+collector:  ## build the OpenTelemetry Collector that tests run against (Go; once per manifest, 3 min)
+	sh tests/servers/build_collector.sh
+
+test-servers: $(VENV)/.installed servers collector  ## install the server programs (Debian) and run the tests against them; a skip fails
 	FOREBAND_SERVERS=required $(BIN)/python -m pytest -m server
 
 demo-check: $(VENV)/.installed  ## the demo without a person: exits 0 when the injected fault was flagged

@@ -39,6 +39,15 @@ def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> bo
     return True
 
 
+def is_listening(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
 class Process:
     """One process on fixed ports; `start` may be called again after it ended."""
 
@@ -54,6 +63,10 @@ class Process:
         self._settings = [text for setting in (*listen, *settings) for text in ("--set", setting)]
         directory.mkdir(exist_ok=True)
         self._log = directory / "log"
+
+    def set(self, *settings: str) -> None:
+        """Add settings; they hold from the next start."""
+        self._settings += [text for setting in settings for text in ("--set", setting)]
 
     @property
     def http_address(self) -> tuple[str, int]:
