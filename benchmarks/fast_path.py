@@ -1,7 +1,8 @@
-"""The whole fast path: decoded, derived, judged, enriched, durable; one request a commit, which is the dearest way.
+"""The whole fast path: decoded, derived, judged, durable, and enriched for forwarding; and spans to RED.
 
-10,000 series with a model and calibration, requests of 1,000 points, on a real store. The peer is the same without
-judging and forwarding: what the verdicts cost.
+10,000 series with a model and calibration, requests of 1,000 points, on a real store. One request a commit is the
+dearest way; eight is what a consumer finds waiting that is kept busy. The peer is the same without judging and
+forwarding: what the verdicts cost.
 """
 
 import statistics
@@ -9,44 +10,67 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.decode import trace_body
 from benchmarks.figures import Figure
 from collector_processor.ledger import Signal
 from collector_processor.pipeline import PipelineSettings
-from tests.otlp.stock import Metric, attribute, request_with
+from tests.otlp.stock import START, Metric, attribute, request_with
 from tests.pipeline_room import NOW, SECOND, Room, calm_seed, flat_model, opened
 
 SERIES, POINTS, TICKS = 10_000, 1_000, 6
+SPANS, SPAN_REQUESTS = 1_000, 16
 
 
 def measure() -> list[Figure]:
-    """Return points per CPU second with and without verdicts, and the wall time of an acknowledgement."""
-    plain, _ = _run(is_judged=False)
-    judged, latency = _run(is_judged=True)
-    return [
-        Figure("points stored, judged, enriched", judged, "points/s", peer=plain, ratio=judged / plain),
-        Figure("points stored only", plain, "points/s"),
-        Figure(f"acknowledgement of {POINTS} points, median", 1e3 * latency, "ms"),
-    ]
+    """Return points and spans per CPU second, and the wall time of an acknowledgement."""
+    figures = []
+    for together in (1, 8):
+        plain, latency = _run(together)
+        judged, _ = _run(together, is_judged=True)
+        enriched, slowest = _run(together, is_judged=True, is_forwarding=True)
+        of = f"{together} a commit"
+        figures += [
+            Figure(f"points stored, {of}", plain, "points/s"),
+            Figure(f"points stored and judged, {of}", judged, "points/s", peer=plain, ratio=judged / plain),
+            Figure(f"points stored, judged, enriched, {of}", enriched, "points/s", peer=plain, ratio=enriched / plain),
+            Figure(f"acknowledgement of {together} x {POINTS} points, median", 1e3 * latency, "ms"),
+            Figure(f"the same judged and enriched, {of}", 1e3 * slowest, "ms"),
+        ]
+    return [*figures, *(Figure(f"spans to RED, {n} a commit", _spans(n), "spans/s") for n in (1, 8))]
 
 
-def _run(*, is_judged: bool) -> tuple[float, float]:
-    settings = PipelineSettings(destinations=dict.fromkeys(Signal, ("default",)) if is_judged else {})
+def _run(together: int, *, is_judged: bool = False, is_forwarding: bool = False) -> tuple[float, float]:
+    settings = PipelineSettings(destinations=dict.fromkeys(Signal, ("default",)) if is_forwarding else {})
     with tempfile.TemporaryDirectory() as directory, opened(Path(directory), settings) as room:
-        _send(room, 0)
+        _send(room, 0, together)
         if is_judged:
             ids = range(SERIES)
             room.publish([flat_model(i, 10.0) for i in ids], [(i, calm_seed(1.0)) for i in ids])
-        cpu, wall = zip(*(_send(room, tick) for tick in range(1, TICKS)), strict=True)
-    return SERIES / statistics.median(cpu), statistics.median(wall) / (SERIES / POINTS)
+        cpu, wall = zip(*(_send(room, tick, together) for tick in range(1, TICKS)), strict=True)
+    return SERIES / statistics.median(cpu), statistics.median(wall) / (SERIES / POINTS / together)
 
 
-def _send(room: Room, tick: int) -> tuple[float, float]:
+def _send(room: Room, tick: int, together: int) -> tuple[float, float]:
     """Send one point of every series; return CPU and wall seconds."""
     bodies = [_body(first, tick) for first in range(0, SERIES, POINTS)]
     cpu, wall = time.process_time(), time.perf_counter()
-    for body in bodies:
-        room.send(Signal.METRICS, body, now=NOW + tick * 60 * SECOND)
+    for first in range(0, len(bodies), together):
+        room.send(Signal.METRICS, *bodies[first : first + together], now=NOW + tick * 60 * SECOND)
     return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def _spans(together: int) -> float:
+    """Return spans per CPU second, from the bytes of a request to durable events."""
+    rates = []
+    with tempfile.TemporaryDirectory() as directory, opened(Path(directory)) as room:
+        for run in range(TICKS):
+            # a field nobody knows makes each request another one, or it would be taken for a repeat
+            bodies = [trace_body(SPANS) + b"\xc0\x3e" + bytes([run, 0xC0, 0x3E, i]) for i in range(SPAN_REQUESTS)]
+            began = time.process_time()
+            for first in range(0, len(bodies), together):
+                room.send(Signal.TRACES, *bodies[first : first + together], now=START + 10 * SECOND)
+            rates.append(SPANS * SPAN_REQUESTS / (time.process_time() - began))
+    return statistics.median(rates[1:])
 
 
 def _body(first: int, tick: int) -> bytes:

@@ -49,7 +49,9 @@ class Enricher:
     def __init__(self, catalog: Catalog, additions: Additions = STOCK_ADDITIONS) -> None:
         self._catalog = catalog
         self._additions = additions
-        self._made: dict[int, tuple[Source, bytes]] = {}
+        self._known: dict[int, tuple[int, bytes]] = {}  # by series: place in `_groups`, raw attributes
+        self._groups: list[tuple[Source, Statistic]] = []
+        self._places: dict[tuple[Source, Statistic], int] = {}
 
     def band_metrics(self, points: PointBatch, verdicts: VerdictBatch, origin: Int32, origins: int) -> list[bytes]:
         """Return, for each origin 0..origins-1, the band metrics of its scored points (`origin[i]` of row i)."""
@@ -75,33 +77,48 @@ class Enricher:
         return append_span_attributes(parsed, extra, self._additions)
 
     def _encode(self, points: PointBatch, verdicts: VerdictBatch, rows: Int64) -> bytes:
-        groups: dict[tuple[Source, Statistic], list[int]] = {}
-        for row, series in zip(rows.tolist(), points.series[rows].tolist(), strict=True):
-            key = (self._identity(series)[0], self._catalog.keys[series].statistic)
-            groups.setdefault(key, []).append(row)
-        found = [self._group(*key, points, verdicts, np.array(g)) for key, g in groups.items()]
+        if not rows.size:
+            return b""
+        places, attributes = zip(*map(self._identity, points.series[rows].tolist()), strict=True)
+        place = np.array(places)
+        order = np.argsort(place, kind="stable")
+        runs = np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
+        found = [
+            self._group(place[run[0]], [attributes[i] for i in run.tolist()], points, verdicts, rows[run])
+            for run in runs
+        ]
         return band_metrics(found, self._additions)
 
     def _group(
-        self, source: Source, statistic: Statistic, points: PointBatch, verdicts: VerdictBatch, rows: Int64
+        self, place: int, attributes: list[bytes], points: PointBatch, verdicts: VerdictBatch, rows: Int64
     ) -> ScoredPoints:
+        source, statistic = self._groups[place]
         return ScoredPoints(
             source=source,
             statistic=statistic,
             unit=unit_of(source.unit, statistic),
-            attributes=[self._identity(series)[1] for series in points.series[rows].tolist()],
+            attributes=attributes,
             time_unix_nano=points.time_unix_nano[rows],
             verdicts=verdicts.take(rows),
         )
 
-    def _identity(self, series: int) -> tuple[Source, bytes]:
-        """Return the bytes that stand for a series: its sender's, or made from its key where it is our own."""
-        alias = self._catalog.alias_of(series) or self._made.get(series)
+    def _identity(self, series: int) -> tuple[int, bytes]:
+        """Return the place of a series' group, and the bytes of its attributes."""
+        return self._known.get(series) or self._recall(series)
+
+    def _recall(self, series: int) -> tuple[int, bytes]:
+        """Find the bytes that stand for a series: its sender's, or made from its key where it is our own."""
+        key = self._catalog.keys[series]
+        alias = self._catalog.alias_of(series)
         if alias is None:
-            key = self._catalog.keys[series]
             source = Source(encode_resource(key.resource), b"", key.metric, key.unit, key.kind)
-            alias = self._made[series] = (source, encode_attributes(key.attributes))
-        return alias
+            alias = (source, encode_attributes(key.attributes))
+        group = (alias[0], key.statistic)
+        if group not in self._places:
+            self._places[group] = len(self._groups)
+            self._groups.append(group)
+        known = self._known[series] = (self._places[group], alias[1])
+        return known
 
 
 def expected_durations(series: Int32, spans: SpanArrivals, fleet: FleetModel, detector: Detector) -> ExpectedDurations:

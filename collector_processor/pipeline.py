@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,7 @@ from collector_processor.telemetry.verdict import VerdictBatch
 log = logging.getLogger(__name__)
 
 _RECEIPT_KEPT = HOUR
+_DIGEST_BYTES = 16
 _MOST_RECEIPTS = 100_000  # about 30 MB
 _SAVE_EVERY = MINUTE
 _SAVE_TICKS = 45  # over which the state of all series is saved, out of sixty
@@ -72,8 +73,9 @@ class Request:
     digest: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        digest = blake2b(self.body, digest_size=16, person=self.signal.value.encode()).digest()
-        object.__setattr__(self, "digest", digest)
+        digest = sha256(self.signal.value.encode())  # processors compute it twice as fast as blake2b
+        digest.update(self.body)
+        object.__setattr__(self, "digest", digest.digest()[:_DIGEST_BYTES])
 
     @classmethod
     def decode(cls, signal: Signal, body: bytes) -> "Request":

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from collector_processor.otlp import schema, wire
@@ -75,6 +76,9 @@ _SPAN_ATTRIBUTES, _POINT_ATTRIBUTES = 9, 7  # field numbers of `attributes` in a
 _DATA_POINT = b"\x0a"  # tag of `data_points`
 _BOOL_VALUE, _DOUBLE_VALUE = b"\x10", b"\x21"  # tags in an AnyValue
 _HEAD = np.dtype([("time_tag", "u1"), ("time", "<i8"), ("value_tag", "u1"), ("value", "<f8")])
+_FRAME_OVERHEAD = 200  # what a dictionary's entry and its objects cost beside their bytes
+_TIME_TAG, _AS_DOUBLE, _AS_INT = 0x19, 0x21, 0x31
+_TIME_BYTES, _VALUE_TAG_AT, _VALUE_BYTES = 1 + np.arange(8), 9, 10 + np.arange(8)  # places in a head
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,33 +215,91 @@ def _attribute(number: int, key: str, any_value: bytes) -> bytes:
 
 def _points(group: ScoredPoints, additions: Additions) -> list[bytes]:
     """Encode the data points of each of BAND_METRICS; a NaN (no forecast, no such edge) yields no point."""
-    heads, is_given = _heads(group)
-    is_given &= np.array(additions.gauges)[:, np.newaxis]
+    v = group.verdicts
+    frames = _frames(group, additions)
+    values = np.stack([v.yhat, v.lower, v.upper, v.score, np.where(np.isnan(v.yhat), np.nan, v.anomaly)])
+    is_given = ~np.isnan(values) & ~np.isnan(v.yhat) & np.array(additions.gauges)[:, np.newaxis]
+    whole = _Laid.out(frames, group.time_unix_nano) if is_given.all(axis=1).any() else None
+    encoded = []
+    for name, value, given in zip(BAND_METRICS, values, is_given, strict=True):
+        laid = whole
+        if laid is None or not given.all():
+            chosen = [frame for frame, shown in zip(frames, given.tolist(), strict=True) if shown]
+            laid = _Laid.out(chosen, group.time_unix_nano[given])
+        encoded.append(laid.with_values(value[given], is_flag=name == "anomaly"))
+    return encoded
+
+
+_Frame = tuple[int, bytes]
+"""A data point without time and value, and where its head begins."""
+
+
+def _frames(group: ScoredPoints, additions: Additions) -> list[_Frame]:
+    """Return the frame of each point; they are made once per set of attributes."""
+    table = _FRAMES.table(group.source.metric, group.statistic, additions)
+    frames = []
+    for raw in group.attributes:
+        frame = table.get(raw)
+        if frame is None:
+            frame = table[raw] = _frame(group, raw, additions)
+            _FRAMES.bytes_left -= len(raw) + len(frame[1]) + _FRAME_OVERHEAD
+        frames.append(frame)
+    return frames
+
+
+class _FrameTables:
+    """Frames by raw attributes, a table per metric and statistic; past a bound in bytes they are made anew."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = self.bytes_left = max_bytes
+        self._tables: dict[tuple[str, Statistic, Additions], dict[bytes, _Frame]] = {}
+
+    def table(self, metric: str, statistic: Statistic, additions: Additions) -> dict[bytes, _Frame]:
+        """Return the frames of one metric's statistic."""
+        if self.bytes_left < 0:
+            self._tables, self.bytes_left = {}, self._max_bytes
+        return self._tables.setdefault((metric, statistic, additions), {})
+
+
+_FRAMES = _FrameTables(max_bytes=64 << 20)
+
+
+def _frame(group: ScoredPoints, raw: bytes, additions: Additions) -> _Frame:
     ours = _Ours(additions, POINT_KEYS)
     added = b"".join(
         _attribute(_POINT_ATTRIBUTES, additions.attribute(key), wire.field(1, text.encode()))
         for key, text in zip(POINT_KEYS, (group.source.metric, group.statistic.value), strict=True)
     )
-    tails = [ours.taken_off(schema.RawPointAttributes, raw) + added for raw in group.attributes]
-    tags = [_DATA_POINT + wire.varint(_HEAD.itemsize + len(tail)) for tail in tails]
-    return [
-        b"".join([tag + head + tail for tag, head, tail, given in zip(tags, row, tails, shown, strict=True) if given])
-        for row, shown in zip(heads, is_given.tolist(), strict=True)
-    ]
+    tail = ours.taken_off(schema.RawPointAttributes, raw) + added
+    tag = _DATA_POINT + wire.varint(_HEAD.itemsize + len(tail))
+    return len(tag), tag + bytes(_HEAD.itemsize) + tail
 
 
-def _heads(group: ScoredPoints) -> tuple[list[list[bytes]], Bool]:
-    """Encode time and value of the points, per gauge; tell which of them exist."""
-    v = group.verdicts
-    heads = np.zeros((len(BAND_METRICS), len(v)), _HEAD)
-    heads["time_tag"], heads["time"] = 0x19, group.time_unix_nano
-    heads["value_tag"], heads["value"] = 0x21, np.stack([v.yhat, v.lower, v.upper, v.score, v.anomaly])
-    heads["value_tag"][-1] = 0x31
-    heads["value"][-1] = v.anomaly.astype("<i8").view("<f8")
-    is_given = ~np.isnan(np.stack([v.yhat, v.lower, v.upper, v.score, v.yhat]))
-    joined = heads.tobytes()
-    cut = [joined[at : at + _HEAD.itemsize] for at in range(0, len(joined), _HEAD.itemsize)]
-    return [cut[row * len(v) : (row + 1) * len(v)] for row in range(len(BAND_METRICS))], is_given & ~np.isnan(v.yhat)
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """Data points one after the other, with times and without values; `values` `(n, 8)` are the places of these."""
+
+    encoded: npt.NDArray[np.uint8]
+    tags: Int64
+    values: Int64
+
+    @classmethod
+    def out(cls, frames: Sequence[tuple[int, bytes]], time: Int64) -> "_Laid":
+        """Join the frames and fill in the times."""
+        joined = np.frombuffer(b"".join([frame for _, frame in frames]), np.uint8).copy()
+        end = np.cumsum([len(frame) for _, frame in frames], dtype=np.int64)
+        head = np.concatenate([[0], end[:-1]]) + np.array([at for at, _ in frames], np.int64) if frames else end
+        joined[head] = _TIME_TAG
+        joined[head[:, np.newaxis] + _TIME_BYTES] = np.ascontiguousarray(time, "<i8").view(np.uint8).reshape(-1, 8)
+        return cls(joined, head + _VALUE_TAG_AT, head[:, np.newaxis] + _VALUE_BYTES)
+
+    def with_values(self, value: npt.NDArray[Any], *, is_flag: bool) -> bytes:
+        """Return the points with values, doubles or (`is_flag`) integers."""
+        self.encoded[self.tags] = _AS_INT if is_flag else _AS_DOUBLE
+        self.encoded[self.values] = (
+            np.ascontiguousarray(value, "<i8" if is_flag else "<f8").view(np.uint8).reshape(-1, 8)
+        )
+        return self.encoded.tobytes()
 
 
 def _resource_metrics(resource: bytes, scopes: dict[bytes, dict[tuple[str, str], list[bytes]]]) -> bytes:

@@ -28,6 +28,11 @@ class EventsConsumed:
     settlements: tuple[Settlement, ...]
 
 
+def nothing() -> EventsConsumed:
+    """Return what no requests give."""
+    return EventsConsumed(EventBatch.empty(), np.empty(0, np.int32), np.zeros(1, np.int64), ())
+
+
 def joined(columns: Iterable[Int64]) -> Int64:
     """Join columns, of which there may be none."""
     return np.concatenate([np.empty(0, np.int64), *columns])

@@ -7,7 +7,7 @@ import numpy as np
 
 from collector_processor.signals.admit import TimeLimits, check_times
 from collector_processor.signals.catalog import REFUSED, Catalog
-from collector_processor.signals.events import EventsConsumed, enter, first_rows, joined
+from collector_processor.signals.events import EventsConsumed, enter, first_rows, joined, nothing
 from collector_processor.signals.outcome import Outcome
 from collector_processor.signals.services import Services
 from collector_processor.signals.windows import Windows, WindowSettings
@@ -56,6 +56,8 @@ class LogSignals:
 
     def consume(self, arrivals: Sequence[LogArrivals], now: int) -> EventsConsumed:
         """Turn the requests of one micro-batch into events and say what became of each record."""
+        if not arrivals:
+            return nothing()
         first = first_rows(arrivals)
         time = joined(a.time_unix_nano for a in arrivals)
         outcome = check_times(time, now, self._limits)

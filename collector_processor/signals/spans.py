@@ -13,7 +13,7 @@ from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.signals.admit import TimeLimits, check_times
 from collector_processor.signals.catalog import REFUSED, Catalog
 from collector_processor.signals.columns import grown
-from collector_processor.signals.events import PASSED, EventsConsumed, enter, first_rows, joined
+from collector_processor.signals.events import PASSED, EventsConsumed, enter, first_rows, joined, nothing
 from collector_processor.signals.measured import Measured
 from collector_processor.signals.outcome import Outcome, first_of, where
 from collector_processor.signals.services import Services
@@ -85,6 +85,8 @@ class SpanSignals:
 
     def consume(self, arrivals: Sequence[SpanArrivals], now: int) -> EventsConsumed:
         """Turn the requests of one micro-batch into events and say what became of each span."""
+        if not arrivals:
+            return nothing()
         first = first_rows(arrivals)
         start = joined(a.start_unix_nano for a in arrivals)
         end = joined(a.end_unix_nano for a in arrivals)
