@@ -11,6 +11,7 @@ from collector_processor.cli import cli
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.models import UnknownModelError, stored_models
 from tests.fitted_store import KEY, TIME, YOUNG, fill
+from tests.forecast.fleets import forecasts_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # prophet 1.5 on pandas 3.1
 
@@ -53,7 +54,7 @@ def test_the_export_is_a_prophet_that_predicts_what_the_fleet_does(store: Path, 
     ahead = TIME[-1] + 600 * 10**9 * np.arange(1, 100)
     theirs = model.predict(pd.DataFrame({"ds": pd.to_datetime(ahead)}))["yhat"]
     fleet = FleetModel.from_records([m.record for m in stored_models(store)])
-    np.testing.assert_allclose(theirs, fleet.forecasts_of(0, ahead)[:, 0], rtol=1e-9)
+    np.testing.assert_allclose(theirs, forecasts_of(fleet, 0, ahead)[:, 0], rtol=1e-9)
     assert json.loads(foreband(store, "models", "export", KEY.stable_id).output)["scaling"] == "minmax"
 
 

@@ -98,10 +98,6 @@ class FleetModel:
         result[known] = self._of_known(series[known], time_unix_nano[known])
         return result
 
-    def forecasts_of(self, series: int, time_unix_nano: Int64) -> Float64:
-        """Return `(n, 2)`, columns FORECASTS, for one series at many times: a horizon to draw."""
-        return self.forecasts(np.full(time_unix_nano.size, series, np.int32), time_unix_nano)
-
     def winners(self, series: Int32) -> npt.NDArray[np.uint8]:
         """Return the forecast to draw of series `(n,)`, as an index into FORECASTS; any id may be asked for."""
         winner = np.full(series.size, _SEASONAL, np.uint8)

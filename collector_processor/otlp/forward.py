@@ -113,7 +113,6 @@ class Forwarder:
         self._canaries, self._next_canary = canaries, 0.0
         self._held_for = ""
         self._stopping = Event()
-        self._wake = Event()
         self._lock = Lock()
         self._counts = ForwardCounts()
         self._last_id = 0
@@ -124,10 +123,6 @@ class Forwarder:
     def start(self) -> None:
         """Begin to send."""
         self._thread.start()
-
-    def wake(self) -> None:
-        """Tell that something was put into the outbox; without this it is seen at the next poll."""
-        self._wake.set()
 
     def hold(self, reason: str) -> None:
         """Send nothing any more; what waits stays in the outbox, until the process starts again."""
@@ -144,7 +139,6 @@ class Forwarder:
         """Give up a call under way and end; return whether the thread ended in time."""
         self._stopping.set()
         self._downstream.cancel()
-        self._wake.set()
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -180,8 +174,7 @@ class Forwarder:
         if delay:
             self._stopping.wait(delay)
         elif not page:
-            self._wake.wait(self._retry.poll_interval)
-            self._wake.clear()
+            self._stopping.wait(self._retry.poll_interval)
 
     def _send_canaries(self) -> float:
         """Send canaries when they are due; return how long to wait where the downstream takes nothing now."""

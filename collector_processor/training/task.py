@@ -73,7 +73,7 @@ def history_of(request: FitRequest, points: PointBatch) -> History:
     first, last = np.searchsorted(points.series, bounds)
     time, value = points.time_unix_nano[first:last], points.value[first:last]
     kept = np.isfinite(value) & (time >= request.start_unix_nano) & (time < request.end_unix_nano)
-    return History(time[kept], value[kept])
+    return History(time, value) if kept.all() else History(time[kept], value[kept])
 
 
 @dataclass(frozen=True, slots=True)

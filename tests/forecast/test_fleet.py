@@ -13,6 +13,7 @@ from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal
 from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Int32
+from tests.forecast.fleets import forecasts_of
 from tests.forecast.shapes import NOW
 
 
@@ -97,18 +98,18 @@ def test_a_series_changes_its_design_with_a_refit_and_a_design_that_nobody_has_i
     new = old.with_models([record(1, 4, seed=9), record(2, 5, seed=8)])
     assert [group.design for group in new.groups] == [DEFAULT_DESIGN]
     times = np.array([NOW, NOW + HOUR])
-    np.testing.assert_allclose(new.forecasts_of(1, times)[:, 0], prophet(9).predict(times), rtol=1e-9)
-    np.testing.assert_allclose(old.forecasts_of(1, times)[:, 0], special(5, BERLIN).predict(times), rtol=1e-9)
+    np.testing.assert_allclose(forecasts_of(new, 1, times)[:, 0], prophet(9).predict(times), rtol=1e-9)
+    np.testing.assert_allclose(forecasts_of(old, 1, times)[:, 0], special(5, BERLIN).predict(times), rtol=1e-9)
     back = new.with_models([special_record(0, 6, 4, GROWING)])
-    np.testing.assert_allclose(back.forecasts_of(0, times)[:, 0], special(4, GROWING).predict(times), rtol=1e-9)
-    np.testing.assert_array_equal(back.forecasts_of(2, times), new.forecasts_of(2, times))
+    np.testing.assert_allclose(forecasts_of(back, 0, times)[:, 0], special(4, GROWING).predict(times), rtol=1e-9)
+    np.testing.assert_array_equal(forecasts_of(back, 2, times), forecasts_of(new, 2, times))
 
 
 def test_one_series_over_a_horizon_equals_its_forecasts_one_by_one() -> None:
     fleet = FleetModel.from_records([record(0, 1), record(1, 2, seed=3)])
     times = NOW + MINUTE * np.arange(500)
     one_by_one = [fleet.forecasts(ids(1), times[i : i + 1])[0] for i in range(500)]
-    np.testing.assert_allclose(fleet.forecasts_of(1, times), one_by_one, rtol=1e-12)
+    np.testing.assert_allclose(forecasts_of(fleet, 1, times), one_by_one, rtol=1e-12)
 
 
 @pytest.mark.parametrize("series", [-1, 1, 3, 2_000_000])
@@ -128,7 +129,7 @@ def test_prophet_is_silent_before_its_last_changepoint_and_beyond_one_window() -
     fleet = FleetModel.from_records([record(0, 1)])
     first = prophet().last_changepoint_unix_nano
     times = np.array([first - 1, first, NOW, NOW + 7 * DAY, NOW + 7 * DAY + 1])
-    found = fleet.forecasts_of(0, times)
+    found = forecasts_of(fleet, 0, times)
     assert np.isfinite(found[:, 0]).tolist() == [False, True, True, True, False]
     assert np.isfinite(found[:, 1]).all()
 
@@ -179,7 +180,7 @@ def test_a_model_without_prophet_forecasts_the_season_alone() -> None:
     fleet = FleetModel.from_records([record(0, 1)]).with_models(
         [ModelRecord(0, 2, NOW, NOW - HOUR, NOW, "seasonal", "too short", parameters)]
     )
-    found = fleet.forecasts_of(0, np.array([NOW]))
+    found = forecasts_of(fleet, 0, np.array([NOW]))
     assert np.isnan(found[0, 0])
     assert np.isfinite(found[0, 1])
     assert np.isnan(fleet.sigma[0])
@@ -187,7 +188,7 @@ def test_a_model_without_prophet_forecasts_the_season_alone() -> None:
 
 def test_large_offsets_keep_their_digits() -> None:
     fleet = FleetModel.from_records([record(0, 1, offset=1e12)])
-    found = fleet.forecasts_of(0, np.array([NOW]))[0]
+    found = forecasts_of(fleet, 0, np.array([NOW]))[0]
     np.testing.assert_allclose(
         found - 1e12, [prophet().predict(np.array([NOW]))[0], seasonal().predict(np.array([NOW]))[0]], atol=1e-3
     )
@@ -200,7 +201,7 @@ def test_a_damaged_record_is_counted_and_changes_nothing(parameters: str) -> Non
     assert fleet.unreadable == 1
     assert fleet.model_version.tolist() == [1, 3]
     times = np.array([NOW])
-    np.testing.assert_array_equal(fleet.forecasts_of(0, times), good.forecasts_of(0, times))
+    np.testing.assert_array_equal(forecasts_of(fleet, 0, times), forecasts_of(good, 0, times))
 
 
 def test_ten_thousand_points_at_one_time_all_get_a_forecast() -> None:

@@ -21,6 +21,7 @@ from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64, Int64, PointBatch
 from collector_processor.telemetry.series import Attributes, Kind, Scope, SeriesKey, Statistic
 from collector_processor.telemetry.verdict import VerdictBatch
+from tests.forecast.fleets import forecasts_of
 
 NOW = 1_789_000_020_000_000_000 // MINUTE * MINUTE
 """A fixed moment on a whole minute."""
@@ -175,7 +176,7 @@ def _bands(fleet: FleetModel, values: dict[int, Float64], times: Int64) -> BandS
         bands[name] = np.nan
     bands["reason"] = Reason.NO_HISTORY
     for series, value in values.items():
-        residual = value[:, np.newaxis] - fleet.forecasts_of(series, times)
+        residual = value[:, np.newaxis] - forecasts_of(fleet, series, times)
         usual = 5.2 * np.nanmedian(np.abs(residual), axis=0)
         row = bands[series]
         row["tolerance"], row["threshold"] = usual, 1.1
@@ -195,7 +196,7 @@ def _judged(
 ) -> tuple[PointBatch, VerdictBatch]:
     batches, verdicts = [], []
     for series, value in values.items():
-        forecasts = fleet.forecasts_of(series, times)
+        forecasts = forecasts_of(fleet, series, times)
         state = np.broadcast_to(bands[series], times.shape)
         band = alert_band(forecasts, state["tolerance"], state["threshold"])
         yhat = clipped_yhat(forecasts, np.full(times.size, fleet.winner[series], np.uint8), band)

@@ -173,15 +173,6 @@ def test_items_arrive_byte_for_byte_in_order_and_once(sink: Sink, forward: Calla
     assert forwarder.counts().sent == {"metrics": 20, "traces": 10, "logs": 10}
 
 
-def test_a_new_item_is_sent_when_woken(sink: Sink, forward: Callable[..., Forwarder]) -> None:
-    outbox = Outbox()
-    forwarder = forward(outbox, RetrySettings(poll_interval=60))
-    outbox.put(b"a")
-    forwarder.wake()
-    sink.wait_for(1)
-    outbox.wait_for(1)
-
-
 def test_every_request_names_the_instance_and_carries_the_headers(
     sink: Sink, forward: Callable[..., Forwarder]
 ) -> None:

@@ -21,6 +21,7 @@ from collector_processor.training import batch, task
 from collector_processor.training.batch import Histories, History
 from collector_processor.training.request import FitOutcome, FitRequest, FitStatus, Solver
 from collector_processor.training.task import fit_chunk
+from tests.forecast.fleets import forecasts_of
 from tests.forecast.shapes import NOW, daily, times
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")  # prophet 1.5 on pandas 3.1
@@ -60,7 +61,7 @@ def test_an_outcome_is_a_model_that_forecasts() -> None:
     assert outcome.status is FitStatus.FITTED
     assert (outcome.trained_start_unix_nano, outcome.trained_end_unix_nano) == (time[0], time[-1])
     ahead = NOW + 10 * MINUTE * np.arange(100)
-    found = fleet_of(outcome).forecasts_of(3, ahead)
+    found = forecasts_of(fleet_of(outcome), 3, ahead)
     assert np.abs(found - daily(ahead, noise=0.0)[:, np.newaxis]).max() < 0.5
     assert fleet_of(outcome).std[3] == pytest.approx(np.std(daily(time)))
 
@@ -137,7 +138,7 @@ def test_nothing_finite_is_too_little_data_not_a_failure(value: float) -> None:
 
 def test_one_point_is_enough_for_a_level() -> None:
     outcome = fit_points(REQUEST, times(1, MINUTE), np.array([4.0]))
-    assert fleet_of(outcome).forecasts_of(3, np.array([NOW]))[0, 1] == 4.0
+    assert forecasts_of(fleet_of(outcome), 3, np.array([NOW]))[0, 1] == 4.0
 
 
 def test_the_points_of_the_request_are_read_from_the_store(tmp_path: Path) -> None:
@@ -176,8 +177,8 @@ def test_a_chunk_of_different_series_is_fitted_as_each_of_them_alone(tmp_path: P
     ahead = NOW + HOUR * np.arange(24)
     for one, other in zip(together[1:], alone[1:], strict=True):
         series = one.request.series
-        expected = fleet_of(other).forecasts_of(series, ahead)
-        np.testing.assert_allclose(fleet_of(one).forecasts_of(series, ahead), expected, rtol=1e-7)
+        expected = forecasts_of(fleet_of(other), series, ahead)
+        np.testing.assert_allclose(forecasts_of(fleet_of(one), series, ahead), expected, rtol=1e-7)
         assert (one.forecaster, one.solver) == (other.forecaster, other.solver)
         assert (one.seed is None) == (other.seed is None) == (not one.request.needs_backtest or series == 3)
 
@@ -210,7 +211,7 @@ def test_what_the_batched_solver_declines_goes_to_the_library(monkeypatch: pytes
     assert (by_library.solver, by_library.declined) == (Solver.LIBRARY, "not_converged")
     ahead = NOW + HOUR * np.arange(24)
     np.testing.assert_allclose(
-        fleet_of(by_library).forecasts_of(3, ahead), fleet_of(by_batch).forecasts_of(3, ahead), atol=0.1
+        forecasts_of(fleet_of(by_library), 3, ahead), forecasts_of(fleet_of(by_batch), 3, ahead), atol=0.1
     )
 
 
@@ -237,7 +238,7 @@ def test_growth_and_modes_beyond_the_solver_go_to_the_library_with_the_reason() 
         outcome = fit_points(replace(REQUEST, settings=settings), time, daily(time))
         reasons[outcome.declined] = outcome.solver
         ahead = NOW + HOUR * np.arange(24)
-        found = fleet_of(outcome).forecasts_of(3, ahead)[:, 0]
+        found = forecasts_of(fleet_of(outcome), 3, ahead)[:, 0]
         assert np.abs(found - daily(ahead, noise=0.0)).max() < 0.6
     assert reasons == {
         "logistic growth": Solver.LIBRARY,

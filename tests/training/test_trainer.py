@@ -23,6 +23,7 @@ from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, Po
 from collector_processor.training import Trainer, TrainingSettings
 from collector_processor.training.pool import FitPool, PoolSettings
 from collector_processor.training.request import Chunk, ChunkOutcome, FitOutcome, FitRequest, FitStatus
+from tests.forecast.fleets import forecasts_of
 from tests.forecast.shapes import NOW, daily, times
 from tests.training import tasks
 
@@ -420,5 +421,5 @@ def test_a_series_in_a_store_becomes_a_forecast(tmp_path: Path) -> None:
         writer.close()
     fleet = FleetModel.from_records(world.records)
     ahead = NOW + HOUR * np.arange(12)
-    assert np.abs(fleet.forecasts_of(0, ahead) - daily(ahead, noise=0.0)[:, np.newaxis]).max() < 0.5
+    assert np.abs(forecasts_of(fleet, 0, ahead) - daily(ahead, noise=0.0)[:, np.newaxis]).max() < 0.5
     assert [r.version for r in world.records] == [1, 2]
