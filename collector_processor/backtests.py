@@ -20,6 +20,8 @@ from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.seasonal import SeasonalForecaster
 from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.policy import Policies
+from collector_processor.report.chart import BarRow, bars, legend_of
+from collector_processor.report.page import heading, note, page, table
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.telemetry.series import SeriesKey
@@ -29,6 +31,8 @@ from collector_processor.training.task import history_of, read_in_parts
 from grafana_datasource.titles import full_title
 
 CONTENDERS = ("prophet", "median of the day", "24 h earlier")
+_STYLES = ("yhat", "other")
+_MOST_PLOTTED = 200
 
 
 class NothingToTestError(ForebandError):
@@ -129,6 +133,32 @@ def table_of(results: Sequence[Result], interval_width: float) -> Table:
     return table
 
 
+def report_of(results: Sequence[Result], interval_width: float) -> str:
+    """Return the same as an HTML page with plots, the worst series first."""
+    ranked = sorted(results, key=_worst_first)[:_MOST_PLOTTED]
+    names = [full_title(result.key) for result in ranked]
+    total = relative_error(results)
+    errors = [BarRow(f"all {len(results):,} series, median", tuple(total[:-1].tolist()))]
+    errors += [BarRow(n, tuple(relative_error([r])[:-1].tolist())) for n, r in zip(names, ranked, strict=True)]
+    covered = [BarRow("all, mean", (float(np.nanmean([r.covered for r in results])),))]
+    covered += [BarRow(name, (result.covered,)) for name, result in zip(names, ranked, strict=True)]
+    rows = [[row.label, *(f"{e:.3g}" for e in row.values)] for row in errors[:1]]
+    return page(
+        "Forecasts held against the stored past",
+        [
+            heading("Error one day ahead, in units of the value 24 hours earlier"),
+            table(("", *CONTENDERS[:-1]), rows),
+            legend_of(tuple(zip(CONTENDERS, _STYLES, strict=False))),
+            bars(errors, _STYLES, 1.0),
+            heading(f"Share of points inside Prophet's {interval_width:.0%} interval"),
+            bars(covered, _STYLES[:1], interval_width),
+            note(
+                f"The {len(ranked)} series with the largest errors of {len(results):,}; the red line is what to reach."
+            ),
+        ],
+    )
+
+
 def relative_error(results: Sequence[Result]) -> Float64:
     """Return the median over the series of each contender's error in units of the last one's `(3,)`."""
     errors = np.array([r.error for r in results])
@@ -136,6 +166,11 @@ def relative_error(results: Sequence[Result]) -> Float64:
         relative = errors / errors[:, -1:]
     usable = np.isfinite(relative).all(axis=1)
     return np.median(relative[usable], axis=0) if usable.any() else np.full(len(CONTENDERS), np.nan)
+
+
+def _worst_first(result: Result) -> float:
+    relative = relative_error([result])[:-1]
+    return -float(relative.min()) if np.isfinite(relative).all() else np.inf
 
 
 def _requests(directory: Path, series: dict[int, SeriesKey], settings: BacktestSettings) -> tuple[FitRequest, ...]:

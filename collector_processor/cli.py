@@ -141,17 +141,23 @@ def export_model(series: str, output: Path | None, path: Path | None, overrides:
 @click.argument("series", nargs=-1)
 @click.option("--origins", default=7, show_default=True, type=click.IntRange(1, 365), help="Days to start from.")
 @click.option("--width", default=0.95, show_default=True, type=click.FloatRange(0.5, 0.999), help="Of the interval.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write an HTML page with plots to this file.")
 @_CONFIG
 @_SET
 def backtest(
-    series: tuple[str, ...], origins: int, width: float, path: Path | None, overrides: tuple[str, ...]
+    series: tuple[str, ...],
+    origins: int,
+    width: float,
+    report: Path | None,
+    path: Path | None,
+    overrides: tuple[str, ...],
 ) -> None:
     """Hold forecasts against the stored past: of the SERIES given by id, or of all."""
     config = _load(path, overrides)
     from rich.console import Console
     from rich.progress import Progress
 
-    from collector_processor.backtests import BacktestSettings, chosen_series, run_backtest, table_of
+    from collector_processor.backtests import BacktestSettings, chosen_series, report_of, run_backtest, table_of
     from collector_processor.policy import Policies
 
     step, window = config.forecast.step.total_seconds(), config.forecast.window.total_seconds()
@@ -167,6 +173,8 @@ def backtest(
             Policies(config.policies),
         )
     Console(highlight=False).print(table_of(results, width))
+    if report is not None:
+        report.write_text(report_of(results, width), encoding="utf-8")
 
 
 @cli.command()

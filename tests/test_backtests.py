@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from collector_processor.backtests import (
     Result,
     chosen_series,
     relative_error,
+    report_of,
     run_backtest,
 )
 from collector_processor.cli import cli
@@ -66,3 +68,20 @@ def test_the_command_prints_a_row_per_series_and_the_whole(store: Path) -> None:
     assert "shop: queue.depth" in ran.output
     assert "all 1 series" in ran.output
     assert str(TIME.size) not in ran.output
+
+
+def test_the_report_plots_every_series_and_the_whole(store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    ran = CliRunner().invoke(cli, ["backtest", f"--set=store.directory={store}", f"--report={file}"])
+    assert ran.exit_code == 0
+    text = file.read_text()
+    assert text.count("<svg") == 2
+    assert text.count("shop: queue.depth") == 2
+    assert "all 1 series" in text
+
+
+def test_the_worst_series_is_plotted_first_and_one_without_errors_last() -> None:
+    errors = ([1.0, 2.0, 4.0], [3.0, 2.0, 1.0], [np.nan] * 3)
+    keys = [replace(KEY, metric=name) for name in ("good", "bad", "unknown")]
+    text = report_of([Result(k, 1, 1, np.array(e), 0.9) for k, e in zip(keys, errors, strict=True)], 0.95)
+    assert text.index("bad") < text.index("good") < text.index("unknown")

@@ -86,7 +86,14 @@ def svg(chart: Chart) -> str:
 def legend(chart: Chart) -> str:
     """Name what is drawn."""
     drawn: list[Line | Band | Spans] = [*chart.lines, *chart.bands, *chart.spans]
-    return '<p class="legend">' + "".join(f'<i class="{one.style}"></i>{escape(one.label)} ' for one in drawn) + "</p>"
+    return legend_of([(one.label, one.style) for one in drawn])
+
+
+def legend_of(entries: Sequence[tuple[str, str]]) -> str:
+    """Name styles by (label, style)."""
+    return (
+        '<p class="legend">' + "".join(f'<i class="{style}"></i>{escape(label)} ' for label, style in entries) + "</p>"
+    )
 
 
 def bars(rows: Sequence[BarRow], styles: Sequence[str], mark: float) -> str:
