@@ -191,7 +191,8 @@ def _test(histories: dict[SeriesKey, History], settings: BacktestSettings, proph
         assert together is not None
         fits = together.fit_before(np.array(rows, np.int64), np.array(until, np.int64))
         for row, origin, fit in zip(rows, until, fits, strict=True):
-            blocks[row].append(_look_ahead(list(histories.values())[row], origin, fit.fitted, settings))
+            history = list(histories.values())[row]
+            blocks[row].append(_look_ahead(history, origin, fit.fitted, prophet.time_zone, settings))
     return [_result(key, found) for key, found in zip(histories, blocks, strict=True) if found]
 
 
@@ -207,13 +208,15 @@ def _origins(history: History, most: int) -> list[int]:
     return origins(int(history.time_unix_nano[0]), int(history.time_unix_nano[-1]) + 1, most)
 
 
-def _look_ahead(history: History, origin: int, prophet: FittedProphet | None, settings: BacktestSettings) -> _Day:
+def _look_ahead(
+    history: History, origin: int, prophet: FittedProphet | None, time_zone: str, settings: BacktestSettings
+) -> _Day:
     time, value = history.time_unix_nano, history.value
     past, ahead = time < origin, (time >= origin) & (time < origin + DAY)
     forecasts = np.full((int(ahead.sum()), len(CONTENDERS)), np.nan)
     is_inside = np.zeros(len(forecasts), np.bool_)
     if past.any() and len(forecasts):
-        forecasts[:, 1] = SeasonalForecaster().fit(time[past], value[past]).predict(time[ahead])
+        forecasts[:, 1] = SeasonalForecaster(time_zone).fit(time[past], value[past]).predict(time[ahead])
         forecasts[:, 2] = _a_day_earlier(history, time[ahead], settings.step)
     if prophet is not None:
         forecasts[:, 0] = prophet.predict(time[ahead])

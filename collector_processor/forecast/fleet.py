@@ -14,6 +14,7 @@ import orjson
 
 from collector_processor.forecast.design import Design
 from collector_processor.forecast.fitted import FittedProphet
+from collector_processor.forecast.local_time import wall_clock
 from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal, neighbours
 from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.model import ModelRecord
@@ -36,7 +37,7 @@ class FleetModel:
 
     `group` indexes `groups`, -1 where there is no Prophet, and `place` the series' row there. It holds between
     `valid_from` (the last changepoint) and `valid_until`: one training window past its end, since a trend fitted on
-    half an hour says nothing about tomorrow. A day of the seasonal forecast is
+    half an hour says nothing about tomorrow. A day of the seasonal forecast, on the clocks of `zones[zone]`, is
     `profile_offset + profile_scale * profile` `(S, 96)`: float32 would otherwise round 1e12 +- 1 to one value.
     `winner` indexes FORECASTS. `std` is the series' own standard deviation; `sigma`, `changepoint_rate` (per day) and
     `mean_delta` (value units a day) are Prophet's uncertainty, see `fitted.TrendParameters`. `unreadable` counts
@@ -47,6 +48,8 @@ class FleetModel:
     groups: tuple[Group, ...]
     group: npt.NDArray[np.int16]
     place: Int32
+    zones: tuple[str, ...]
+    zone: npt.NDArray[np.int16]
     valid_from_unix_nano: Int64
     valid_until_unix_nano: Int64
     profile: Float32
@@ -69,7 +72,7 @@ class FleetModel:
     @classmethod
     def empty(cls) -> "FleetModel":
         """Return a model of no series."""
-        return cls(version=0, groups=(), **{name: row[:0] for name, row in _NO_MODEL.items()})
+        return cls(version=0, groups=(), zones=("UTC",), **{name: row[:0] for name, row in _NO_MODEL.items()})
 
     @classmethod
     def from_records(cls, records: Sequence[ModelRecord]) -> "FleetModel":
@@ -81,10 +84,12 @@ class FleetModel:
         size = max([len(self), *(record.series + 1 for record in records)])
         columns = {name: _grown(getattr(self, name), row, size) for name, row in _NO_MODEL.items()}
         fitted: dict[int, FittedProphet | None] = {}
-        unreadable = sum(not _put(columns, fitted, record) for record in records)
+        zones = {name: i for i, name in enumerate(self.zones)}
+        unreadable = sum(not _put(columns, fitted, zones, record) for record in records)
         version = max([self.version, *(record.version for record in records)])
         groups = _regrouped(self.groups, columns, fitted)
-        return FleetModel(version=version, groups=groups, unreadable=self.unreadable + unreadable, **columns)
+        unreadable += self.unreadable
+        return FleetModel(version=version, groups=groups, zones=tuple(zones), unreadable=unreadable, **columns)
 
     def forecasts(self, series: Int32, time_unix_nano: Int64) -> Float64:
         """Return `(n, 2)`, columns FORECASTS, for series ids `(n,)` at times `(n,)`; NaN where there is none.
@@ -146,6 +151,9 @@ class FleetModel:
         return design.combine(theta[place], x[0])
 
     def _seasonal(self, series: Int32, moments: Int64, moment: Int64) -> Float64:
+        if len(self.zones) > 1:
+            moment = self.zone[series].astype(np.int64) * moments.size + moment
+            moments = np.concatenate([wall_clock(moments, name) for name in self.zones])
         slot, following, share = neighbours(moments)
         if moments.size == 1:
             before, after = self.profile[:, slot[0]][series], self.profile[:, following[0]][series]
@@ -159,6 +167,7 @@ class FleetModel:
 _NO_MODEL: dict[str, Any] = {
     "group": np.full(1, -1, np.int16),
     "place": np.zeros(1, np.int32),
+    "zone": np.zeros(1, np.int16),
     "valid_from_unix_nano": np.zeros(1, np.int64),
     "valid_until_unix_nano": np.zeros(1, np.int64),
     "profile": np.full((1, SLOTS), np.nan, np.float32),
@@ -188,13 +197,18 @@ def _grown(column: Any, no_model: Any, size: int) -> Any:
     return np.concatenate([column, np.repeat(no_model, size - len(column), axis=0)])
 
 
-def _put(columns: dict[str, Any], fitted: dict[int, FittedProphet | None], record: ModelRecord) -> bool:
-    """Write one record into its row; return False, and leave the row as it is, where it can't be read."""
+def _put(
+    columns: dict[str, Any], fitted: dict[int, FittedProphet | None], zones: dict[str, int], record: ModelRecord
+) -> bool:
+    """Write one record into its row; return False, and leave the row as it is, where it can't be read.
+
+    `zones` has the number of every time zone, and gets those it has not.
+    """
     try:
         parameters = orjson.loads(record.parameters)
         found = parameters["prophet"]
         prophet = FittedProphet.from_parameters(found) if found is not None else None
-        row = _row(record, parameters) | (_prophet_row(prophet) if prophet is not None else {})
+        row = _row(record, parameters, zones) | (_prophet_row(prophet) if prophet is not None else {})
     except (KeyError, TypeError, ValueError):
         return False
     for name, no_model in _NO_MODEL.items():
@@ -227,7 +241,7 @@ def _regrouped(
     return tuple(regrouped)
 
 
-def _row(record: ModelRecord, parameters: Any) -> dict[str, Any]:
+def _row(record: ModelRecord, parameters: Any, zones: dict[str, int]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "winner": FORECASTS.index(record.forecaster),
         "std": float(parameters["std"]),
@@ -237,7 +251,8 @@ def _row(record: ModelRecord, parameters: Any) -> dict[str, Any]:
         "created_unix_nano": record.created_unix_nano,
     }
     if parameters["seasonal"] is not None:
-        row |= _seasonal_row(FittedSeasonal.from_parameters(parameters["seasonal"]))
+        seasonal = FittedSeasonal.from_parameters(parameters["seasonal"])
+        row |= _seasonal_row(seasonal) | {"zone": zones.setdefault(seasonal.time_zone, len(zones))}
     return row
 
 

@@ -1,7 +1,8 @@
 """The forecast that Prophet has to beat: what the series usually is at this time of day.
 
-Median over the last seven days of the same quarter of an hour, each day smoothed by half an hour to both sides. A
-series younger than two days has no usual day yet: its forecast is flat, the median of its last three hours.
+Median over the last seven days of the same quarter of an hour, each day smoothed by half an hour to both sides. Days
+and hours are those of the series' time zone, so a change of the clocks moves nothing. A series younger than two days
+has no usual day yet: its forecast is flat, the median of its last three hours.
 """
 
 import json
@@ -12,6 +13,7 @@ import numpy as np
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.errors import NotEnoughDataError
+from collector_processor.forecast.local_time import check_time_zone, wall_clock
 from collector_processor.forecast.resample import means
 from collector_processor.telemetry.points import Bool, Float64, Int64
 
@@ -27,9 +29,10 @@ _LEVEL_WINDOW = 3 * HOUR
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedSeasonal:
-    """A day as `profile` `(96,)`, the value at the centre of each slot; between centres it is linear."""
+    """A day as `profile` `(96,)`, the value at the centre of each slot on the clock; between centres it is linear."""
 
     profile: Float64
+    time_zone: str = "UTC"
 
     @property
     def is_level(self) -> bool:
@@ -38,12 +41,15 @@ class FittedSeasonal:
 
     def predict(self, time_unix_nano: Int64) -> Float64:
         """Return yhat `(n,)` at any times `(n,)`."""
-        slot, following, share = neighbours(time_unix_nano)
+        slot, following, share = neighbours(wall_clock(time_unix_nano, self.time_zone))
         return np.asarray(self.profile[slot] * (1.0 - share) + self.profile[following] * share)
 
     def parameters(self) -> dict[str, Any]:
         """Return everything as JSON values."""
-        return {"profile": self.profile.tolist()}
+        return {
+            "profile": self.profile.tolist(),
+            **({} if self.time_zone == "UTC" else {"time_zone": self.time_zone}),
+        }
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> "FittedSeasonal":
@@ -55,7 +61,9 @@ class FittedSeasonal:
         profile = np.array(parameters["profile"], np.float64)
         if profile.shape != (SLOTS,) or not np.isfinite(profile).all():
             raise ValueError(f"a profile is {SLOTS} finite numbers, not {profile.shape}")
-        return cls(profile)
+        time_zone = parameters.get("time_zone", "UTC")
+        check_time_zone(time_zone)
+        return cls(profile, time_zone)
 
     def to_json(self) -> str:
         """Return the parameters as JSON, without training data."""
@@ -74,6 +82,9 @@ class FittedSeasonal:
 class SeasonalForecaster:
     """Fit the median of the day, or a level while there are less than two days."""
 
+    def __init__(self, time_zone: str = "UTC") -> None:
+        self._time_zone = time_zone
+
     def fit(self, time_unix_nano: Int64, value: Float64) -> FittedSeasonal:
         """Fit ascending times `(n,)` and values `(n,)`; NaN and infinities are missing. Inputs are not modified.
 
@@ -85,13 +96,15 @@ class SeasonalForecaster:
         if not time.size:
             raise NotEnoughDataError("no finite value to take a median of")
         if time[-1] - time[0] < _YOUNG:
-            return FittedSeasonal(np.full(SLOTS, _level(time, observations)))
-        return FittedSeasonal(_profile(time, observations))
+            return FittedSeasonal(np.full(SLOTS, _level(time, observations)), self._time_zone)
+        local = wall_clock(time, self._time_zone)
+        order = np.argsort(local, kind="stable")  # an hour comes twice when the clocks are put back
+        return FittedSeasonal(_profile(local[order], observations[order]), self._time_zone)
 
 
-def neighbours(time_unix_nano: Int64) -> tuple[Int64, Int64, Float64]:
+def neighbours(wall_clock_nano: Int64) -> tuple[Int64, Int64, Float64]:
     """Return the slots whose centres lie around each time, and how far towards the second one it is, in [0, 1)."""
-    since_centre = time_unix_nano % DAY - SLOT // 2
+    since_centre = wall_clock_nano % DAY - SLOT // 2
     slot = since_centre // SLOT
     share = (since_centre - slot * SLOT) / SLOT
     return slot % SLOTS, (slot + 1) % SLOTS, share
@@ -107,7 +120,7 @@ def _profile(time: Int64, value: Float64) -> Float64:
     middle, mean = means(time[recent:], value[recent:], SLOT)
     week = np.full(_DAYS * SLOTS, np.nan)
     week[middle // SLOT - first] = mean
-    days = np.roll(_smoothed(week).reshape(_DAYS, SLOTS), first % SLOTS, axis=1)  # column = slot of the UTC day
+    days = np.roll(_smoothed(week).reshape(_DAYS, SLOTS), first % SLOTS, axis=1)  # column = slot of the day
     return _filled(_median(days))
 
 

@@ -133,9 +133,9 @@ def _origins(request: FitRequest, history: History) -> list[int]:
 def _outcome(request: FitRequest, history: History, prophets: _Prophets) -> FitOutcome:
     time, value = history.time_unix_nano, history.value
     prophet = prophets.whole.fitted
-    seasonal = SeasonalForecaster().fit(time, value)
+    seasonal = SeasonalForecaster(request.settings.time_zone).fit(time, value)
     std = standard_deviation(value)
-    tested = _backtest(history, prophets.before) if request.needs_backtest else None
+    tested = _backtest(request, history, prophets.before) if request.needs_backtest else None
     choice = _keep(request) if tested is None or not tested.origins else _choose(tested, request.end_unix_nano)
     if prophet is None and not request.is_first:
         choice = replace(choice, forecaster="seasonal", reason="Prophet can't be fitted to so few points")
@@ -154,12 +154,12 @@ def _outcome(request: FitRequest, history: History, prophets: _Prophets) -> FitO
     )
 
 
-def _backtest(history: History, before: Mapping[int, FittedProphet | None]) -> Backtest:
+def _backtest(request: FitRequest, history: History, before: Mapping[int, FittedProphet | None]) -> Backtest:
     time, value = history.time_unix_nano, history.value
 
     def fit(origin: int) -> tuple[FittedProphet | None, FittedSeasonal]:
         past = time < origin
-        return before[origin], SeasonalForecaster().fit(time[past], value[past])
+        return before[origin], SeasonalForecaster(request.settings.time_zone).fit(time[past], value[past])
 
     return backtest(time, value, fit)
 

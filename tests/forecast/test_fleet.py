@@ -93,6 +93,20 @@ def test_series_of_different_designs_are_judged_together() -> None:
     assert np.isnan(found[-1])
 
 
+def test_the_median_of_the_day_follows_the_clocks_of_its_series() -> None:
+    at_home, away = FittedSeasonal(np.arange(96.0)), FittedSeasonal(np.arange(96.0), "Asia/Tokyo")
+    records = []
+    for series, fitted in enumerate([at_home, away, at_home]):
+        parameters = json.dumps({"prophet": None, "seasonal": fitted.parameters(), "std": 1.0})
+        records.append(replace(record(series, series + 1, winner="seasonal"), parameters=parameters))
+    fleet = FleetModel.from_records(records[:1]).with_models(records[1:])
+    times = NOW + HOUR * np.array([0, 0, 3, 5])
+    found = fleet.forecasts(ids(0, 1, 1, 2), times)[:, 1]
+    expected = [f.predict(times[i : i + 1])[0] for i, f in enumerate([at_home, away, away, at_home])]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert found[0] != found[1]
+
+
 def test_a_series_changes_its_design_with_a_refit_and_a_design_that_nobody_has_is_gone() -> None:
     old = FleetModel.from_records([record(0, 1), special_record(1, 2, 5, BERLIN), special_record(2, 3, 6, BERLIN)])
     new = old.with_models([record(1, 4, seed=9), record(2, 5, seed=8)])

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND
 from collector_processor.errors import NotEnoughDataError
+from collector_processor.forecast.local_time import wall_clock
 from collector_processor.forecast.seasonal import SLOT, SLOTS, FittedSeasonal, SeasonalForecaster
 from collector_processor.telemetry.points import Float64, Int64
 from tests.forecast.shapes import NOW, awkward, daily, times
@@ -124,3 +125,20 @@ def test_any_series_gives_a_forecast_within_its_range(values: list[float], step_
     profile = SeasonalForecaster().fit(time, np.array(values)).profile
     assert profile.min() >= min(values) - 1e-6
     assert profile.max() <= max(values) + 1e-6
+
+
+@pytest.mark.parametrize("change", ["2024-03-31T01:00", "2024-10-27T01:00"])
+def test_the_day_after_a_change_of_the_clocks_is_as_the_clocks_say(change: str) -> None:
+    at = int(np.datetime64(change, "ns").astype(np.int64))
+    time, ahead = at + 5 * MINUTE * np.arange(-7 * 288, 48), at + 5 * MINUTE * np.arange(48, 48 + 288)
+    value, expected = (np.sin(2 * np.pi * wall_clock(t, "Europe/Berlin") / DAY) for t in (time, ahead))
+    fitted = SeasonalForecaster("Europe/Berlin").fit(time, value)
+    assert np.abs(fitted.predict(ahead) - expected).max() < 0.02
+    assert np.abs(SeasonalForecaster().fit(time, value).predict(ahead) - expected).max() > 0.2
+    again = FittedSeasonal.from_json(fitted.to_json())
+    np.testing.assert_array_equal(again.predict(ahead), fitted.predict(ahead))
+
+
+def test_a_time_zone_that_nobody_knows_is_refused() -> None:
+    with pytest.raises((KeyError, ValueError)):
+        FittedSeasonal.from_parameters({"profile": [0.0] * SLOTS, "time_zone": "Mars/Base"})
