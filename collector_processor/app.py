@@ -30,6 +30,7 @@ from collector_processor.forwarding import (
 )
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.logs import set_up_logging
+from collector_processor.memory import MemoryWatch, Pressure
 from collector_processor.observation import watched
 from collector_processor.otlp.endpoint import INSTANCE_KEY, LOOP_TEXT
 from collector_processor.otlp.status import Answer
@@ -70,6 +71,7 @@ class Foreband:
         self._clock = clock or SystemClock()
         self._environ = os.environ if environ is None else environ
         self._is_ready = False
+        self._pressure = Pressure.NONE
         self.ledger = Ledger()
 
     def start(self) -> Addresses:
@@ -119,6 +121,7 @@ class Foreband:
         self._forwarding.start()
         opened.callback(self._forwarding.stop)
         trainer = self._start_training(pipeline, opened)
+        self._watch_memory(pipeline, trainer, opened)
         self._telemetry = SelfTelemetry(
             watched(self.ledger, pipeline, trainer, self._forwarding.forwarders, self._open_reader),
             version=VERSION,
@@ -126,13 +129,25 @@ class Foreband:
             environ=self._environ,
         )
         opened.callback(self._telemetry.stop)
-        server = grafana_door(config, self._locks, self._clock, self.not_ready, self._telemetry.prometheus_text)
+        server = grafana_door(
+            config,
+            self._locks,
+            self._clock,
+            self.not_ready,
+            self._telemetry.prometheus_text,
+            self._may_answer,
+        )
         opened.callback(server.stop, _HTTP_DRAIN_SECONDS)
         return Addresses(otlp, otlp_http, f"{server.host}:{server.port}")
 
     def not_ready(self) -> str:
         """Return why telemetry is not taken right now, empty when it is."""
+        if self._pressure >= Pressure.TELEMETRY:
+            return "short of memory"
         return "" if self._is_ready else "starting or stopping"
+
+    def _may_answer(self) -> bool:
+        return self._pressure < Pressure.QUERIES
 
     def ingest(self, signal_: Signal, body: bytes, metadata: Mapping[str, str]) -> Answer:
         """Decode in the caller's thread, then wait until the consumer made it durable.
@@ -188,6 +203,17 @@ class Foreband:
         trainer.start()
         opened.callback(trainer.stop)
         return trainer
+
+    def _watch_memory(self, pipeline: Pipeline, trainer: Trainer, opened: ExitStack) -> None:
+        def apply(pressure: Pressure) -> None:
+            self._pressure = pressure
+            self._doors.gate.is_short_of_memory = pressure >= Pressure.TELEMETRY
+            trainer.is_paused = pressure >= Pressure.FITS
+            self._consumer.call(lambda _now: pipeline.save_memory(takes_new_series=pressure < Pressure.SERIES))
+
+        watch = MemoryWatch(self._config.memory.limit, apply)
+        watch.start()
+        opened.callback(watch.stop)
 
     def _forget_forwarded(self, item_ids: Sequence[int]) -> None:
         self._consumer.call(lambda _now: self._pipeline.forget_forwarded(item_ids)).result()
@@ -256,6 +282,7 @@ def _store_settings(config: Config) -> StoreSettings:
 def _pipeline_settings(config: Config) -> PipelineSettings:
     return PipelineSettings(
         series_limit=config.series.limit,
+        identity_bytes=config.memory.limit // 4,
         span_names_per_service=config.series.span_names_per_service,
         has_span_name_templates=config.series.span_name_templates,
         windows=WindowSettings(length=_nanos(config.series.window), grace=_nanos(config.series.grace)),

@@ -49,6 +49,14 @@ class ReceiverConfig(Section):
     )
 
 
+class MemoryConfig(Section):
+    """How much memory this process may hold; fit processes are beside it."""
+
+    limit: Annotated[Size, Field(ge=256 << 20)] = Field(
+        2 << 30, description="at 80 % telemetry is told to come again, before that caches, fits and new series give way"
+    )
+
+
 class SeriesConfig(Section):
     """Which series exist and how spans and logs become series."""
 
@@ -115,6 +123,7 @@ class Config(Section):
 
     log: LogConfig = LogConfig()
     receiver: ReceiverConfig = ReceiverConfig()
+    memory: MemoryConfig = MemoryConfig()
     series: SeriesConfig = SeriesConfig()
     store: StoreConfig = StoreConfig()
     forecast: ForecastConfig = ForecastConfig()

@@ -28,7 +28,8 @@ _REFUSALS = {
     Permission.UNAUTHENTICATED: Refusal.UNAUTHENTICATED,
     Permission.FORBIDDEN: Refusal.FORBIDDEN,
 }
-_THREADS_TO_REFUSE = 64
+_THREADS_TO_WAIT = 192  # gRPC takes one for every call whose message is still on its way
+_THREADS_TO_REFUSE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +94,18 @@ def otlp_doors(config: Config, locks: Locks, ingest: Ingest, ledger: Ledger) -> 
     receiver = config.receiver
     gate = Gate(receiver.max_in_flight, max(receiver.max_message, MAX_JSON_BYTES * JSON_WEIGHT))
     entrance = Entrance(gate, ingest, into_ledger(ledger))
-    threads = receiver.max_in_flight + _THREADS_TO_REFUSE
+    places = receiver.max_in_flight
     authorize: Authorize = locks.authorize
     grpc_settings = ReceiverSettings(
         listen=receiver.listen,
         max_message_bytes=receiver.max_message,
-        threads=threads,
+        threads=places + _THREADS_TO_WAIT,
         credentials=locks.credentials,
     )
     http_settings = HttpSettings(
         listen=receiver.http_listen,
         max_message_bytes=receiver.max_message,
-        web=WebSettings(threads=threads, max_buffered_bytes=4 * receiver.max_message),
+        web=WebSettings(threads=places + _THREADS_TO_REFUSE, max_buffered_bytes=4 * receiver.max_message),
         tls=locks.tls,
     )
     return OtlpDoors(
@@ -113,7 +114,12 @@ def otlp_doors(config: Config, locks: Locks, ingest: Ingest, ledger: Ledger) -> 
 
 
 def grafana_door(
-    config: Config, locks: Locks, clock: Clock, not_ready: Callable[[], str], metrics_text: Callable[[], bytes]
+    config: Config,
+    locks: Locks,
+    clock: Clock,
+    not_ready: Callable[[], str],
+    metrics_text: Callable[[], bytes],
+    has_memory: Callable[[], bool] = lambda: True,
 ) -> Server:
     """Serve the Grafana side of the configured store.
 
@@ -126,6 +132,7 @@ def grafana_door(
             clock=clock,
             not_ready=not_ready,
             metrics_text=metrics_text,
+            has_memory=has_memory,
             may_read=(lambda token: locks.tokens.check_token(token, Scope.READ) is Permission.GRANTED)
             if locks.tokens.is_required
             else None,

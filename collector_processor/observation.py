@@ -1,14 +1,12 @@
 """What a running Foreband shows of itself: `(number, attributes)` rows, made when somebody reads `/metrics`."""
 
-import resource
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from collector_processor.ledger import Ledger
+from collector_processor.memory import resident_memory
 from collector_processor.otlp.forward import Forwarder
 from collector_processor.pipeline import Pipeline
 from collector_processor.selftelemetry import Watched
@@ -43,7 +41,7 @@ def watched(
         forward_held=lambda: [(float(f.is_held), {"destination": f.destination}) for f in forwarders],
         anomalies=lambda: [(pipeline.open_episodes(), {})],
         coverage=lambda: _coverage(pipeline),
-        memory=lambda: [(_resident_bytes(), {})],
+        memory=lambda: [(resident_memory(), {})],
     )
 
 
@@ -110,12 +108,3 @@ def _waiting(forwarders: Sequence[Forwarder], open_reader: Callable[[], SqliteRe
     finally:
         reader.close()
     return [(sizes.get(f.destination, (0, 0))[0], {"destination": f.destination}) for f in forwarders]
-
-
-def _resident_bytes() -> float:
-    """Return the resident memory now (Linux), or the largest so far (elsewhere)."""
-    status = Path("/proc/self/statm")
-    if status.exists():
-        return float(status.read_text().split()[1]) * resource.getpagesize()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak if sys.platform == "darwin" else peak * 1024)

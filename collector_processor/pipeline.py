@@ -101,6 +101,7 @@ class PipelineSettings:
     """Given by the composition root; durations in nanoseconds."""
 
     series_limit: int = 100_000
+    identity_bytes: int = 512 << 20
     span_names_per_service: int = 200
     has_span_name_templates: bool = True
     windows: WindowSettings = field(default_factory=WindowSettings)
@@ -125,6 +126,7 @@ class Pipeline:
         self._ledger = ledger
         self._record_batch = record_batch
         self._is_loaded = False
+        self._takes_new_series = True
         self._last_saved = 0
         self._unsaved: deque[str] = deque()
         self.fleet = FleetModel.empty()
@@ -138,7 +140,14 @@ class Pipeline:
         """
         self._is_loaded = False
         writer, settings = self._writer, self._settings
-        self._catalog = Catalog(parse_resource, parse_scope, parse_attributes, settings.series_limit)
+        self._catalog = Catalog(
+            parse_resource,
+            parse_scope,
+            parse_attributes,
+            settings.series_limit,
+            identity_bytes=settings.identity_bytes,
+        )
+        self._catalog.takes_new = self._takes_new_series
         self._catalog.restore(writer.catalog())
         last = writer.last_points()
         self._metrics = MetricSignals(self._catalog, settings.limits, f"{settings.additions.metric_prefix}.")
@@ -224,6 +233,11 @@ class Pipeline:
     def dropped_unsent(self) -> Mapping[str, int]:
         """Return, by destination, how many items a full outbox has dropped."""
         return self._writer.outbox_dropped
+
+    def save_memory(self, *, takes_new_series: bool) -> None:
+        """Forget what can be found again; take new series, or none, from now on."""
+        self._takes_new_series = self._catalog.takes_new = takes_new_series
+        self._catalog.forget_aliases()
 
     def open_episodes(self) -> int:
         """Return how many episodes are open."""

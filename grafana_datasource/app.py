@@ -51,6 +51,10 @@ def _always_ready() -> str:
     return ""
 
 
+def _always() -> bool:
+    return True
+
+
 def _no_metrics() -> bytes:
     return b""
 
@@ -61,13 +65,15 @@ class Settings:
 
     `open_reader` is called at most once per concurrent query; a reader stays open and is used by one thread at a time,
     not always the same. `not_ready` returns why the process is not ready, empty when it is. `metrics_text` returns the
-    process' own metrics in Prometheus text format. Without `may_read` everybody may.
+    process' own metrics in Prometheus text format. While `has_memory` says no, questions are refused for
+    a moment. Without `may_read` everybody may ask.
     """
 
     open_reader: Callable[[], SeriesReader]
     clock: Clock = field(default_factory=SystemClock)
     not_ready: Callable[[], str] = _always_ready
     metrics_text: Callable[[], bytes] = _no_metrics
+    has_memory: Callable[[], bool] = _always
     may_read: MayRead | None = None
     limits: Limits = field(default_factory=Limits)
     concurrent_queries: int = 4
@@ -92,6 +98,7 @@ def create_app(settings: Settings) -> Flask:
         concurrent=settings.concurrent_queries,
         queue_seconds=settings.queue_seconds,
         refresh_seconds=settings.refresh_seconds,
+        has_memory=settings.has_memory,
     )
     app.extensions["foreband"] = backend
     for routes in (prometheus_routes(backend), row_routes(backend), legacy_routes(backend), page_routes()):

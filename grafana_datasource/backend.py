@@ -41,6 +41,7 @@ class Backend:
         concurrent: int,
         queue_seconds: float,
         refresh_seconds: float,
+        has_memory: Callable[[], bool],
     ) -> None:
         self.clock = clock
         self.limits = limits
@@ -48,6 +49,7 @@ class Backend:
         self._outlooks = Outlooks(clock, refresh_seconds)
         self._gate = BoundedSemaphore(concurrent)
         self._queue_seconds = queue_seconds
+        self._has_memory = has_memory
         self._idle: deque[SeriesReader] = deque()
 
     @contextmanager
@@ -55,9 +57,11 @@ class Backend:
         """Wait for a free place, then lend a session; `seconds` shorten the time it has.
 
         Raises:
-            RetryableError: if no place became free in time.
+            RetryableError: if no place became free in time, or memory is short.
             StoreError: if the store cannot be read.
         """
+        if not self._has_memory():
+            raise RetryableError("short of memory, try again later", retry_after_seconds=10.0)
         if not self._gate.acquire(timeout=self._queue_seconds):
             raise RetryableError("too many queries at once, try again shortly", retry_after_seconds=5.0)
         try:

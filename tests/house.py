@@ -18,6 +18,7 @@ from collector_processor.ledger import Signal
 from collector_processor.otlp.receiver import EXPORT_METHODS
 from collector_processor.store.sqlite import open_reader
 from tests.otlp.stock import ExportLogsServiceRequest, ExportTraceServiceRequest, Metric, attribute, request_with
+from tests.raw_http import PROTOBUF, Answer, exchange, posted
 
 SECOND = 1_000_000_000
 NOW = 1_800_000_000 // 60 * 60 * SECOND
@@ -128,6 +129,10 @@ class House:
         error: Any = caught.value
         assert error.code() not in {grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED}
         return error
+
+    def post(self, signal: Signal, body: bytes, content_type: str = PROTOBUF) -> Answer:
+        """Send a request over HTTP."""
+        return exchange(self.addresses.otlp_http, posted(f"/v1/{signal}", body, content_type))
 
     def method(self, signal: Signal) -> Any:
         return self.channel.unary_unary(EXPORT_METHODS[signal], None, None)

@@ -6,12 +6,14 @@ taken, and the ledger balances.
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import grpc
@@ -20,6 +22,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from collector_processor.errors import StoreError
 from collector_processor.ledger import Signal
+from collector_processor.memory import Pressure
 from collector_processor.otlp.status import REASON_TEXT, retry_delay
 from collector_processor.pipeline import Pipeline, Request
 from collector_processor.signals.outcome import Outcome
@@ -33,7 +36,9 @@ from tests.otlp.stock import (
     ExportTraceServiceRequest,
     any_value,
 )
+from tests.otlp.test_json_request import spelled as as_json
 from tests.pipeline_room import calm_seed, flat_model
+from tests.raw_http import JSON, PROTOBUF, Answer
 from tests.sink import Sink
 
 
@@ -84,6 +89,95 @@ def test_a_bad_input_has_its_stated_answer(house: House, name: str) -> None:
         row.stored(found)
     else:
         assert same(found, row.stored), found
+
+
+HTTP_CODE = {grpc.StatusCode.INVALID_ARGUMENT: 400, grpc.StatusCode.RESOURCE_EXHAUSTED: 413}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_bad_input_has_the_same_answer_over_http(house: House, name: str) -> None:
+    row, moment = ROWS[name], house.moment(f"{name} over HTTP")
+    requests = row.send(moment)
+    media = PROTOBUF if any(isinstance(r, bytes) for r in requests) else JSON
+    answers = [house.post(row.signal, spelled(r, media), media) for r in requests]
+    if row.code is not None:
+        for answer in answers:
+            assert answer.code == HTTP_CODE[row.code]
+            assert (answer.status().code, "retry-after" in answer.headers) == (row.code.value[0], False)
+            assert row.says in answer.status().message or answer.code == 413
+        assert house.stored(moment) == {}
+        return
+    assert {answer.code for answer in answers} == {200}
+    assert sum(rejected_by(answer) for answer in answers) == sum(row.rejected.values())
+    if row.signal is not Signal.METRICS:
+        house.close_windows()
+    found = house.stored(moment)
+    if callable(row.stored):
+        row.stored(found)
+    else:
+        assert same(found, row.stored), found
+
+
+def spelled(request: Any, media: str) -> bytes:
+    if media == JSON:
+        return json.dumps(as_json(request)).encode()
+    return request if isinstance(request, bytes) else bytes(request.SerializeToString())
+
+
+def rejected_by(answer: Answer) -> int:
+    if answer.headers["content-type"] == PROTOBUF:
+        return int(ExportMetricsServiceResponse.FromString(answer.body).partial_success.rejected_data_points)
+    partial_success = json.loads(answer.body).get("partialSuccess", {})
+    return int(next((number for key, number in partial_success.items() if key.startswith("rejected")), 0))
+
+
+def test_a_server_short_of_memory_gives_up_stage_by_stage_and_recovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = [0.0]
+    monkeypatch.setattr("collector_processor.memory.resident_memory", lambda: used[0] * (1 << 30))
+    monkeypatch.setattr("collector_processor.memory.CHECK_SECONDS", 0.02)
+    house = House(tmp_path, "memory.limit=1GiB")
+    try:
+        moment, gate = house.moment("s"), house.foreband._doors.gate
+        house.send(Signal.METRICS, moment.gauge("old", (-60, 1.0)))
+        used[0] = 0.79
+        assert wait_until(lambda: house.foreband._pressure is Pressure.SERIES)
+        house.foreband._consumer.call(lambda _now: None).result()
+        for name, rejected in (("old", 0), ("new", 1)):
+            answer = house.send(Signal.METRICS, moment.gauge(name, (0, 2.0)))
+            assert ExportMetricsServiceResponse.FromString(answer).partial_success.rejected_data_points == rejected
+        used[0] = 0.81
+        assert wait_until(lambda: gate.is_short_of_memory)
+        error = house.fail(Signal.METRICS, moment.gauge("old", (1, 3.0)))
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+        assert 1 <= (retry_delay(error.trailing_metadata()) or 0) <= 30
+        refused = house.post(Signal.METRICS, moment.gauge("old", (1, 3.0)).SerializeToString())
+        assert (refused.code, refused.headers["retry-after"]) == (503, "2")
+        assert house.foreband.not_ready() == "short of memory"
+        strict(house, "/api/v1/catalog")
+        used[0] = 0.96
+        assert wait_until(lambda: house.foreband._pressure is Pressure.QUERIES)
+        with pytest.raises(HTTPError, match="503"):
+            strict(house, "/api/v1/catalog")
+        used[0] = 0.5
+        assert wait_until(lambda: not gate.is_short_of_memory)
+        for name in ("old", "new"):
+            house.send(Signal.METRICS, moment.gauge(name, (1, 3.0)))
+        assert house.stored(moment) == {"old/value": [(-60, 1.0), (0, 2.0), (1, 3.0)], "new/value": [(1, 3.0)]}
+        assert house.foreband.ledger.row(Signal.METRICS).refused == {"memory": 2}
+    finally:
+        house.close()
+
+
+def test_fifty_large_callers_at_once_are_bounded_together(house: House) -> None:
+    body = b"\xc2\x3e\xfb\xff\x7f" + bytes((2 << 20) - 5)
+    with held(house):
+        calls = [house.method(Signal.METRICS).future(body + bytes([0xC0, 0x3E, i]), timeout=20) for i in range(50)]
+        assert wait_until(lambda: sum(call.done() for call in calls) >= 50 - 8)
+    codes = Counter(call.code() for call in calls)
+    assert codes.keys() <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    assert codes[grpc.StatusCode.OK] <= 8
 
 
 def test_every_reason_is_told_in_words() -> None:

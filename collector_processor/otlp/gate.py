@@ -40,12 +40,13 @@ class Refusal(StrEnum):
     NOT_ACCEPTED = "not_accepted"
     INTERNAL = "internal_error"
     OVERLOAD = "overload"
+    MEMORY = "memory"
     DRAINING = "draining"
 
     @property
     def is_retryable(self) -> bool:
         """Whether the sender was told to come again."""
-        return self in {Refusal.OVERLOAD, Refusal.DRAINING}
+        return self in {Refusal.OVERLOAD, Refusal.MEMORY, Refusal.DRAINING}
 
 
 Authorize = Callable[[str | None], Refusal | None]
@@ -128,7 +129,10 @@ class Entrance:
 
 
 class Gate:
-    """Admit up to so many requests and bytes at once; refuse the rest at once rather than queue them."""
+    """Admit up to so many requests and bytes at once; refuse the rest at once rather than queue them.
+
+    While `is_short_of_memory` nobody is admitted.
+    """
 
     def __init__(self, max_requests: int, max_bytes: int) -> None:
         self._lock = Condition()
@@ -137,6 +141,7 @@ class Gate:
         self._bytes = max_bytes
         self._refused_in_a_row = 0
         self._is_open = True
+        self.is_short_of_memory = False
 
     def objection(self, size: int = 0) -> Refusal | None:
         """Say why a request of `size` bytes would be turned away now."""
@@ -156,10 +161,11 @@ class Gate:
     def _objection(self, size: int) -> Refusal | None:
         if not self._is_open:
             return Refusal.DRAINING
-        if self._requests < 1 or self._bytes < size:
-            self._refused_in_a_row += 1
-            return Refusal.OVERLOAD
-        return None
+        is_full = self._requests < 1 or self._bytes < size
+        if not is_full and not self.is_short_of_memory:
+            return None
+        self._refused_in_a_row += 1
+        return Refusal.MEMORY if self.is_short_of_memory else Refusal.OVERLOAD
 
     def leave(self, size: int) -> None:
         """Give the place back."""

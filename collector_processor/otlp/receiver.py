@@ -1,8 +1,11 @@
 """The OTLP/gRPC door: three Export methods on raw bytes, guarded against more than can be worked on."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Event, Thread
 from typing import Any
 
 import grpc
@@ -33,7 +36,8 @@ class ReceiverSettings:
     connection_idle: float = 600.0
     connection_age: float = 3600.0
     connection_age_grace: float = 30.0
-    threads: int = 128  # above what the gate admits, so that there is always one free to refuse
+    patience: float = 15.0  # for the message of a call: a thread waits for it
+    threads: int = 256  # above what the gate admits, so that there is always one free to refuse
     credentials: grpc.ServerCredentials | None = field(default=None, repr=False)
 
 
@@ -44,9 +48,10 @@ class GrpcReceiver:
         self._settings = settings
         self._gate = entrance.gate
         self._health = health.HealthServicer()
+        self._awaited = _Awaited(settings.patience)
         self._server = grpc.server(
             ThreadPoolExecutor(settings.threads, thread_name_prefix="otlp"),
-            handlers=[_Exports(entrance, authorize)],
+            handlers=[_Exports(entrance, authorize, self._awaited)],
             options=_options(settings),
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -67,6 +72,7 @@ class GrpcReceiver:
         except RuntimeError:
             raise ConfigError(f"cannot listen on {settings.listen}: is the port taken?") from None
         self._server.start()
+        self._awaited.start()
         return port
 
     def set_serving(self, *, is_serving: bool) -> None:
@@ -88,14 +94,16 @@ class GrpcReceiver:
         better to end without this, since every sender takes a lost connection for UNAVAILABLE.
         """
         self._server.stop(None).wait()
+        self._awaited.stop()
 
 
 class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
     """The three Export methods."""
 
-    def __init__(self, entrance: Entrance, authorize: Authorize) -> None:
+    def __init__(self, entrance: Entrance, authorize: Authorize, awaited: "_Awaited") -> None:
         self._entrance = entrance
         self._authorize = authorize
+        self._awaited = awaited
         self._methods = {
             method: grpc.stream_unary_rpc_method_handler(self._behavior(signal))
             for signal, method in EXPORT_METHODS.items()
@@ -121,11 +129,44 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         refusal = self._authorize(metadata.get("authorization")) or self._entrance.gate.objection()
         if refusal:
             return self._entrance.turn_away(signal, refusal)
-        body = _first(messages)
+        with self._awaited.message_of(context):
+            body = _first(messages)
         if body is None:
             return self._entrance.turn_away(signal, Refusal.NOT_READ)
         answer = self._entrance.take(signal, len(body), lambda: body, metadata)
         return answer.encode() if isinstance(answer, Answer) else answer
+
+
+class _Awaited:
+    """The calls whose message has not come yet; those that take too long are cancelled, which senders may retry."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._since: dict[Any, float] = {}
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="otlp-patience", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    @contextmanager
+    def message_of(self, context: Any) -> Iterator[None]:
+        """Cancel the call unless this block ends in time."""
+        self._since[context] = time.monotonic()
+        try:
+            yield
+        finally:
+            self._since.pop(context, None)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._patience / 4):
+            latest = time.monotonic() - self._patience
+            for context, since in list(self._since.items()):
+                if since < latest:
+                    context.cancel()
 
 
 def _first(messages: Iterator[bytes]) -> bytes | None:

@@ -44,7 +44,7 @@ REASON_TEXT = {
     "not_finite": "a cumulative sum is not finite",
     "out_of_order": "the time is more than an hour before the newest point of its series",
     "scale_out_of_range": "the scale of the exponential histogram is not in -10 to 20",
-    "series_limit": "the limit of distinct series is reached",
+    "series_limit": "no more distinct series are taken: a limit of their number, their names or memory is reached",
     "start_after_time": "the start time is after the time",
     "temporality_unspecified": "the aggregation temporality is not specified",
     "time_in_future": "the time is more than 10 minutes ahead",

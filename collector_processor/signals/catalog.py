@@ -19,6 +19,7 @@ MALFORMED = -2
 """Id of a series whose attributes, resource or scope can't be parsed."""
 
 _UNKNOWN_ROW, _REFUSED_ROW, _MALFORMED_ROW = -1, 0, 1
+_IDENTITY_COST = 2  # the canonical bytes, and about as much again as Python objects
 _ALIAS_OVERHEAD = 200  # bytes of a dict entry and its objects beside the raw bytes
 
 Aliases = dict[tuple[Source, tuple[Statistic, ...]], dict[bytes, int]]
@@ -28,6 +29,8 @@ class Catalog:
     """All series; ids are dense, given in order of appearance and never reused.
 
     `alias_bytes` bounds a generation of aliases; when it is full, aliases unused for a whole generation are forgotten.
+    `identity_bytes` bounds what names and attributes of all series take, so that few huge ones cannot fill the memory.
+    While `takes_new` is false no series is added.
     """
 
     def __init__(
@@ -37,12 +40,15 @@ class Catalog:
         parse_attributes: Callable[[bytes], Attributes],
         series_limit: int = 100_000,
         alias_bytes: int = 64 * 1024 * 1024,
+        identity_bytes: int = 512 * 1024 * 1024,
     ) -> None:
+        self.takes_new = True
         self._parse_resource = parse_resource
         self._parse_scope = parse_scope
         self._parse_attributes = parse_attributes
         self._series_limit = series_limit
         self._alias_bytes = alias_bytes
+        self._identity_bytes_left = identity_bytes
         self._keys: list[SeriesKey] = []
         self._ids: dict[bytes, int] = {}
         self._last_alias: list[tuple[Source, bytes] | None] = []
@@ -69,7 +75,9 @@ class Catalog:
 
     @property
     def room(self) -> int:
-        """How many more series the limit allows."""
+        """How many more series the limits allow."""
+        if not self.takes_new or self._identity_bytes_left <= 0:
+            return 0
         return max(0, self._series_limit - len(self._keys))
 
     def resolve(self, source: Source, attributes: Sequence[bytes], statistics: tuple[Statistic, ...]) -> Int32:
@@ -99,6 +107,11 @@ class Catalog:
         """Return source and raw attributes of the newest alias; None until a point of the series came."""
         return self._last_alias[series]
 
+    def forget_aliases(self) -> None:
+        """Free the memory of aliases; what comes next is parsed again once."""
+        self._older_aliases, self._aliases, self._bytes_used = {}, {}, 0
+        self._resources, self._scopes = {}, {}
+
     def take_new(self) -> list[tuple[int, SeriesKey]]:
         """Return the series made since the last call, ascending: they belong into the next commit."""
         new = list(enumerate(self._keys[self._new_from :], self._new_from))
@@ -121,6 +134,7 @@ class Catalog:
         series = len(self._keys)
         self._keys.append(key)
         self._ids[key.identity] = series
+        self._identity_bytes_left -= _IDENTITY_COST * len(key.identity)
         self._last_alias.append(None)
         return series
 

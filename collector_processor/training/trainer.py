@@ -78,7 +78,7 @@ class _Drawn:
 
 
 class Trainer:
-    """`start` once, `stop` once; `status` may be read by any thread."""
+    """`start` once, `stop` once; `status` may be read by any thread. While `is_paused` no fit is begun."""
 
     def __init__(
         self,
@@ -103,6 +103,7 @@ class Trainer:
         self._schedule = Schedule(settings.refit_interval)
         self._allowance = CpuAllowance(settings.max_cpu, clock.monotonic_nano())
         self._is_restored = False
+        self.is_paused = False
         self._version = 0
         self._drawn: dict[int, _Drawn] = {}
         self._queue: deque[int] = deque()
@@ -180,6 +181,8 @@ class Trainer:
         self._is_restored = True
 
     def _submit_due(self) -> None:
+        if self.is_paused:
+            return
         now, monotonic = self._clock.now_unix_nano(), self._clock.monotonic_nano()
         overview = self._look(now, monotonic)
         while (self._again or self._queue) and self._pool.free > 0 and self._allowance.has_any(monotonic):

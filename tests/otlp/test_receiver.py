@@ -231,6 +231,31 @@ def test_the_gate_bounds_requests_and_bytes() -> None:
     assert gate.enter(1) is Refusal.DRAINING
 
 
+def test_calls_without_a_message_do_not_keep_the_threads(open_door: Callable[..., Door]) -> None:
+    door, release = open_door(threads=4, patience=0.3), Event()
+
+    def nothing() -> Iterator[bytes]:
+        release.wait(PATIENCE)
+        yield from ()
+
+    export = door.channel.stream_unary(EXPORT_METHODS[Signal.METRICS], None, None)
+    silent = [export.future(nothing(), timeout=PATIENCE) for _ in range(8)]
+    assert door.export(GOOD) == b""
+    assert {call.code() for call in silent} == {grpc.StatusCode.CANCELLED}  # retryable in OTLP
+    release.set()
+    assert door.wait_for(lambda: door.refused[Refusal.NOT_READ] == 8)
+
+
+def test_while_memory_is_short_nobody_is_admitted(door: Door) -> None:
+    door.gate.is_short_of_memory = True
+    error = door.fail(GOOD)
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert retry_delay(error.trailing_metadata()) == 1.125
+    door.gate.is_short_of_memory = False
+    assert door.export(GOOD) == b""
+    assert door.ledger.row(Signal.METRICS).refused == {"memory": 1}
+
+
 def test_a_sender_that_gave_up_frees_its_place(open_door: Callable[..., Door]) -> None:
     door = open_door(max_in_flight=1)
     release, entered = Event(), Event()

@@ -95,6 +95,29 @@ def test_the_series_limit_refuses_the_new_and_keeps_the_known() -> None:
     assert len(c) == 4
 
 
+def test_what_the_names_of_all_series_take_is_bounded_too() -> None:
+    c = Catalog(parse_attributes, parse_scope, parse_attributes, 1000, 1 << 20, identity_bytes=20_000)
+    big = [raw({"k": str(i) * 4096}) for i in range(9)]
+    found = ids(c, *big)
+    assert found == [0, 1, 2, *[REFUSED] * 6]
+    assert c.room == 0
+    assert ids(c, big[0]) == [0]
+    restored = Catalog(parse_attributes, parse_scope, parse_attributes, 1000, 1 << 20, identity_bytes=20_000)
+    restored.restore(enumerate(c.keys))
+    assert ids(restored, *big) == found
+
+
+def test_while_nothing_new_is_taken_what_exists_goes_on() -> None:
+    c = catalog()
+    assert ids(c, raw({"a": 1})) == [0]
+    c.takes_new = False
+    c.forget_aliases()
+    assert ids(c, raw({"a": 1}), raw({"a": 2})) == [0, REFUSED]
+    c.takes_new = True
+    c.forget_aliases()
+    assert ids(c, raw({"a": 1}), raw({"a": 2})) == [0, 1]
+
+
 def test_the_alias_table_is_bounded_and_forgetting_an_alias_changes_no_id() -> None:
     c = catalog(alias_bytes=20_000)
     hot = raw({"hot": 1})

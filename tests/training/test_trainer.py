@@ -173,6 +173,15 @@ def test_a_request_covers_the_window_up_to_the_newest_point(trainer: Trainer, po
     assert (request.step, request.directory) == (5 * MINUTE, store)
 
 
+def test_while_it_is_paused_no_fit_is_begun(trainer: Trainer, pool: EchoPool) -> None:
+    trainer.is_paused = True
+    trainer.run_round(0)
+    assert not pool.chunks
+    trainer.is_paused = False
+    trainer.run_round(0)
+    assert pool.chunks
+
+
 def test_what_could_not_be_published_is_kept_and_nothing_new_is_begun(
     trainer: Trainer, world: World, pool: EchoPool
 ) -> None:

@@ -1,0 +1,123 @@
+"""How much memory the process holds, and what is given up for it, in this order.
+
+    of the limit    given up
+    72 %            caches: what can be found again
+    75 %            fits: no new one is begun
+    78 %            new series; those that exist go on
+    80 %  (soft)    telemetry: everybody is told to come again
+    95 %  (hard)    queries
+
+All of it is taken up again below 70 %; or, what the share allows, when it stayed below the soft limit for half a
+minute, since then it is not a burst but what there is.
+"""
+
+import ctypes
+import gc
+import logging
+import resource
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+from threading import Event, Thread
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 0.5
+EASED = 0.70
+_CALM_CHECKS = round(30 / CHECK_SECONDS)
+
+
+class Pressure(IntEnum):
+    """What is given up; each stage includes those before it."""
+
+    NONE = 0
+    CACHES = 1
+    FITS = 2
+    SERIES = 3
+    TELEMETRY = 4
+    QUERIES = 5
+
+
+_SHARES = {
+    Pressure.CACHES: 0.72,
+    Pressure.FITS: 0.75,
+    Pressure.SERIES: 0.78,
+    Pressure.TELEMETRY: 0.80,
+    Pressure.QUERIES: 0.95,
+}
+
+
+class Gauge:
+    """Follows the share of the limit that is in use."""
+
+    def __init__(self) -> None:
+        self.pressure = Pressure.NONE
+        self._calm = 0
+
+    def read(self, share: float) -> Pressure:
+        """Return the pressure at the next check."""
+        reached = max((p for p, least in _SHARES.items() if share >= least), default=Pressure.NONE)
+        self._calm = self._calm + 1 if share < _SHARES[Pressure.TELEMETRY] else 0
+        is_eased = share < EASED or self._calm >= _CALM_CHECKS
+        self.pressure = reached if is_eased else max(reached, self.pressure)
+        return self.pressure
+
+
+class MemoryWatch:
+    """A thread that checks twice a second, and calls `apply` whenever the pressure changed."""
+
+    def __init__(
+        self,
+        limit_bytes: int,
+        apply: Callable[[Pressure], None],
+        *,
+        resident_bytes: Callable[[], float] | None = None,
+        check_seconds: float | None = None,
+    ) -> None:
+        self._limit = limit_bytes
+        self._apply = apply
+        self._resident_bytes = resident_bytes or resident_memory
+        self._check_seconds = check_seconds or CHECK_SECONDS
+        self._gauge = Gauge()
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="memory", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._check_seconds):
+            before = self._gauge.pressure
+            used = self._resident_bytes()
+            pressure = self._gauge.read(used / self._limit)
+            if pressure is not before:
+                told = "memory: %d MiB of %d MiB; given up: %s"
+                log.warning(told, used / (1 << 20), self._limit >> 20, pressure.name.lower())
+                self._apply(pressure)
+            if pressure > before or pressure is Pressure.QUERIES:
+                give_back()
+
+
+def resident_memory() -> float:
+    """Return the resident memory of this process now (Linux), or the largest so far (elsewhere), in bytes."""
+    status = Path("/proc/self/statm")
+    if status.exists():
+        return float(status.read_text().split()[1]) * resource.getpagesize()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def give_back() -> None:
+    """Collect garbage, and return to the system what the C library keeps for later."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
+        if trim is not None:
+            trim(0)

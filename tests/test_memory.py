@@ -1,0 +1,70 @@
+from collections.abc import Callable, Sequence
+from queue import Queue
+
+import pytest
+
+from collector_processor.memory import Gauge, MemoryWatch, Pressure, give_back, resident_memory
+
+
+def read(*shares: float) -> list[Pressure]:
+    gauge = Gauge()
+    return [gauge.read(share) for share in shares]
+
+
+@pytest.mark.parametrize(
+    ("share", "pressure"),
+    [
+        (0.0, Pressure.NONE),
+        (0.719, Pressure.NONE),
+        (0.72, Pressure.CACHES),
+        (0.75, Pressure.FITS),
+        (0.78, Pressure.SERIES),
+        (0.80, Pressure.TELEMETRY),
+        (0.95, Pressure.QUERIES),
+        (3.0, Pressure.QUERIES),
+    ],
+)
+def test_what_is_given_up_follows_the_share_in_use(share: float, pressure: Pressure) -> None:
+    assert read(share) == [pressure]
+
+
+def test_what_was_given_up_is_taken_up_again_only_below_the_lower_mark() -> None:
+    assert read(0.81, 0.79, 0.71, 0.699, 0.79) == [
+        *[Pressure.TELEMETRY] * 3,
+        Pressure.NONE,
+        Pressure.SERIES,
+    ]
+
+
+def test_who_stays_between_the_marks_is_not_refused_for_ever() -> None:
+    *during, last = read(0.81, *[0.76] * 60)
+    assert set(during) == {Pressure.TELEMETRY}
+    assert last is Pressure.FITS
+
+
+def test_a_burst_within_that_time_begins_it_anew() -> None:
+    assert read(0.81, *[0.76] * 59, 0.80, *[0.76] * 59)[-1] is Pressure.TELEMETRY
+
+
+def test_the_watch_tells_every_change_once(caplog: pytest.LogCaptureFixture) -> None:
+    told: Queue[Pressure] = Queue()
+    watch = MemoryWatch(1000, told.put, resident_bytes=iterated([500, 810, 810, 960, 600]), check_seconds=0.01)
+    watch.start()
+    assert [told.get(timeout=10) for _ in range(3)] == [Pressure.TELEMETRY, Pressure.QUERIES, Pressure.NONE]
+    watch.stop()
+    assert told.empty()
+    assert [record.getMessage().rpartition(" ")[2] for record in caplog.records] == ["telemetry", "queries", "none"]
+
+
+def iterated(values: Sequence[float]) -> Callable[[], float]:
+    left = list(values)
+    return lambda: left.pop(0) if len(left) > 1 else left[0]
+
+
+def test_the_resident_memory_is_that_of_this_process() -> None:
+    before = resident_memory()
+    block = b"\x01" * (64 << 20)
+    assert resident_memory() - before > 48 << 20
+    del block
+    give_back()
+    assert resident_memory() - before < 32 << 20
