@@ -40,7 +40,7 @@ _CELLS_AT_ONCE = 1 << 19
 
 
 def half_widths(ratio: Float64, steps: Float64, changes: Float64, interval_widths: tuple[float, ...]) -> Float64:
-    """Return half of each interval in units of sigma, `(..., L)`, at `steps` past the history.
+    """Return half of each interval in units of sigma, `(L, ...)`, at `steps` past the history.
 
     `ratio` is trend sd / sigma, finite; `changes` is n, see `expected_changes`. Shapes broadcast to that of `ratio`.
 
@@ -51,13 +51,13 @@ def half_widths(ratio: Float64, steps: Float64, changes: Float64, interval_width
         if not 0.0 < width < 1.0:
             raise ValueError(f"interval_width must lie within (0, 1), not {width}")
     if not (ratio > _RATIO[0]).any():
-        normal = [NormalDist().inv_cdf((1.0 + width) / 2.0) for width in interval_widths]
-        return np.broadcast_to(np.array(normal), (*ratio.shape, len(normal)))
+        normal = [np.full(ratio.shape, NormalDist().inv_cdf((1.0 + width) / 2.0)) for width in interval_widths]
+        return np.stack(normal)
     result = _interpolated(_table(MANY, interval_widths), ratio, changes)
     few = np.broadcast_to(steps < _LAST_LAYER + 0.5, ratio.shape) & (ratio > _RATIO[0])
     if few.any():
         layer = np.maximum(np.rint(np.broadcast_to(steps, ratio.shape)[few]), 1.0)
-        result[few] = _of_few_steps(layer, ratio[few], np.broadcast_to(changes, ratio.shape)[few], interval_widths)
+        result[:, few] = _of_few_steps(layer, ratio[few], np.broadcast_to(changes, ratio.shape)[few], interval_widths)
     return result
 
 
@@ -67,10 +67,10 @@ def expected_changes(steps: Float64, probability: Float64) -> Float64:
 
 
 def _of_few_steps(steps: Float64, ratio: Float64, changes: Float64, interval_widths: tuple[float, ...]) -> Float64:
-    result = np.empty((ratio.size, len(interval_widths)))
+    result = np.empty((len(interval_widths), ratio.size))
     for layer in np.unique(steps).astype(np.int64).tolist():
         rows = steps == layer
-        result[rows] = _interpolated(_table(layer, interval_widths), ratio[rows], changes[rows])
+        result[:, rows] = _interpolated(_table(layer, interval_widths), ratio[rows], changes[rows])
     return result
 
 
@@ -78,40 +78,46 @@ def _interpolated(table: Float64, ratio: Float64, changes: Float64) -> Float64:
     log_changes = np.log(np.clip(changes, _CHANGES[0], 0.999 * _CHANGES[-1]))
     row = (log_changes - _LOG_CHANGES) / _CHANGES_STEP
     first = row.astype(np.int64)
-    down = (row - first)[..., np.newaxis]
+    down = row - first
     bounded = np.maximum(ratio, _RATIO[0])
     column = ((np.log(bounded) - _LOG_RATIO) / _RATIO_STEP).astype(np.int64)
     np.clip(column, 0, _RATIO.size - 2, out=column)
-    right = ((bounded - _RATIO[column]) / _STRIDE[column])[..., np.newaxis]
+    right = (bounded - _RATIO[column]) / _STRIDE[column]
     at = first * _RATIO.size + column
-    result: Float64 = table.take(at, axis=0) * (1.0 - right)
-    result += table.take(at + 1, axis=0) * right
-    at += _RATIO.size  # the next n
-    below = table.take(at, axis=0) * (1.0 - right)
-    below += table.take(at + 1, axis=0) * right
-    below -= result
-    below *= down
-    result += below
-    return result
+    return np.stack([_at(level, at, down, right) for level in table])
+
+
+def _at(level: Float64, at: Int64, down: Float64, right: Float64) -> Float64:
+    """Return the values between four nodes: `at`, the next ratio, and both for the next n."""
+    above = _between(level.take(at), level.take(at + 1), right)
+    below = _between(level.take(at + _RATIO.size), level.take(at + _RATIO.size + 1), right)
+    return _between(above, below, down)
+
+
+def _between(one: Float64, other: Float64, share: Float64) -> Float64:
+    other -= one
+    other *= share
+    other += one
+    return other
 
 
 @lru_cache(maxsize=32)
 def _table(layer: int, widths: tuple[float, ...]) -> Float64:
-    """Return half widths in sigmas `(N * R, L)` at every node, for one number of steps."""
+    """Return half widths in sigmas `(L, N * R)` at every node, for one number of steps."""
     changes, ratio = (grid.ravel() for grid in np.meshgrid(_CHANGES, _RATIO, indexing="ij"))
     if layer != MANY:
         changes = np.minimum(changes, 2.0 * layer)  # there p is 1
     scale = ratio / _unit_sd(layer, changes)
     reach = 8.0 + 6.0 * ratio + scale * np.maximum(np.log(changes / _TAIL), 0.0)
     size = 1 << np.ceil(np.log2(2.0 * reach / _SPACING)).astype(np.int64)
-    table = np.empty((changes.size, len(widths)))
+    table = np.empty((len(widths), changes.size))
     levels = np.array(widths)
     for nodes in _batches(size):
         n = int(size[nodes[0]])
         w = np.pi / reach[nodes, np.newaxis] * np.arange(n // 2 + 1)
         phi = _characteristic(layer, changes[nodes, np.newaxis], scale[nodes, np.newaxis] * w)
         phi *= np.exp(-0.5 * w * w)
-        table[nodes] = _quantiles(phi, reach[nodes], levels).T
+        table[:, nodes] = _quantiles(phi, reach[nodes], levels)
     return table
 
 

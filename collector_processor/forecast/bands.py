@@ -138,12 +138,12 @@ def prophet_band(yhat: Float64, sigma: Float64, trend: FutureTrend, interval_wid
         ValueError: if `interval_width` is not within (0, 1).
     """
     together = INTERVAL_WIDTHS if interval_width in INTERVAL_WIDTHS else (interval_width,)
-    half = prophet_half_widths(sigma, trend, together)[..., together.index(interval_width)]
+    half = prophet_half_widths(sigma, trend, together)[together.index(interval_width)]
     return yhat - half, yhat + half
 
 
 def prophet_half_widths(sigma: Float64, trend: FutureTrend, interval_widths: tuple[float, ...]) -> Float64:
-    """Return half of each of Prophet's intervals `(..., L)`, the quantiles of what Prophet samples; see `band_table`.
+    """Return half of each of Prophet's intervals `(L, ...)`, the quantiles of what Prophet samples; see `band_table`.
 
     Raises:
         ValueError: if an interval width is not within (0, 1).
@@ -152,7 +152,8 @@ def prophet_half_widths(sigma: Float64, trend: FutureTrend, interval_widths: tup
     with np.errstate(all="ignore"):
         ratio = np.nan_to_num(trend.sd / noise, nan=0.0, posinf=0.0)
     half = half_widths(ratio, trend.steps, np.nan_to_num(trend.changes), interval_widths)
-    return np.asarray(half * noise[..., np.newaxis])
+    half *= noise
+    return half
 
 
 def _present(forecasts: Float64, tolerance: Float64) -> Bool:

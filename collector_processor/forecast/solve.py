@@ -69,7 +69,7 @@ class BatchFit:
 
     def fitted(self, series: int) -> FittedProphet | None:
         """Return one series as the fleet keeps it, None without a fit."""
-        if not self.is_fitted[series]:
+        if int(self.status[series]) >= Status.TOO_SHORT:
             return None
         placed = ~np.isnan(self.changepoint[series])
         return FittedProphet(

@@ -49,13 +49,7 @@ class Histories:
 
     def __init__(self, histories: Sequence[History], step: int, settings: ProphetSettings | None = None) -> None:
         self._settings = settings or ProphetSettings()
-        first = min(int(h.time_unix_nano[0]) for h in histories) // step
-        last = max(int(h.time_unix_nano[-1]) for h in histories) // step
-        self._grid = Grid(first * step + step // 2, step, last - first + 1)
-        self._means = np.full((len(histories), self._grid.size), np.nan)
-        for row, history in zip(self._means, histories, strict=True):
-            middle, mean = means(history.time_unix_nano, history.value, step)
-            row[(middle - self._grid.start_unix_nano) // step] = mean
+        self._grid, self._means = on_grid(histories, step)
 
     def fit(self) -> list[ProphetFit]:
         """Fit every series on all it has."""
@@ -91,6 +85,18 @@ class Histories:
         except NotEnoughDataError as error:
             return ProphetFit(declined=f"{declined}; {error}")
         return ProphetFit(fitted, Solver.LIBRARY, declined)
+
+
+def on_grid(histories: Sequence[History], step: int) -> tuple[Grid, Float64]:
+    """Return the grid that covers all histories, and their means over its steps `(B, size)`, NaN where missing."""
+    first = min(int(h.time_unix_nano[0]) for h in histories) // step
+    last = max(int(h.time_unix_nano[-1]) for h in histories) // step
+    grid = Grid(first * step + step // 2, step, last - first + 1)
+    result = np.full((len(histories), grid.size), np.nan)
+    for row, history in zip(result, histories, strict=True):
+        middle, mean = means(history.time_unix_nano, history.value, step)
+        row[(middle - grid.start_unix_nano) // step] = mean
+    return grid, result
 
 
 def keep_machine_code(directory: Path) -> None:
