@@ -380,17 +380,16 @@ class Pipeline:
         if not names:
             return {}
         size = len(self._detector)
-        unknown = np.zeros(max(0, size - self.saved_bands.size), BAND_DTYPE)
-        unknown["reason"] = Reason.NO_HISTORY
-        saved = np.concatenate([self.saved_bands, unknown])
+        if size > self.saved_bands.size:
+            unknown = np.zeros(size - self.saved_bands.size, BAND_DTYPE)
+            unknown["reason"] = Reason.NO_HISTORY
+            self.saved_bands = np.append(self.saved_bands, unknown)
         unmodelled = ~self._times.is_modelled(self._catalog.keys)
-        pieces = {
-            first: self._detector.bands(first, min(first + SERIES_PER_BLOB, size)) for first in map(first_series, names)
-        }
-        for first, bands in pieces.items():
+        pieces: dict[int, BandStates] = {}
+        for first in map(first_series, names):
+            bands = self._detector.bands(first, min(first + SERIES_PER_BLOB, size))
             bands["reason"][unmodelled[first : first + bands.size]] = Reason.NOT_MODELLED
-            saved[first : first + bands.size] = bands
-        self.saved_bands = saved
+            self.saved_bands[first : first + bands.size] = pieces[first] = bands
         return pieces
 
     def _settle(self, request: Request, receipt: RequestReceipt) -> Answer:

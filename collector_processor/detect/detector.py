@@ -120,9 +120,11 @@ class Detector:
             return
         self.grow(int(series.max()) + 1)
         std = np.array([seed.std for seed in seeds])
-        self._maxima.adopt(series, np.concatenate([seed.maxima for seed in seeds]), std)
-        trackers = np.stack([seed.trackers for seed in seeds])[np.arange(series.size), winner]
-        self._tracker.adopt(series, winner.astype(np.int32), trackers)
+        maxima = np.frombuffer(b"".join(seed.maxima.tobytes() for seed in seeds), threshold.DTYPE)
+        self._maxima.adopt(series, maxima, std)
+        trackers = np.frombuffer(b"".join(seed.trackers.tobytes() for seed in seeds), calibrate.DTYPE)
+        chosen = np.arange(series.size) * len(FORECASTS) + winner
+        self._tracker.adopt(series, winner.astype(np.int32), trackers[chosen])
 
     def mark(self, series: Int32, reason: npt.NDArray[np.uint8] | Reason) -> None:
         """Note what only others can know: FIT_FAILED, STALE_MODEL, NOT_MODELLED, or NONE to take it back."""

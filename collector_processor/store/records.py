@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 import numpy as np
+import orjson
 
 from collector_processor.clock import HOUR
 from collector_processor.errors import StoreError
@@ -115,7 +116,7 @@ def put_models(connection: sqlite3.Connection, models: Sequence[ModelRecord]) ->
     """Add models and keep the newest few versions of their series."""
     connection.executemany(
         "INSERT OR REPLACE INTO model (series, version, body) VALUES (?, ?, ?)",
-        ((m.series, m.version, seal(zlib.compress(json.dumps(asdict(m)).encode(), 1), m.series)) for m in models),
+        ((m.series, m.version, seal(zlib.compress(orjson.dumps(m), 1), m.series)) for m in models),
     )
     connection.executemany(
         "DELETE FROM model WHERE series = ?1 AND version <="
@@ -132,7 +133,7 @@ def models(connection: sqlite3.Connection, after_version: int) -> list[ModelReco
         " USING (series, version) ORDER BY series",
         (after_version,),
     ).fetchall()
-    return [ModelRecord(**json.loads(zlib.decompress(unseal(body, series, "model")))) for series, body in found]
+    return [ModelRecord(**orjson.loads(zlib.decompress(unseal(body, series, "model")))) for series, body in found]
 
 
 def put_blob(connection: sqlite3.Connection, name: str, data: bytes) -> None:
