@@ -13,11 +13,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from collector_processor.clock import DAY, NANOS_PER_SECOND, Clock
 from collector_processor.detect.seed import Seed
@@ -26,6 +24,7 @@ from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Int32
 from collector_processor.training.allowance import CpuAllowance
+from collector_processor.training.drawn import Drawn, DrawnForecasts
 from collector_processor.training.pool import FitPool, PoolSettings
 from collector_processor.training.request import Chunk, ChunkOutcome, FitOutcome, FitRequest, FitStatus
 from collector_processor.training.retries import Retries
@@ -68,15 +67,6 @@ class TrainingStatus:
     declined: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """What the newest model of a series chose, carried over to refits without a backtest, and whose settings it has."""
-
-    forecaster: str
-    backtest: dict[str, Any] | None
-    fingerprint: str = ""
-
-
 class Trainer:
     """`start` once, `stop` once; `status` may be read by any thread. While `is_paused` no fit is begun."""
 
@@ -105,7 +95,7 @@ class Trainer:
         self._is_restored = False
         self.is_paused = False
         self._version = 0
-        self._drawn: dict[int, _Drawn] = {}
+        self._drawn = DrawnForecasts()
         self._queue: deque[int] = deque()
         self._again = Retries()
         self._seen: SeriesOverview | None = None
@@ -167,9 +157,9 @@ class Trainer:
             records = reader.models()
         for record in records:
             self._version = max(self._version, record.version)
-            drawn = _drawn_by(record)
+            drawn = Drawn.of(record)
             if drawn is not None:  # else it is fitted anew, as if it had never been
-                self._drawn[record.series] = drawn
+                self._drawn.put(record.series, drawn)
                 self._schedule.restore(
                     record.series,
                     record.created_unix_nano,
@@ -221,7 +211,7 @@ class Trainer:
 
     def _request(self, series: int, overview: SeriesOverview, now: int) -> FitRequest:
         first, last = int(overview.first_time[series]), int(overview.last_time[series])
-        drawn = self._drawn.get(series, _Drawn("seasonal", None))
+        drawn = self._drawn.get(series)
         needs_backtest = self._schedule.wants_backtest(series, last - first, now)
         return FitRequest(
             directory=self._directory,
@@ -264,7 +254,7 @@ class Trainer:
         if status is FitStatus.FITTED:
             self._version += 1
             self._waiting.append((self._record(outcome), outcome))
-            self._drawn[request.series] = _Drawn(outcome.forecaster, outcome.backtest)
+            self._drawn.put(request.series, Drawn(outcome.forecaster, outcome.backtest))
         if told := self._again.settle(outcome):
             log.warning("%s", told)
 
@@ -296,7 +286,7 @@ class Trainer:
             processes_started=self._pool.started,
             cpu_seconds=self._allowance.used_seconds,
             outcomes=dict(self._outcomes),
-            forecasters=dict(Counter(drawn.forecaster for drawn in self._drawn.values())),
+            forecasters=self._drawn.counts(),
             declined=dict(self._declined),
         )
 
@@ -304,15 +294,3 @@ class Trainer:
 def _go_together(one: FitRequest, other: FitRequest) -> bool:
     is_alike = one.is_first == other.is_first and one.settings == other.settings
     return is_alike and abs(one.end_unix_nano - other.end_unix_nano) <= _CHUNK_SPREAD
-
-
-def _drawn_by(record: ModelRecord) -> _Drawn | None:
-    """Return what a stored model chose, None if it can't be read."""
-    try:
-        parameters = orjson.loads(record.parameters)
-        found = parameters["backtest"]
-        if found is not None:
-            found = {**found, "end_unix_nano": int(found["end_unix_nano"]), "reason": str(found["reason"])}
-    except (KeyError, TypeError, ValueError):
-        return None
-    return _Drawn(record.forecaster, found, str(parameters.get("fingerprint", "")))

@@ -1,0 +1,59 @@
+"""What the newest model of each series chose: carried over to refits without a backtest."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from collector_processor.telemetry.model import ModelRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The forecast that is drawn, what the backtest behind it said, and whose settings the model has."""
+
+    forecaster: str
+    backtest: dict[str, Any] | None
+    fingerprint: str = ""
+
+    @classmethod
+    def of(cls, record: ModelRecord) -> "Drawn | None":
+        """Return what a stored model chose, None if it can't be read."""
+        try:
+            parameters = orjson.loads(record.parameters)
+            found = parameters["backtest"]
+            if found is not None:
+                found = {**found, "end_unix_nano": int(found["end_unix_nano"]), "reason": str(found["reason"])}
+        except (KeyError, TypeError, ValueError):
+            return None
+        return cls(record.forecaster, found, str(parameters.get("fingerprint", "")))
+
+
+class DrawnForecasts:
+    """By dense series id; counts are kept, because they are asked for far more often than anything changes."""
+
+    def __init__(self) -> None:
+        self._by_series: dict[int, Drawn] = {}
+        self._counts: Counter[str] = Counter()
+
+    def __contains__(self, series: int) -> bool:
+        return series in self._by_series
+
+    def get(self, series: int) -> Drawn:
+        """Return what was chosen, the seasonal forecast where nothing was yet."""
+        return self._by_series.get(series, _NOTHING_CHOSEN)
+
+    def put(self, series: int, drawn: Drawn) -> None:
+        """Take note of a newer model."""
+        if series in self._by_series:
+            self._counts[self._by_series[series].forecaster] -= 1
+        self._counts[drawn.forecaster] += 1
+        self._by_series[series] = drawn
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of series by the forecast that is drawn."""
+        return {forecaster: count for forecaster, count in self._counts.items() if count}
+
+
+_NOTHING_CHOSEN = Drawn("seasonal", None)
