@@ -36,8 +36,9 @@ from collector_processor.otlp.status import Answer
 from collector_processor.overview import Overview, SeriesTimes
 from collector_processor.signals.admit import TimeLimits
 from collector_processor.signals.catalog import Catalog
+from collector_processor.signals.links import LinkQuota
 from collector_processor.signals.logs import LogSignals
-from collector_processor.signals.metrics import MetricSignals
+from collector_processor.signals.metrics import MetricsConsumed, MetricSignals
 from collector_processor.signals.outcome import Settlement
 from collector_processor.signals.spans import SpanSignals
 from collector_processor.signals.windows import WindowSettings
@@ -45,6 +46,7 @@ from collector_processor.store.base import Commit, OutboxItem, RequestReceipt, S
 from collector_processor.telemetry.arrival import LogArrivals, MetricArrivals, SpanArrivals
 from collector_processor.telemetry.band import BAND_DTYPE, BandStates, Reason
 from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import EventBatch, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import SeriesKey
@@ -54,6 +56,11 @@ log = logging.getLogger(__name__)
 
 _RECEIPT_KEPT = HOUR
 _DIGEST_BYTES = 16
+
+NOTICED = ("duplicate_points", "changed_points", "overlapping_writers", "bad_exemplars", "mixed_metrics")
+"""What is taken and yet odd: sent again, sent again with another value, two writers of one counter, exemplars dropped
+for their ids, metrics of two kinds or units."""
+
 _MOST_RECEIPTS = 100_000  # about 30 MB
 _SAVE_EVERY = MINUTE
 _SAVE_TICKS = 45  # over which the state of all series is saved, out of sixty
@@ -127,6 +134,8 @@ class Pipeline:
         self._record_batch = record_batch
         self._is_loaded = False
         self._takes_new_series = True
+        self._quota = LinkQuota()
+        self.noticed = dict.fromkeys(NOTICED, 0)
         self._last_saved = 0
         self._unsaved: deque[str] = deque()
         self.fleet = FleetModel.empty()
@@ -276,6 +285,7 @@ class Pipeline:
         of = {signal: [r for r in requests if r.signal == signal] for signal in Signal}
         metrics = self._metrics.consume([_metrics(r) for r in of[Signal.METRICS]], now, self._writer.existing)
         self._spans.note(metrics.points)
+        self._notice(metrics)
         spans = self._spans.consume([_spans(r) for r in of[Signal.TRACES]], now)
         logs = self._logs.consume([_logs(r) for r in of[Signal.LOGS]], now)
         closed = PointBatch.concat([self._spans.flush(now), self._logs.flush(now)])
@@ -290,6 +300,7 @@ class Pipeline:
             verdicts=judgement.verdicts,
             episodes=judgement.episodes,
             events=EventBatch.concat([spans.events, logs.events]),
+            exemplars=self._quota.choose(metrics.links, _unusual(points, judgement.verdicts)),
             score_seconds=time.perf_counter() - started,
         )
         if self._leads_anywhere(Signal.METRICS):
@@ -310,6 +321,16 @@ class Pipeline:
             for item in items
             for name in self._settings.destinations.get(Signal(item.signal), ())
         )
+
+    def _notice(self, metrics: MetricsConsumed) -> None:
+        """Count what is taken and yet odd."""
+        self.noticed["duplicate_points"] += sum(s.duplicates for s in metrics.settlements)
+        self.noticed["changed_points"] += sum(s.conflicts for s in metrics.settlements)
+        self.noticed["overlapping_writers"] += metrics.overlaps
+        self.noticed["bad_exemplars"] += metrics.bad_exemplars
+        for text in self._catalog.take_mixed():
+            self.noticed["mixed_metrics"] += 1
+            log.warning("%s", text)
 
     def _metric_items(self, requests: Sequence[Request], batch: "_Batch", origin: Int32) -> list[OutboxItem]:
         """Append to each request's bytes the bands of its points; bands of closed windows leave by themselves."""
@@ -350,6 +371,7 @@ class Pipeline:
                 forget_events_before=min(self._spans.oldest_open(), self._logs.oldest_open()),
                 episodes=batch.episodes,
                 outbox=batch.outbox,
+                exemplars=batch.exemplars,
                 receipts=receipts,
                 bands=self._bands(batch.blobs),
                 blobs=self._detector.save(batch.blobs) if batch.blobs else {},
@@ -409,11 +431,16 @@ class _Batch:
     events: EventBatch
     score_seconds: float
     outbox: list[OutboxItem] = field(default_factory=list)
+    exemplars: list[TraceLink] = field(default_factory=list)
     blobs: list[str] = field(default_factory=list)  # names of the detector state to save with it
 
 
 def _receipt(request: Request, settlement: Settlement, now: int) -> RequestReceipt:
     return RequestReceipt(request.digest, now, settlement.stored, dict(settlement.rejected))
+
+
+def _unusual(points: PointBatch, verdicts: VerdictBatch) -> set[int]:
+    return set(points.series[verdicts.anomaly != 0].tolist())
 
 
 def _metrics(request: Request) -> MetricArrivals:

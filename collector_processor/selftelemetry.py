@@ -28,6 +28,7 @@ class Watched:
     ledger: Ledger
     series_states: _Rows
     fit_backlog_age: _Rows
+    noticed: _Rows
     fits: _Rows
     declined: _Rows
     fit_cpu: _Rows
@@ -72,6 +73,7 @@ class SelfTelemetry:
         ):
             meter.create_observable_gauge(name, [_callback(rows)], unit, text)
         for name, unit, text, rows in (
+            ("foreband.noticed", "{item}", "what was taken and yet is odd, by kind", watched.noticed),
             ("foreband.fits", "{fit}", "fits by outcome", watched.fits),
             ("foreband.fits.declined", "{fit}", "fits left to the prophet library, by reason", watched.declined),
             ("foreband.fit.cpu", "s", "CPU seconds of the fit processes", watched.fit_cpu),

@@ -10,10 +10,12 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from collector_processor.clock import HOUR
 from collector_processor.errors import InvalidQueryError
 from grafana_datasource.backend import Backend
 from grafana_datasource.discovery import derived_entries, label_names, label_values, meant, metadata
 from grafana_datasource.evaluate import evaluate, state_notes
+from grafana_datasource.exemplars import exemplar_data
 from grafana_datasource.matching import Matcher
 from grafana_datasource.promql.parser import formatted, parse, parse_selector
 from grafana_datasource.promql.syntax import Range, Subquery, Text
@@ -38,6 +40,7 @@ def prometheus_routes(backend: Backend) -> Blueprint:
 
     route("/api/v1/query", lambda: _query(backend))
     route("/api/v1/query_range", lambda: _query_range(backend))
+    route("/api/v1/query_exemplars", lambda: _query_exemplars(backend))
     route("/api/v1/format_query", _format_query)
     route("/api/v1/labels", lambda: _labels(backend))
     route("/api/v1/label/<path:name>/values", lambda name: _label_values(backend, name))
@@ -55,7 +58,6 @@ _NOTHING_OF_THE_KIND: dict[str, Any] = {
     "/api/v1/alerts": {"alerts": []},
     "/api/v1/alertmanagers": {"activeAlertmanagers": [], "droppedAlertmanagers": []},
     "/api/v1/targets": {"activeTargets": [], "droppedTargets": []},
-    "/api/v1/query_exemplars": [],
     "/api/v1/status/buildinfo": {
         "version": API_VERSION,
         **dict.fromkeys(("revision", "branch", "buildUser", "buildDate", "goVersion"), ""),
@@ -85,6 +87,17 @@ def _query_range(backend: Backend) -> Response:
     with backend.session(timeout(params)) as session:
         answer = evaluate(expression, grid, session, end=end)
     return _success(range_data(as_vector(answer.result), grid.times()), answer.infos)
+
+
+def _query_exemplars(backend: Backend) -> Response:
+    params = request.values
+    expression = parse(required(params, "query", _text))
+    with backend.session(timeout(params)) as session:
+        end = optional(params, "end", parse_time, session.now)
+        start = optional(params, "start", parse_time, end - HOUR)
+        if end < start:
+            raise InvalidQueryError(f"end ({params.get('end', end)}) is before start ({params.get('start', start)})")
+        return _success(exemplar_data(expression, start, end + 1, session))
 
 
 def _format_query() -> Response:

@@ -18,6 +18,7 @@ from grafana_datasource.backend import Backend, Session
 from grafana_datasource.catalog import catalog_page, catalog_row
 from grafana_datasource.directory import Entry
 from grafana_datasource.episodes import annotation, episode_row, episodes_between
+from grafana_datasource.exemplars import traces_of
 from grafana_datasource.families import DERIVED, Family
 from grafana_datasource.query import (
     MILLISECOND,
@@ -144,7 +145,9 @@ def _episodes(backend: Backend) -> Response:
     with backend.session() as session:
         span = time_range(request.values, session.now, DAY)
         found = episodes_between(session, span, _wanted(request.values, session))
-        return reply([episode_row(entry, episode) for entry, episode in found[-most:]])
+        shown = found[-most:]
+        traces = traces_of(session, shown)
+        return reply([episode_row(*each) | {"traces": ids} for each, ids in zip(shown, traces, strict=True)])
 
 
 def _services(backend: Backend) -> Response:

@@ -290,3 +290,33 @@ def test_reading_the_same_room_twice_gives_the_same_state(tmp_path: Path) -> Non
         room.metrics(gauge_request("cpu", (0, 1)))
         again = Room(room.writer, PipelineSettings())
         assert [k.identity for k in again.pipeline.keys] == [k.identity for k in room.pipeline.keys]
+
+
+def exemplar_request(*seconds: float, trace: bytes = bytes(range(1, 17))) -> Any:
+    """Build a gauge request whose points are linked to a trace each."""
+    request = gauge_request("load", *((s, 10.0) for s in seconds))
+    for point in request.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points:
+        point.exemplars.add(time_unix_nano=point.time_unix_nano, as_double=0.5, trace_id=trace, span_id=bytes([7] * 8))
+    return request
+
+
+def test_exemplars_are_kept_as_links_from_series_to_traces(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        room.metrics(exemplar_request(-1800, -1740, -600), now=NOW)
+        (load,) = room.names().values()
+        links = room.writer.exemplars(0, NOW)
+        assert [(link.series, (link.time_unix_nano - NOW) / SECOND) for link in links] == [(load, -1800), (load, -600)]
+        assert {(link.trace_id, link.span_id, link.value) for link in links} == {
+            (bytes(range(1, 17)), bytes([7] * 8), 0.5)
+        }
+        assert room.writer.exemplars(0, NOW - 1800 * SECOND) == []
+        assert room.writer.exemplars(0, NOW, np.array([load + 1], np.int32)) == []
+
+
+def test_a_bad_trace_id_costs_the_exemplar_and_is_counted(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        (answer,) = room.metrics(exemplar_request(-60, trace=b"short"))
+        assert not answer.rejected
+        assert room.points("load/value") == [(-60, 10.0)]
+        assert room.writer.exemplars(0, NOW) == []
+        assert room.pipeline.noticed["bad_exemplars"] == 1

@@ -11,7 +11,7 @@ import numpy as np
 from collector_processor.errors import MalformedRequestError
 from collector_processor.telemetry.arrival import Source
 from collector_processor.telemetry.points import Int32, Int64
-from collector_processor.telemetry.series import Attributes, Scope, SeriesKey, Statistic
+from collector_processor.telemetry.series import Attributes, Kind, Scope, SeriesKey, Statistic
 
 REFUSED = -1
 """Id of a series past the limit."""
@@ -59,6 +59,8 @@ class Catalog:
         self._bytes_used = 0
         self._resources: dict[bytes, Attributes] = {}
         self._scopes: dict[bytes, Scope] = {}
+        self._shapes: dict[tuple[str, str], tuple[Kind, str]] = {}  # of a service's metric, as first seen
+        self._mixed: dict[tuple[str, str], str] = {}
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -118,6 +120,12 @@ class Catalog:
         self._new_from = len(self._keys)
         return new
 
+    def take_mixed(self) -> list[str]:
+        """Return what can be said of metrics found since the last call to come in two kinds or units, once each."""
+        said = [text for text in self._mixed.values() if text]
+        self._mixed = dict.fromkeys(self._mixed, "")
+        return said
+
     def restore(self, entries: Iterable[tuple[int, SeriesKey]]) -> None:
         """Load what the store holds into an empty catalog; the limit does not apply.
 
@@ -161,11 +169,20 @@ class Catalog:
             if ids[0] == REFUSED:
                 return _REFUSED_ROW
             row = families.append(ids)
+            self._compare(primary)
         alias = (source, raw)
         for series in families.members[row].tolist():
             if series >= 0:
                 self._last_alias[series] = alias
         return row
+
+    def _compare(self, key: SeriesKey) -> None:
+        """Note where a metric of a service changes its kind, temporality or unit: that makes other series."""
+        metric, shape = (key.service, key.metric.lower()), (key.kind, key.unit)
+        first = self._shapes.setdefault(metric, shape)
+        if shape != first and metric not in self._mixed:
+            said = " and ".join(f"{kind.value} in {unit or 'no unit'}" for kind, unit in (first, shape))
+            self._mixed[metric] = f"metric {key.metric!r} of {key.service!r} comes as {said}: series of each"
 
     def _key(self, source: Source, raw: bytes, statistic: Statistic) -> SeriesKey:
         if source.resource not in self._resources:

@@ -16,10 +16,12 @@ from collector_processor.signals.columns import grown
 from collector_processor.signals.counters import START_TOLERANCE, Counters, Steps
 from collector_processor.signals.exponential import ExponentialState, exponential_quantiles
 from collector_processor.signals.histogram import QUANTILES, BucketBlock, BucketState, bucket_quantiles
+from collector_processor.signals.links import ArrivedLink
 from collector_processor.signals.outcome import Outcome, Settlement, first_of, settle, where
 from collector_processor.signals.pace import Pace
 from collector_processor.signals.rows import DELTAS, OWN_PREFIX, MetricRows, check_values, gather, resolve
 from collector_processor.telemetry.arrival import MetricArrivals, SummaryPoints
+from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.points import Bool, Float64, Int8, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import Kind, Statistic
 
@@ -47,13 +49,16 @@ _Column = tuple[int, Float64]
 class MetricsConsumed:
     """What requests gave: row i of `points` came with `arrivals[request[i]]`; one settlement per arrivals.
 
-    Points of a series ascend by time. `overlaps` counts points in which a second writer of one counter showed.
+    Points of a series ascend by time. `links` came with points that were written. `overlaps` counts points in which a
+    second writer of one counter showed, `bad_exemplars` those that were dropped.
     """
 
     points: PointBatch
     request: Int32
     settlements: tuple[Settlement, ...]
     overlaps: int
+    links: Sequence[ArrivedLink]
+    bad_exemplars: int
 
 
 class MetricSignals:
@@ -101,6 +106,8 @@ class MetricSignals:
             ),
             settlements=settle(outcome, request, [a.rejected for a in arrivals]),
             overlaps=sum(p.overlaps for p in parts),
+            links=[link for p in parts for link in p.links],
+            bad_exemplars=sum(a.bad_exemplars for a in arrivals),
         )
 
     def _derive(self, rows: MetricRows, now: int, existing: Existing) -> "_Derived":
@@ -114,11 +121,12 @@ class MetricSignals:
         primary, unknown, overlaps = self._primary(rows, ids, ok)
         admission = admit(primary, self._newest[primary.series], existing, unknown)
         outcome[ok] = admission.outcome
-        points, row, more = self._points(rows, ids, ok[admission.written], primary.take(admission.written))
+        written = ok[admission.written]
+        points, row, more = self._points(rows, ids, written, primary.take(admission.written))
         present = points.series >= 0
         points, row = points.take(present), row[present]
         np.maximum.at(self._newest, points.series, points.time_unix_nano)
-        return _Derived(outcome, points, row, overlaps + more)
+        return _Derived(outcome, points, row, overlaps + more, _links(rows, ids, written, now))
 
     def _check_series(self, rows: MetricRows, series: Int32) -> Int8:
         newest = np.zeros(len(rows), np.int64)
@@ -234,6 +242,24 @@ class _Derived:
     points: PointBatch
     row: Int64
     overlaps: int = 0
+    links: Sequence[ArrivedLink] = ()
+
+
+def _links(rows: MetricRows, ids: Int32, written: Int64, now: int) -> list[ArrivedLink]:
+    """Return the exemplars of written rows; one whose time makes no sense has that of its point."""
+    blocks = [(first, block) for first, block in rows.sources if not isinstance(block, SummaryPoints)]
+    linked = [(first + exemplar.row, exemplar) for first, block in blocks for exemplar in block.exemplars]
+    if not linked:
+        return []
+    kept = set(written.tolist())
+    links = []
+    for row, exemplar in linked:
+        if row in kept:
+            family = ids[row].tolist()
+            time = exemplar.time_unix_nano if 0 < exemplar.time_unix_nano <= now else int(rows.time[row])
+            link = TraceLink(family[0], time, exemplar.value, exemplar.trace_id, exemplar.span_id)
+            links.append(ArrivedLink(link, family))
+    return links
 
 
 def _previous(series: Int32, time: Int64, newest: Int64) -> tuple[Int64, Bool]:

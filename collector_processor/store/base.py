@@ -13,6 +13,7 @@ from typing import Protocol
 
 from collector_processor.telemetry.band import BandStates
 from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import SeriesKey
@@ -71,6 +72,7 @@ class Commit:
     models: Sequence[ModelRecord] = ()
     bands: Mapping[int, BandStates] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
+    exemplars: Sequence[TraceLink] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,10 @@ class SeriesReader(Protocol):
 
     def open_episodes(self) -> list[Episode]:
         """Return all open episodes."""
+        ...
+
+    def exemplars(self, start: int, end: int, series: Int32 | None = None) -> list[TraceLink]:
+        """Return links to traces in `[start, end)`, of some series or of all, ascending by time."""
         ...
 
     def models(self, *, after_version: int = 0) -> list[ModelRecord]:

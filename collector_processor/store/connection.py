@@ -11,12 +11,17 @@ from collector_processor.errors import StoreError
 from collector_processor.store.faults import DamagedStoreError, translated
 from collector_processor.store.files import DATABASE, has_database
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _MIGRATIONS = {
     1: (
         "ALTER TABLE outbox ADD COLUMN destination TEXT NOT NULL DEFAULT 'default'",
         "DROP INDEX outbox_size",
         "CREATE INDEX outbox_queue ON outbox (destination, id, size, items)",
+    ),
+    2: (
+        """CREATE TABLE exemplar (series INTEGER NOT NULL, time INTEGER NOT NULL, trace BLOB NOT NULL,
+               body BLOB NOT NULL, PRIMARY KEY (series, time, trace)) WITHOUT ROWID""",
+        "CREATE INDEX exemplar_time ON exemplar (time)",
     ),
 }
 """What leads from a schema version to the next; each only adds, so that what was there reads as before."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from collector_processor.clock import HOUR, NANOS_PER_SECOND, SystemClock
 from collector_processor.errors import StoreError
-from collector_processor.store import compact, layout, records
+from collector_processor.store import compact, exemplars, layout, records
 from collector_processor.store.connection import snapshot, transaction
 from collector_processor.store.faults import translated
 from collector_processor.store.head import Head
@@ -114,7 +114,9 @@ class Housekeeping:
         with transaction(self._connection):
             records.bound_receipts(self._connection)
             if now <= newest + compact.CLOCK_TRUST:
-                records.forget_episodes(self._connection, min(now, newest) - self._settings.retention_nano)
+                kept_from = min(now, newest) - self._settings.retention_nano
+                records.forget_episodes(self._connection, kept_from)
+                exemplars.forget(self._connection, kept_from)
         yield
 
     def _checkpoint(self) -> Iterator[None]:

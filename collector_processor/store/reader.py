@@ -4,7 +4,7 @@ import sqlite3
 
 import numpy as np
 
-from collector_processor.store import chunks, layout, outbox, records, rows
+from collector_processor.store import chunks, exemplars, layout, outbox, records, rows
 from collector_processor.store.base import DEFAULT_DESTINATION, JudgedBatch, RequestReceipt, StoredOutboxItem
 from collector_processor.store.connection import snapshot
 from collector_processor.store.faults import translated
@@ -12,6 +12,7 @@ from collector_processor.store.head import Head
 from collector_processor.store.rows import Columns
 from collector_processor.telemetry.band import BandStates
 from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import SeriesKey
@@ -123,6 +124,11 @@ class SqliteReader:
         """See `SeriesReader.open_episodes`."""
         with snapshot(self._connection):
             return records.open_episodes(self._connection)
+
+    def exemplars(self, start: int, end: int, series: Int32 | None = None) -> list[TraceLink]:
+        """See `SeriesReader.exemplars`."""
+        with snapshot(self._connection):
+            return exemplars.between(self._connection, start, end, series)
 
     def models(self, *, after_version: int = 0) -> list[ModelRecord]:
         """See `SeriesReader.models`."""

@@ -33,6 +33,16 @@ CREATE TABLE episode (
 CREATE INDEX episode_start ON episode (start_time);
 CREATE INDEX episode_open ON episode (start_time) WHERE end_time IS NULL;
 
+-- Measurements made in a trace, a few per series and hour.
+CREATE TABLE exemplar (
+    series INTEGER NOT NULL,
+    time   INTEGER NOT NULL,
+    trace  BLOB    NOT NULL,
+    body   BLOB    NOT NULL,
+    PRIMARY KEY (series, time, trace)
+) WITHOUT ROWID;
+CREATE INDEX exemplar_time ON exemplar (time);
+
 CREATE TABLE model (
     series  INTEGER NOT NULL,
     version INTEGER NOT NULL,

@@ -25,7 +25,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from collector_processor.errors import StoreError
-from collector_processor.store import head, layout, outbox, records
+from collector_processor.store import exemplars, head, layout, outbox, records
 from collector_processor.store.base import Commit
 from collector_processor.store.connection import connect_reader, connect_writer, inspect, transaction
 from collector_processor.store.faults import DamagedStoreError, translated
@@ -151,6 +151,7 @@ class SqliteWriter(SqliteReader):
             records.put_receipts(self._connection, commit.receipts)
         for first, bands in commit.bands.items():
             records.put_bands(self._connection, first, bands)
+        exemplars.put(self._connection, commit.exemplars)
         records.put_episodes(self._connection, commit.episodes)
         records.put_models(self._connection, commit.models)
         for name, data in commit.blobs.items():

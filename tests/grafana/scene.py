@@ -17,6 +17,7 @@ from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
 from collector_processor.telemetry.band import BAND_DTYPE, BandStates, Reason
 from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64, Int64, PointBatch
 from collector_processor.telemetry.series import Attributes, Kind, Scope, SeriesKey, Statistic
@@ -58,6 +59,10 @@ KEYS = [CALLS, DURATION, ERRORS, PAY, LOGS, CPU, MEMORY, GAPPY, WARMING, SILENT,
 MODELLED = [CALLS, DURATION, ERRORS, PAY, LOGS, CPU, MEMORY, GAPPY]
 
 
+TRACE, SPAN = bytes(range(1, 17)), bytes(range(1, 9))
+"""Where one of DURATION's measurements was made, twenty hours ago."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """Where the store is and what is in it."""
@@ -94,6 +99,7 @@ def write_scene(directory: Path, *, now: int = NOW, days: int = 3, step: int = M
                 models=records,
                 bands={0: bands},
                 episodes=_episodes(points, verdicts, now),
+                exemplars=[TraceLink(KEYS.index(DURATION), now - 20 * HOUR, 0.4, TRACE, SPAN)],
             )
         )
         for batch in extra:

@@ -5,7 +5,21 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.grafana.scene import CALLS, CPU, GAPPY, KEYS, MODELLED, NOW, SILENT, TOTAL, TWIN, WARMING
+from tests.grafana.scene import (
+    CALLS,
+    CPU,
+    DURATION,
+    GAPPY,
+    KEYS,
+    MODELLED,
+    NOW,
+    SILENT,
+    SPAN,
+    TOTAL,
+    TRACE,
+    TWIN,
+    WARMING,
+)
 from tests.grafana.strict import body_of, error_of
 
 S = NOW // 10**9
@@ -217,3 +231,31 @@ def test_healthy_answers_in_plain_text(client: FlaskClient) -> None:
     response = client.get("/prom/-/healthy")
     assert response.status_code == 200
     assert response.mimetype == "text/plain"
+
+
+def exemplars(client: FlaskClient, query: str, start: int, end: int) -> Any:
+    params = {"query": query, "start": str(start), "end": str(end)}
+    return body_of(client.get("/prom/api/v1/query_exemplars", query_string=params))["data"]
+
+
+def test_exemplars_lead_from_any_expression_to_its_traces(client: FlaskClient) -> None:
+    selector = "traces_span_duration_p95"
+    (found,) = exemplars(client, f"max by (service_name) (rate({selector}[5m])) > 0", S - 24 * HOUR, S)
+    assert found["seriesLabels"]["__name__"] == selector
+    assert found["exemplars"] == [
+        {"labels": {"trace_id": TRACE.hex(), "span_id": SPAN.hex()}, "value": "0.4", "timestamp": S - 20 * HOUR}
+    ]
+    derived = exemplars(client, f'foreband_anomaly{{series="{DURATION.stable_id}"}}', S - 24 * HOUR, S)
+    assert [each["seriesLabels"]["__name__"] for each in derived] == ["foreband_anomaly"]
+
+
+def test_exemplars_are_those_of_the_range_and_of_the_series(client: FlaskClient) -> None:
+    assert exemplars(client, "traces_span_duration_p95", S - 24 * HOUR, S - 21 * HOUR) == []
+    assert exemplars(client, "traces_span_calls_rate", S - 24 * HOUR, S) == []
+    assert exemplars(client, "1 + 1", S - 24 * HOUR, S) == []
+    assert len(exemplars(client, "traces_span_duration_p95", S - 20 * HOUR, S - 20 * HOUR)) == 1
+
+
+def test_exemplars_of_a_range_that_ends_before_it_starts_are_refused(client: FlaskClient) -> None:
+    params = {"query": "up", "start": str(S), "end": str(S - 1)}
+    assert "before start" in error_of(client.get("/prom/api/v1/query_exemplars", query_string=params), 400)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.grafana.scene import CALLS, CPU, DURATION, GAPPY, MODELLED, NOW, SILENT, TOTAL, TWIN, WARMING
+from tests.grafana.scene import CALLS, CPU, DURATION, GAPPY, MODELLED, NOW, SILENT, TOTAL, TRACE, TWIN, WARMING
 from tests.grafana.strict import body_of, error_of
 
 MS = NOW // 10**6
@@ -110,6 +110,7 @@ def test_episodes_tell_what_was_expected(client: FlaskClient) -> None:
     assert episode["direction"] == 1
     assert episode["actual"] > episode["upper"] > episode["yhat"] > episode["lower"]
     assert episode["end"] is not None
+    assert episode["traces"] == [TRACE.hex()]
 
 
 def test_services_and_metrics_are_variables(client: FlaskClient) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from collector_processor.signals.catalog import MALFORMED, REFUSED, Catalog
 from collector_processor.telemetry.arrival import Source
 from collector_processor.telemetry.series import Attributes, Kind, SeriesKey, Statistic
-from tests.signals.room import parse_attributes, parse_scope, raw
+from tests.signals.room import Room, numbers, parse_attributes, parse_scope, raw
 
 SOURCE = Source(b'{"service.name": "shop"}', b"scope", "requests", "1", Kind.GAUGE)
 VALUE = (Statistic.VALUE,)
@@ -186,3 +186,13 @@ def test_two_attribute_sets_share_a_series_exactly_when_they_are_the_same(
     for text, series in zip(texts, found, strict=True):
         assert found[texts.index(text)] == series
     assert len(set(found)) == len(set(texts))
+
+
+def test_a_metric_in_two_kinds_is_said_once() -> None:
+    room = Room()
+    for kind in (Kind.GAUGE, Kind.COUNTER_CUMULATIVE, Kind.COUNTER_DELTA, Kind.GAUGE):
+        room.take_metrics(numbers(kind, [({}, None, 10, 1.0), ({"a": 1}, None, 10, 1.0)]), now=100)
+    assert room.catalog.take_mixed() == [
+        "metric 'm' of 'unknown_service' comes as gauge in 1 and counter_cumulative in 1: series of each"
+    ]
+    assert room.catalog.take_mixed() == []

@@ -8,6 +8,7 @@ import pytest
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.store.base import Commit, OutboxItem, RequestReceipt, SeriesReader, SeriesWriter
 from collector_processor.telemetry.band import BAND_DTYPE, BandStates
+from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.points import EventBatch, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 from tests.store.batches import (
@@ -267,6 +268,15 @@ class StoreChecks:
         store.commit(Commit(episodes=[episode("a", 10, 10)]))
         assert len(store.episodes(10, 11)) == 1
         assert store.episodes(11, 12) == []
+
+    def test_exemplars_are_those_of_the_range_and_the_series(self, stores: Stores) -> None:
+        store = stores.writer()
+        links = [TraceLink(s, START + t, t / 4, bytes([s] * 16), b"12345678") for t in range(3) for s in (1, 2)]
+        store.commit(Commit(exemplars=links))
+        store.commit(Commit(exemplars=links[:2]))
+        assert store.exemplars(START, START + 3) == links
+        assert store.exemplars(START + 1, START + 2) == links[2:4]
+        assert store.exemplars(START, START + 3, np.array([2], np.int32)) == links[1::2]
 
     def test_models_give_the_newest_of_each_series_after_a_version(self, stores: Stores) -> None:
         store = stores.writer()

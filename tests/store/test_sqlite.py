@@ -4,7 +4,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +140,7 @@ def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores
     writer = stores.writer()
     writer.commit(Commit(outbox=[outbox_item(1)]))
     for statement in (
+        "DROP TABLE exemplar",
         "DROP INDEX outbox_queue",
         "ALTER TABLE outbox DROP COLUMN destination",
         "CREATE INDEX outbox_size ON outbox (size, items)",
@@ -147,6 +148,8 @@ def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores
     ):
         writer._connection.execute(statement)
     writer.close()
+    with closing(open_reader(stores.directory)) as reader:
+        assert reader.exemplars(0, 2**62) == []
     again = stores.writer()
     again.commit(Commit(outbox=[replace(outbox_item(2), destination="tempo")]))
     assert [w.item for w in again.outbox(after=0, limit=9)] == [outbox_item(1)]
