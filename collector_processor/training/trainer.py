@@ -42,7 +42,6 @@ _LOOK_FOR_MORE = NANOS_PER_SECOND
 _JOIN_SECONDS = 5.0
 _CHUNK = 250
 _CHUNK_SPREAD = DAY  # of the newest points: they share one grid
-_LIBRARY_CHUNK = 10  # it takes thousands of times longer
 _LOOK_AHEAD = 2_000  # of the queue, for series that go together
 _DEFAULTS = ProphetSettings()
 
@@ -194,10 +193,11 @@ class Trainer:
             self._mark(changed, marks[changed])
 
     def _next_chunk(self, overview: SeriesOverview, now: int) -> Chunk:
-        """Take the first series of the queue and those near it that go with it; one that failed goes alone."""
+        """Take the first series of the queue and those near it that go with it; what failed or is slow goes alone."""
         first = self._request(self._queue.popleft(), overview, now)
         chunk, passed = [first], list[int]()
-        most = 1 if self._schedule.has_failed(first.series) else _LIBRARY_CHUNK if first.settings.declined else _CHUNK
+        is_slow = bool(first.settings.declined) and not first.is_first
+        most = 1 if is_slow or self._schedule.has_failed(first.series) else _CHUNK
         while self._queue and len(chunk) < most and len(passed) < _LOOK_AHEAD:
             request = self._request(self._queue.popleft(), overview, now)
             if self._schedule.has_failed(request.series) or not _go_together(first, request):

@@ -324,14 +324,14 @@ def test_series_of_equal_settings_are_fitted_together_wherever_they_stand_in_the
     assert all(r.settings == kinds[r.series % 3] for r in pool.asked)
 
 
-def test_series_left_to_the_library_go_in_small_chunks(world: World, store: Path, pool: EchoPool) -> None:
+def test_after_the_first_fit_series_left_to_the_library_go_alone(world: World, store: Path, pool: EchoPool) -> None:
     world.series = 25
     trainer = Trainer(
         TrainingSettings(), store, lambda: world, world.publish, world.mark_as, world.clock, pool, lambda _: GROWING
     )
-    for _ in range(3):
+    for _ in range(4):
         trainer.run_round(0.0)
-    assert [len(chunk) for chunk in pool.chunks] == [10, 10, 5]
+    assert [len(chunk) for chunk in pool.chunks] == [25, 1, 1, 1]
 
 
 def test_a_series_whose_policy_has_changed_is_due_at_once_with_a_backtest(
