@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test test-servers servers collector demo-check lint types contracts check bench lock clean help
+.PHONY: demo test test-servers servers collector demo-check lint types contracts check bench peers lock clean help
 
 demo: $(VENV)/.installed  ## see it: this machine and a traced demo shop with bands, a fault, a flagged anomaly
 	$(BIN)/foreband demo
@@ -37,8 +37,15 @@ contracts: $(VENV)/.installed  ## who may import whom
 
 check: lint types contracts
 
-bench: $(VENV)/.installed  ## measured figures: a table, and one JSON row per figure in bench-results/
+bench: $(VENV)/.installed peers  ## measured figures: a table, and one JSON row per figure in bench-results/; FOREBAND_DATA names recorded series
 	$(BIN)/python -m benchmarks
+
+peers: .venv-peers/.installed  ## an environment of their own for the forecasters that `bench` measures beside ours
+
+.venv-peers/.installed: requirements/peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/peers.txt
+	@touch $@
 
 lock:  ## renew the pinned versions from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
@@ -52,7 +59,7 @@ $(VENV)/.installed: pyproject.toml requirements/lock.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-peers bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
