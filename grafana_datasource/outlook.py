@@ -41,11 +41,6 @@ class Outlook:
     models: Mapping[int, ModelNote] = field(default_factory=dict)
     refreshed_nano: int = 0
 
-    @property
-    def newest_version(self) -> int:
-        """Return the newest model version known."""
-        return max((note.version for note in self.models.values()), default=0)
-
 
 class Outlooks:
     """Holds the current outlook; one thread refreshes it while the others wait for a moment."""
@@ -71,7 +66,7 @@ def _empty() -> Outlook:
 
 def _refreshed(old: Outlook, reader: SeriesReader, now: int) -> Outlook:
     directory = old.directory.with_series(reader.catalog(from_series=old.directory.next_series))
-    records = reader.models(after_version=old.newest_version)
+    records = reader.models(after_version=old.fleet.version)
     size, last = directory.next_series, reader.last_points()
     known = last.series < size
     last_time, last_value = np.zeros(size, np.int64), np.full(size, np.nan)
