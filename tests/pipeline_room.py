@@ -67,14 +67,14 @@ class Room:
     def teach(self, name: str, level: float, spread: float = 1.0, version: int = 1) -> None:
         """Publish a flat seasonal model of a series with three days of calibration behind it."""
         series = self.names()[name]
-        self.publish([flat_model(series, level, version)], [(series, calm_seed(spread))])
+        self.publish([flat_model(series, level, version, spread / 2)], [(series, calm_seed(spread))])
 
     def publish(self, records: list[ModelRecord], seeds: list[tuple[int, Seed]]) -> None:
         self.pipeline.publish(self.pipeline.fleet.with_models(records), records, seeds)
 
 
-def flat_model(series: int, level: float, version: int = 1) -> ModelRecord:
-    parameters = {"prophet": None, "seasonal": {"profile": [level] * SLOTS}, "std": 1.0}
+def flat_model(series: int, level: float, version: int = 1, std: float = 1.0) -> ModelRecord:
+    parameters = {"prophet": None, "seasonal": {"profile": [level] * SLOTS}, "std": std}
     return ModelRecord(series, version, NOW, NOW - 7 * DAY, NOW, "seasonal", "a test", json.dumps(parameters))
 
 

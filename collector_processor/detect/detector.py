@@ -136,6 +136,12 @@ class Detector:
         marks: npt.NDArray[np.uint8] = self._status["mark"][: self._size].copy()
         return marks
 
+    def scale(self, series: Int32, std: Float64) -> None:
+        """Take the standard deviations `(n,)` of the values that new models were fitted on; NaN is unknown."""
+        known = np.isfinite(std)
+        self.grow(int(series.max(initial=-1)) + 1)
+        self._maxima.scale(series[known], std[known])
+
     def bands(self, start: int = 0, end: int | None = None) -> BandStates:
         """Return the band states of series ids in `[start, end)`, all by default, for the store."""
         rows = slice(start, self._size if end is None else end)
@@ -183,10 +189,8 @@ class Detector:
         self._status["disagree"][series] = scored.disagree
         learnable = (points.time_unix_nano > self._maxima.newest(series)) & np.isfinite(points.value)
         if learnable.all():
-            return scored.verdicts, self._learn(points, forecasts, scored.verdicts)
-        return scored.verdicts, self._learn(
-            points.take(learnable), forecasts[learnable], scored.verdicts.take(learnable)
-        )
+            return scored.verdicts, self._learn(points, forecasts, scored)
+        return scored.verdicts, self._learn(points.take(learnable), forecasts[learnable], scored.take(learnable))
 
     def _judged(self, series: Int32, value: Float64, forecasts: Float64, winner: npt.NDArray[np.uint8]) -> Scored:
         standing = self._maxima.standing(series)
@@ -194,10 +198,11 @@ class Detector:
         is_active = (standing.complete_days >= 1) & (self._status["mark"][series] != Reason.NOT_MODELLED)
         return judge(value, forecasts, winner, tolerance, self._onset_threshold(standing.complete_days), is_active)
 
-    def _learn(self, points: PointBatch, forecasts: Float64, verdicts: VerdictBatch) -> list[Episode]:
-        known = ~np.isnan(verdicts.yhat)
-        judged, verdicts = (points, verdicts) if known.all() else (points.take(known), verdicts.take(known))
-        changed = self._episodes.update(judged.series, judged.time_unix_nano, judged.value, verdicts)
+    def _learn(self, points: PointBatch, forecasts: Float64, scored: Scored) -> list[Episode]:
+        known = ~np.isnan(scored.verdicts.yhat)
+        judged, scored = (points, scored) if known.all() else (points.take(known), scored.take(known))
+        verdicts = scored.verdicts
+        changed = self._episodes.update(judged.series, judged.time_unix_nano, judged.value, verdicts, scored.is_usual)
         reach = self._maxima.reach(judged.series).max(axis=1)
         residual = judged.value - verdicts.yhat
         self._tracker.learn(judged.series, residual, reach, self._episodes.is_open(judged.series))

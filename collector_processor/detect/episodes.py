@@ -1,8 +1,9 @@
 """When an anomaly begins and when it is over: one episode per stretch, never a state per point.
 
-An episode opens at an onset, the first flagged point after one that was not. It is held while the value stays away
-from yhat, although the alert band may have widened around it by then, and closes when the value was back within half
-the band's half-width at onset for five points in a row and two minutes, or after 24 hours.
+An episode opens at an onset, the first flagged point after one that was not. It is held while no forecast can explain
+the value, and closes when for three points in a row and two minutes the value was usual: within the tolerance of one of
+the forecasts, as it was at the onset; or after 24 hours. A value that stays away for good is thus over when the first
+forecast has followed it.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,7 @@ from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64
 from collector_processor.telemetry.verdict import VerdictBatch
 
-QUIET_SHARE = 0.5
-QUIET_POINTS = 5
+QUIET_POINTS = 3
 QUIET_TIME = 2 * MINUTE
 MAX_OPEN = DAY
 REFRESH = MINUTE
@@ -36,7 +36,6 @@ DTYPE = np.dtype(
         ("yhat", "<f8"),
         ("lower", "<f8"),
         ("upper", "<f8"),
-        ("half_width", "<f8"),  # of the alert band at onset
         ("quiet_since", "<i8"),
         ("quiet_points", "<i4"),
         ("is_open", "?"),
@@ -60,7 +59,9 @@ class Episodes:
         is_open: Bool = self.records["is_open"][series]
         return is_open
 
-    def update(self, series: Int32, time_unix_nano: Int64, value: Float64, verdicts: VerdictBatch) -> list[Episode]:
+    def update(
+        self, series: Int32, time_unix_nano: Int64, value: Float64, verdicts: VerdictBatch, is_usual: Bool
+    ) -> list[Episode]:
         """Take scored points, each newer than the newest of its series; return the episodes that changed."""
         flagged = verdicts.anomaly != 0
         index = np.flatnonzero(flagged | self.records["is_open"][series] | self.records["was_flagged"][series])
@@ -70,10 +71,10 @@ class Episodes:
         rows = self.records[series]
         value, verdicts = value[index], verdicts.take(index)
         held, onset = rows["is_open"].copy(), flagged & ~rows["is_open"] & ~rows["was_flagged"]
-        _open(rows, onset, time, verdicts)
+        _open(rows, onset, time)
         new_peak = onset | (held & (np.abs(verdicts.score) > np.abs(rows["peak_score"])))
         _take_peak(rows, new_peak, value, verdicts)
-        closed = _hold(rows, held, time, np.abs(value - verdicts.yhat))
+        closed = _hold(rows, held, time, is_usual[index])
         rows["was_flagged"] = flagged
         reported = new_peak | closed | (rows["is_open"] & (rows["last"] - rows["reported"] >= REFRESH))
         rows["reported"][reported] = rows["last"][reported]
@@ -90,8 +91,7 @@ class Episodes:
     def restore(self, episodes: Sequence[Episode]) -> None:
         """Make exactly these episodes the open ones: the store knows best.
 
-        What a row does not say, the half-width at onset, is kept where the same episode was known, else taken from its
-        peak. Counting towards its end starts anew.
+        Counting towards their ends starts anew.
         """
         known = {(e.series, e.start_unix_nano) for e in episodes}
         for i in np.flatnonzero(self.records["is_open"]):
@@ -103,7 +103,6 @@ class Episodes:
     def _restore_one(self, episode: Episode) -> None:
         row = self.records[episode.series]
         if not (row["is_open"] and row["start"] == episode.start_unix_nano):
-            row["half_width"] = 0.5 * (episode.upper - episode.lower)
             row["was_flagged"] = False
         row["is_open"], row["start"] = True, episode.start_unix_nano
         row["last"] = row["reported"] = episode.last_unix_nano
@@ -117,11 +116,10 @@ def episode_id(series: int, start_unix_nano: int) -> str:
     return blake2b(f"{series}:{start_unix_nano}".encode(), digest_size=8).hexdigest()
 
 
-def _open(rows: record.Records, onset: Bool, time: Int64, verdicts: VerdictBatch) -> None:
+def _open(rows: record.Records, onset: Bool, time: Int64) -> None:
     rows["is_open"] |= onset
     rows["start"] = np.where(onset, time, rows["start"])
     rows["last"] = np.where(onset, time, rows["last"])
-    rows["half_width"] = np.where(onset, 0.5 * (verdicts.upper - verdicts.lower), rows["half_width"])
     rows["quiet_points"][onset] = 0
 
 
@@ -133,11 +131,11 @@ def _take_peak(rows: record.Records, new_peak: Bool, value: Float64, verdicts: V
     rows["upper"] = np.where(new_peak, verdicts.upper, rows["upper"])
 
 
-def _hold(rows: record.Records, held: Bool, time: Int64, distance: Float64) -> Bool:
+def _hold(rows: record.Records, held: Bool, time: Int64, is_usual: Bool) -> Bool:
     """Count quiet points of episodes that were open before; close and return those that are over."""
     overdue = held & (time - rows["start"] >= MAX_OPEN)
     rows["last"] = np.where(held & ~overdue, time, rows["last"])
-    quiet = held & (distance <= QUIET_SHARE * rows["half_width"])
+    quiet = held & is_usual
     rows["quiet_since"] = np.where(quiet & (rows["quiet_points"] == 0), time, rows["quiet_since"])
     rows["quiet_points"] = np.where(quiet, rows["quiet_points"] + 1, 0)
     recovered = quiet & (rows["quiet_points"] >= QUIET_POINTS) & (time - rows["quiet_since"] >= QUIET_TIME)

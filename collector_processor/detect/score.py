@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collector_processor.forecast.bands import AlertBand, alert_band, clipped_yhat
-from collector_processor.telemetry.points import Bool, Float64
+from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.telemetry.verdict import VerdictBatch
 
 _JUST_OUTSIDE = float(np.nextafter(1.0, 2.0))
@@ -14,10 +14,15 @@ _JUST_OUTSIDE = float(np.nextafter(1.0, 2.0))
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Verdicts `(n,)` and whether the forecasts behind each of them disagree."""
+    """Verdicts `(n,)`, which values are usual to one forecast at least, and where the forecasts disagree."""
 
     verdicts: VerdictBatch
+    is_usual: Bool
     disagree: Bool
+
+    def take(self, index: Int64 | Bool) -> "Scored":
+        """Select rows by index or mask."""
+        return Scored(self.verdicts.take(index), self.is_usual[index], self.disagree[index])
 
 
 def judge(
@@ -38,7 +43,9 @@ def judge(
     score = _score(value, yhat, band)
     outside = np.abs(score) > 1.0  # False for NaN
     anomaly = np.where(outside & is_active, np.sign(np.nan_to_num(score)), 0.0).astype(np.int8)
-    return Scored(VerdictBatch(yhat, band.lower, band.upper, score, anomaly), band.disagree)
+    with np.errstate(invalid="ignore"):
+        is_usual: Bool = np.any(np.abs(value[:, np.newaxis] - forecasts) <= tolerance, axis=1)
+    return Scored(VerdictBatch(yhat, band.lower, band.upper, score, anomaly), is_usual, band.disagree)
 
 
 def _score(value: Float64, yhat: Float64, band: AlertBand) -> Float64:

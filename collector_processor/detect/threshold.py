@@ -2,7 +2,7 @@
 
 With a = |x - forecast|, M_d the largest a of a complete day (UTC) and Q the 90 % quantile of the last 42 M_d:
 
-    T = max(Q, largest a of the last 72 hours)        tolerance = T + 0.1 std of the series
+    T = max(Q, largest a of the last 72 hours)        tolerance = T + 0.3 std of the series
 
 A value is unusual when it is beyond what the series does on nine of ten of its own days *and* beyond all of the last
 three days. Heavy-tailed series get wide tolerances by themselves, and what repeats becomes normal. Until three days are
@@ -27,7 +27,7 @@ BLOCKS = 42
 HOURS = 72
 MIN_BLOCKS = 3
 QUANTILE = 0.9
-STD_SHARE = 0.1
+STD_SHARE = 0.3
 MAX_CREDITED_GAP = 6 * HOUR
 """Silence longer than this is no calibration: the time observed grows by at most this much from point to point."""
 
@@ -161,6 +161,10 @@ class BlockMaxima:
         live["current"]["reach"] = _reach(live)
         self._current[series], self._rings[series] = live["current"], live["rings"]
         return longer
+
+    def scale(self, series: Int32, std: Float64) -> None:
+        """Take the series' standard deviations `(n,)`."""
+        self._current["std"][series] = std
 
     def turn_to(self, time_unix_nano: Int64) -> None:
         """Move all series on to the hours of `time_unix_nano` `(S,)`, as points at those times would."""

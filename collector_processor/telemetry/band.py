@@ -41,7 +41,7 @@ BAND_DTYPE = np.dtype(
     [
         ("offset_lower", "<f8", (len(INTERVAL_WIDTHS),)),  # calibrated band: yhat + offset, value units
         ("offset_upper", "<f8", (len(INTERVAL_WIDTHS),)),
-        ("tolerance", "<f8", (len(FORECASTS),)),  # alert band: T + 0.1 std per forecast; NaN = unknown
+        ("tolerance", "<f8", (len(FORECASTS),)),  # alert band: T + 0.3 std per forecast; NaN = unknown
         ("threshold", "<f8"),  # onset threshold of the combined z, cold-start factor included
         ("inside", "<u4", (len(INTERVAL_WIDTHS),)),  # scored points inside the calibrated band
         ("scored", "<u4"),  # scored points in all: measured coverage = inside / scored

@@ -310,3 +310,13 @@ def test_the_arguments_are_left_as_they_were() -> None:
     judge(detector, points, forecasts)
     assert points.value.tolist() == [500.0, 100.0]
     assert (forecasts == 100.0).all()
+
+
+def test_a_new_model_says_how_large_the_series_varies() -> None:
+    detector = Detector()
+    adopt(detector, 0, seed(std=0.0))
+    before = detector.bands()["tolerance"][0]
+    detector.scale(np.array([0], np.int32), np.array([10.0]))
+    assert detector.bands()["tolerance"][0] - before == pytest.approx([3.0, 3.0])
+    detector.scale(np.array([0], np.int32), np.array([np.nan]))
+    assert detector.bands()["tolerance"][0] - before == pytest.approx([3.0, 3.0])

@@ -116,13 +116,13 @@ def test_late_and_repeated_points_change_nothing() -> None:
     assert maxima.export(0, 1).tobytes() == before
 
 
-def test_the_tolerance_adds_a_tenth_of_the_standard_deviation() -> None:
+def test_the_tolerance_adds_three_tenths_of_the_standard_deviation() -> None:
     maxima = BlockMaxima()
     maxima.grow(1)
     time = MIDNIGHT + np.arange(0, 2 * DAY, HOUR)
     assert maxima.adopt(ids(0), seeded(time, np.full((time.size, 2), 3.0)), np.array([5.0])).all()
     standing = maxima.standing(ids(0))
-    assert standing.tolerance.tolist() == [[3.5, 3.5]]
+    assert standing.tolerance.tolist() == [[4.5, 4.5]]
     assert standing.complete_days.tolist() == [1]
 
 
@@ -174,7 +174,7 @@ def test_a_seed_of_about_the_same_length_is_not_taken_and_its_std_is() -> None:
     maxima = learned(time, np.full((time.size, 2), 2.0))
     adopted = maxima.adopt(ids(0), seeded(time[:-1], np.full((time.size - 1, 2), 8.0)), np.array([10.0]))
     assert not adopted.any()
-    assert maxima.standing(ids(0)).tolerance.tolist() == [[3.0, 3.0]]
+    assert maxima.standing(ids(0)).tolerance.tolist() == [[5.0, 5.0]]
 
 
 def test_adopting_a_seed_is_as_if_it_had_been_learned_live() -> None:
