@@ -15,6 +15,7 @@ test: $(VENV)/.installed  ## all tests; those against server programs run where 
 
 servers:
 	sh tests/servers/install.sh
+	sh tests/node/install.sh
 
 collector:  ## build the OpenTelemetry Collector that tests run against (Go; once per manifest, 3 min)
 	sh tests/servers/build_collector.sh
