@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.figures import append_rows, show
 
-ALL = ("decode", "detect", "engine", "store", "fast_path", "fleet", "peers")
+ALL = ("decode", "detect", "engine", "store", "fast_path", "fleet", "peers", "grafana")
 RESULTS = Path("bench-results/figures.jsonl")
 
 

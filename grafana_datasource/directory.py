@@ -26,7 +26,7 @@ class Directory:
     `texts` holds, per label and text, the entries that have it among their own labels.
     """
 
-    entries: Mapping[int, Entry] = field(default_factory=dict)
+    entries: dict[int, Entry] = field(default_factory=dict)
     by_stable_id: Mapping[str, Entry] = field(default_factory=dict)
     by_name: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
     modelled: Sequence[Entry] = ()
@@ -37,10 +37,10 @@ class Directory:
     @property
     def next_series(self) -> int:
         """Return the smallest dense id that is not known yet."""
-        return max(self.entries, default=-1) + 1
+        return next(reversed(self.entries), -1) + 1
 
     def with_series(self, rows: Sequence[tuple[int, SeriesKey]]) -> "Directory":
-        """Return a directory with further series.
+        """Return a directory with further series, of larger ids; what they do not touch is shared.
 
         Two series may come out with the same name and labels (they differ in unit or scope): the one with the
         smaller id keeps them, later ones get the label `series`, so that no label set ever changes.
@@ -49,46 +49,41 @@ class Directory:
             return self
         seen = set(self._label_sets)
         added = [_entry(series, key, seen) for series, key in rows]
-        texts = {label: {text: list(found) for text, found in known.items()} for label, known in self.texts.items()}
+        modelled = [entry for entry in added if entry.key.statistic.is_modelled]
+        by_label: dict[str, list[tuple[str, Entry]]] = {}
         for entry in added:
             for label, text in entry.own.items():
-                texts.setdefault(label, {}).setdefault(text, []).append(entry)
-        return _directory([*self.entries.values(), *added], texts, frozenset(seen))
+                by_label.setdefault(label, []).append((text, entry))
+        return Directory(
+            self.entries | {entry.series: entry for entry in added},
+            {**self.by_stable_id, **{entry.stable_id: entry for entry in added}},
+            _extended(self.by_name, ((entry.name, entry) for entry in added)),
+            [*self.modelled, *modelled],
+            _extended(self.modelled_by_name, ((entry.name, entry) for entry in modelled)),
+            {**self.texts, **{label: _extended(self.texts.get(label, {}), pairs) for label, pairs in by_label.items()}},
+            frozenset(seen),
+        )
 
     def narrowed(self, entries: Sequence[Entry]) -> "Directory":
         """Return a directory of some of these entries only, for one search; label texts are left out."""
-        return _directory(entries, {}, frozenset())
-
-    def is_indexed(self, label: str) -> bool:
-        """Tell whether any series has this label of its own."""
-        return label in self.texts
-
-    def with_text(self, label: str, text: str) -> Sequence[Entry]:
-        """Return the entries whose own labels have this text."""
-        return self.texts.get(label, {}).get(text, ())
-
-
-def _directory(
-    entries: Iterable[Entry], texts: Mapping[str, Mapping[str, Sequence[Entry]]], seen: frozenset[tuple[str, ...]]
-) -> Directory:
-    entries = list(entries)
-    modelled = [entry for entry in entries if entry.key.statistic.is_modelled]
-    return Directory(
-        {entry.series: entry for entry in entries},
-        {entry.stable_id: entry for entry in entries},
-        _by_name(entries),
-        modelled,
-        _by_name(modelled),
-        texts,
-        seen,
-    )
+        modelled = [entry for entry in entries if entry.key.statistic.is_modelled]
+        return Directory(
+            {entry.series: entry for entry in entries},
+            {entry.stable_id: entry for entry in entries},
+            _extended({}, ((entry.name, entry) for entry in entries)),
+            modelled,
+            _extended({}, ((entry.name, entry) for entry in modelled)),
+        )
 
 
-def _by_name(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-    names: dict[str, list[Entry]] = {}
-    for entry in entries:
-        names.setdefault(entry.name, []).append(entry)
-    return names
+def _extended(
+    index: Mapping[str, Sequence[Entry]], pairs: Iterable[tuple[str, Entry]]
+) -> Mapping[str, Sequence[Entry]]:
+    """Return an index with further entries by key; lists of other keys are shared."""
+    added: dict[str, list[Entry]] = {}
+    for key, entry in pairs:
+        added.setdefault(key, []).append(entry)
+    return {**index, **{key: [*index.get(key, ()), *found] for key, found in added.items()}}
 
 
 def _entry(series: int, key: SeriesKey, seen: set[tuple[str, ...]]) -> Entry:

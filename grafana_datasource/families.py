@@ -14,27 +14,30 @@ from grafana_datasource.titles import full_title
 from grafana_datasource.view import View, calibrated_band, prophet_band
 
 
+def own_labels(entry: Entry) -> Mapping[str, str]:
+    """Return the labels of all metrics that are Foreband's own."""
+    return entry.own
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """One derived metric: its name, the labels it adds, and its values `(k, n)` in a view.
 
-    A name that begins with a colon goes behind that of each stored metric. `describe` gives the labels of one series;
-    `is_forecast` says that its values go on after the last point.
+    A name that begins with a colon goes behind that of each stored metric. `describe` gives the labels of one series,
+    to which `has_title` adds one for people; `is_forecast` says that its values go on after the last point.
     """
 
     metric: str
     labels: tuple[tuple[str, str], ...]
     values: Callable[[Outlook, View], Float64]
     is_forecast: bool = False
-    describe: Callable[[Entry], Mapping[str, str]] = field(default=lambda entry: entry.own)
+    has_title: bool = False
+    describe: Callable[[Entry], Mapping[str, str]] = field(default=own_labels)
 
     def labels_of(self, entry: Entry) -> dict[str, str]:
         """Return all labels of one series' samples but the metric name."""
-        return {**self.describe(entry), **dict(self.labels)}
-
-
-def _own_with_title(entry: Entry) -> Mapping[str, str]:
-    return {**entry.own, "title": full_title(entry.key)}
+        title = {"title": full_title(entry.key)} if self.has_title else {}
+        return {**self.describe(entry), **dict(self.labels), **title}
 
 
 HELP = {
@@ -75,7 +78,7 @@ DERIVED = (
     Family("foreband_score", (), lambda _, view: view.score),
     Family("foreband_anomaly", (), lambda _, view: view.anomaly),
     Family("foreband_state", (), lambda _, view: view.state),
-    Family("foreband_info", (), lambda _, view: np.ones_like(view.value), describe=_own_with_title),
+    Family("foreband_info", (), lambda _, view: np.ones_like(view.value), has_title=True),
 )
 """All derived metrics, in the order they are listed."""
 

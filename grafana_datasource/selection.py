@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 
 from grafana_datasource.dialects import DIALECTS
 from grafana_datasource.directory import Directory, Entry
@@ -58,21 +60,32 @@ class _Search:
         of_series = [matcher for matcher in self._matchers if matcher.label not in of_family]
         if not of_series:
             return entries
+        asks_title = family.has_title and any(matcher.label == "title" for matcher in of_series)
+        describe = family.labels_of if asks_title else family.describe
         is_every_series = not (family is STORED or family.metric.startswith(":"))
-        key = (family.describe, "" if is_every_series else name, frozenset(of_family))
+        key = (describe, "" if is_every_series else name, frozenset(of_family))
         if key not in self._known:
-            self._known[key] = [entry for entry in entries if _matches(family.describe(entry), of_series)]
+            self._known[key] = [entry for entry in entries if _matches(describe(entry), of_series)]
         return self._known[key]
 
 
 def _candidates(directory: Directory, matchers: Sequence[Matcher]) -> Directory:
-    """Narrow a directory to the series that have the rarest text that a matcher demands."""
+    """Narrow a directory to the series that have one of the rarest texts that a matcher demands."""
     demanded = [
-        directory.with_text(matcher.label, matcher.text)
+        _with_text(directory.texts[matcher.label], matcher)
         for matcher in matchers
-        if matcher.operator == "=" and matcher.text and directory.is_indexed(matcher.label)
+        if matcher.operator in {"=", "=~"} and not matcher.accepts("") and matcher.label in directory.texts
     ]
-    return directory.narrowed(min(demanded, key=len)) if demanded else directory
+    fewest = min(demanded, key=len, default=None)
+    return directory if fewest is None or 2 * len(fewest) > len(directory.entries) else directory.narrowed(fewest)
+
+
+def _with_text(texts: Mapping[str, Sequence[Entry]], matcher: Matcher) -> Sequence[Entry]:
+    """Return the entries whose text of a label is accepted, all of them by an index."""
+    if matcher.operator == "=":
+        return texts.get(matcher.text, ())
+    accepted = [entries for text, entries in texts.items() if matcher.accepts(text)]
+    return accepted[0] if len(accepted) == 1 else sorted(chain.from_iterable(accepted), key=attrgetter("series"))
 
 
 def _is_spelled(family: Family, by_name: Sequence[Matcher]) -> bool:

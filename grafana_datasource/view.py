@@ -158,6 +158,8 @@ def _newest_rows(judged: JudgedBatch, series: Int32, times: Int64) -> Int64:
     """Return the row of the newest point at or before each time `(k, n)`, -1 where there is none."""
     first = np.searchsorted(judged.points.series, series, "left")
     stop = np.searchsorted(judged.points.series, series, "right")
+    if times.size == 1 and judged.points.time_unix_nano.max(initial=0) <= times[0]:
+        return np.where(stop > first, stop - 1, -1)[:, np.newaxis]
     rows = np.full((series.size, times.size), -1, np.int64)
     for i in np.flatnonzero(stop > first):
         found = np.searchsorted(judged.points.time_unix_nano[first[i] : stop[i]], times, "right") - 1

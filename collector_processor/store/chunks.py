@@ -32,7 +32,7 @@ def parts(connection: sqlite3.Connection) -> list[int]:
 
 def read_judged(connection: sqlite3.Connection, part: int, wanted: Int32, start: int, end: int) -> Iterator[Columns]:
     """Yield the judged rows in `[start, end)` of each wanted series (ascending) that a part holds."""
-    found = _fetch(connection, part, wanted, judged=True)
+    found = _fetch(connection, part, _touching(connection, part, wanted, start, end), judged=True)
     times = read_times(connection, {row[1] for row in found})
     for row in found:
         time = times[row[1]]
@@ -43,7 +43,7 @@ def read_judged(connection: sqlite3.Connection, part: int, wanted: Int32, start:
 
 def read_points(connection: sqlite3.Connection, part: int, wanted: Int32, start: int, end: int) -> Iterator[Piece]:
     """Yield the points in `[start, end)` of each wanted series (ascending) that a part holds."""
-    found = _fetch(connection, part, wanted, judged=False)
+    found = _fetch(connection, part, _touching(connection, part, wanted, start, end), judged=False)
     cuts = {}
     for times_id, time in read_times(connection, {row[1] for row in found}).items():
         first, stop = np.searchsorted(time, [start, end]).tolist()
@@ -105,6 +105,18 @@ def ends(connection: sqlite3.Connection) -> Iterator[Ends]:
 def decode_ends(row_id: int, body: bytes) -> Ends:
     """Return the rows of one summary."""
     return np.frombuffer(unseal(body, row_id, "summary"), ENDS_DTYPE)
+
+
+def _touching(connection: sqlite3.Connection, part: int, wanted: Int32, start: int, end: int) -> Int32:
+    """Leave out series whose chunk ends before or begins after a range that is only some of the part."""
+    first, last = layout.span(part)
+    if not wanted.size or (start <= first and last <= end):
+        return wanted
+    ids = layout.summary_id(part, int(wanted[0])), layout.summary_id(part, int(wanted[-1]))
+    found = connection.execute("SELECT id, body FROM summary WHERE id BETWEEN ? AND ? ORDER BY id", ids).fetchall()
+    summaries = [decode_ends(row_id, body) for row_id, body in found]
+    held = [ends["series"][(ends["first"] < end) & (ends["last"] >= start)] for ends in summaries]
+    return np.intersect1d(wanted, np.concatenate(held), assume_unique=True) if held else wanted[:0]
 
 
 def _fetch(connection: sqlite3.Connection, part: int, wanted: Int32, *, judged: bool) -> list[_Row]:

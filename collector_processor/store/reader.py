@@ -48,8 +48,10 @@ class SqliteReader:
         with snapshot(self._connection):
             for part in self._parts(start, end):
                 found.extend(chunks.read_points(self._connection, part, wanted, start, end))
-        recent = rows.by_series(self._head.select(wanted, start, end)[:3])
-        found.extend((int(column[0]), time, value) for column, time, value in recent)
+        recent = self._head.select(wanted, start, end)
+        if not found:
+            return rows.points_of(recent)
+        found.extend((int(column[0]), time, value) for column, time, value in rows.by_series(recent[:3]))
         return rows.joined(found)
 
     def read_judged(self, series: Int32, start: int, end: int) -> JudgedBatch:
@@ -59,7 +61,10 @@ class SqliteReader:
         with snapshot(self._connection):
             for part in self._parts(start, end):
                 found.extend(chunks.read_judged(self._connection, part, wanted, start, end))
-        found.extend(rows.by_series(self._head.select(wanted, start, end)))
+        recent = self._head.select(wanted, start, end)
+        if not found:
+            return JudgedBatch(rows.points_of(recent), rows.verdicts_of(recent))
+        found.extend(rows.by_series(recent))
         found.sort(key=lambda piece: int(piece[0][0]))
         merged = rows.last_wins(rows.concat(found))
         return JudgedBatch(rows.points_of(merged), rows.verdicts_of(merged))

@@ -13,6 +13,7 @@ LOOKBACK = 300 * 1_000_000_000
 """A sample stands for the times after it until the next one, but no longer than this."""
 
 _ELEMENTS_AT_ONCE = 2_000_000
+_FEW_TIMES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,22 @@ class Samples:
             table = self.time.reshape(k, size)
             if (table == table[0]).all():
                 return self.bounds[:-1, np.newaxis] + np.searchsorted(table[0], times, side)
+        if times.size < _FEW_TIMES and k:
+            return self._few_places(times, side)
         found = np.empty((k, times.size), np.int64)
         for row, (first, stop) in enumerate(zip(self.bounds[:-1].tolist(), self.bounds[1:].tolist(), strict=True)):
             found[row] = np.searchsorted(self.time[first:stop], times, side) + first
         return found
+
+    def _few_places(self, times: Int64, side: Any) -> Int64:
+        """Find the places of few times in one search: series after series, times go on ascending."""
+        if not self.time.size:
+            return np.zeros((len(self.labels), times.size), np.int64)
+        origin, span = int(self.time.min()) - 1, int(np.ptp(self.time)) + 3
+        begin = np.arange(len(self.labels)) * span
+        key = np.repeat(begin, np.diff(self.bounds)) + (self.time - origin)
+        asked = begin[:, np.newaxis] + np.clip(times - origin, 0, span - 1)
+        return np.searchsorted(key, asked.ravel(), side).reshape(asked.shape)
 
 
 def newest(samples: Samples, times: Int64) -> tuple[Int64, Bool]:

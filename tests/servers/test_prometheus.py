@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import grpc
 import numpy as np
@@ -25,6 +23,7 @@ from grafana_datasource.provisioning import provisioning_files
 from tests.grafana.scene import CALLS, write_scene
 from tests.house import SECOND, Moment
 from tests.process import Process, free_port, wait_until
+from tests.servers.prometheus import answers
 
 pytestmark = pytest.mark.server
 
@@ -91,14 +90,6 @@ def promtool(program: Callable[[str], str]) -> Tool:
         return done.stdout
 
     return run
-
-
-def answers(url: str) -> bool:
-    try:
-        with urlopen(url, timeout=5) as response:
-            return bool(response.status == 200)
-    except (URLError, OSError):
-        return False
 
 
 def open_metrics(scenery: Scenery) -> str:

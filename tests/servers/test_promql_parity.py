@@ -2,7 +2,6 @@
 
 import json
 import math
-import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,11 +16,10 @@ from flask.testing import FlaskClient
 from collector_processor.clock import ManualClock
 from collector_processor.store.sqlite import open_reader
 from grafana_datasource.app import Settings, create_app
-from tests.process import free_port, wait_until
 from tests.promql.corpus import expressions
 from tests.promql.samples import END, MS, START, labels_of, tracks, write_store
+from tests.servers.prometheus import running_prometheus
 from tests.servers.remote_write import push
-from tests.servers.test_prometheus import answers
 
 pytestmark = pytest.mark.server
 
@@ -44,26 +42,11 @@ RANGES = {
 
 
 @pytest.fixture(scope="module")
-def prometheus(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    directory, port = tmp_path_factory.mktemp("prometheus"), free_port()
-    (directory / "config.yml").write_text("{}")
-    command = [
-        program("prometheus"),
-        f"--config.file={directory / 'config.yml'}",
-        f"--storage.tsdb.path={directory / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--web.enable-remote-write-receiver",
-    ]
-    url = f"http://127.0.0.1:{port}"
-    with (directory / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as running:
-        try:
-            assert wait_until(lambda: running.poll() is not None or answers(f"{url}/-/ready"))
-            assert running.poll() is None, (directory / "log").read_text()
-            named = [{"__name__": name, **labels} for name, labels in labels_of()]
-            push(url, [(labels, t.time, t.value) for labels, t in zip(named, tracks(), strict=True)])
-            yield partial(_ask_over_http, url)
-        finally:
-            running.terminate()
+def prometheus(program: Callable[[str], str]) -> Iterator[Ask]:
+    with running_prometheus(program("prometheus")) as url:
+        named = [{"__name__": name, **labels} for name, labels in labels_of()]
+        push(url, [(labels, t.time, t.value) for labels, t in zip(named, tracks(), strict=True)])
+        yield partial(_ask_over_http, url)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,135 @@
+"""Measure what Grafana asks: panels, rates, alert rules over a whole fleet, and lists of names."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import numpy as np
+from flask.testing import FlaskClient
+
+from benchmarks.figures import Figure
+from benchmarks.grafana_store import COUNTERS, NOW, counter, key_of, labels_of, minutes, write_fleet, write_names
+from benchmarks.store import seconds
+from collector_processor.clock import HOUR, MINUTE, NANOS_PER_SECOND, ManualClock
+from collector_processor.store.sqlite import open_reader
+from grafana_datasource.app import Settings, create_app
+from tests.servers.prometheus import running_prometheus
+from tests.servers.remote_write import push
+
+Times = dict[str, str]
+
+
+def measure(series: int = 10_000, days: float = 1.0) -> list[Figure]:
+    with tempfile.TemporaryDirectory() as directory:
+        write_fleet(Path(directory) / "fleet", series, days)
+        write_names(Path(directory) / "names", 100_000)
+        with client_of(Path(directory) / "fleet") as client:
+            figures = [*panels(client), *alerts(client, series), *rates(client)]
+        with client_of(Path(directory) / "names") as client:
+            return [*figures, *discovery(client)]
+
+
+def panels(client: FlaskClient) -> list[Figure]:
+    """A panel draws value, forecast and both edges."""
+    one = f'series="{key_of(COUNTERS + 7).stable_id}"'
+    day, hours = times_of(24 * HOUR, 2 * MINUTE), times_of(6 * HOUR, MINUTE)
+    draw = [
+        "foreband_actual{%s}",
+        "foreband_yhat{%s}",
+        'foreband_lower{band="alert",%s}',
+        'foreband_upper{band="alert",%s}',
+    ]
+    panel = [partial(ask_range, client, text % one, day) for text in draw]
+    hundred = partial(ask_range, client, 'cpu_usage{service_name=~"service-1[0-9]"}', hours)
+    return [
+        Figure(
+            "panel: one series, 24 h, value + yhat + band, p95", p95(lambda: [call() for call in panel]), "ms", must=30
+        ),
+        Figure("panel: 100 series, 6 h, p95", p95(hundred, 12), "ms", must=250),
+    ]
+
+
+def alerts(client: FlaskClient, series: int) -> list[Figure]:
+    """An alert rule asks about every series at once."""
+    found = ask(client, "foreband_anomaly == 1")
+    assert found, "no series is outside its band"
+    name = f"alert rule foreband_anomaly == 1 over {series - COUNTERS} series, p95"
+    return [Figure(name, p95(partial(ask, client, "foreband_anomaly == 1"), 12), "ms", must=100)]
+
+
+def rates(client: FlaskClient) -> list[Figure]:
+    """The commonest question of all, and what a real Prometheus needs for it."""
+    query, hours = "sum by (service_name) (rate(http_requests_total[5m]))", times_of(6 * HOUR, MINUTE)
+    ours = p95(partial(ask_range, client, query, hours), 8)
+    name = f"sum by (service) (rate([5m])) over {COUNTERS} series, 6 h at 60 s, p95"
+    figure = Figure(name, ours, "ms", must=1000)
+    if shutil.which("prometheus") is None:
+        return [figure]
+    with running_prometheus(shutil.which("prometheus") or "") as url:
+        time = minutes(8 * HOUR)
+        named = [{"__name__": "http_requests_total", **labels_of(i)} for i in range(COUNTERS)]
+        push(url, [(labels, time // 1_000_000, counter(np.array([i]), time)[0]) for i, labels in enumerate(named)])
+        theirs = p95(partial(ask_prometheus, url, query, hours), 8)
+    return [figure, Figure(f"{name}, beside Prometheus", ours, "ms", peer=theirs, ratio=theirs / ours, must=1 / 3)]
+
+
+def discovery(client: FlaskClient) -> list[Figure]:
+    """What the query builder and variables list of 100,000 series."""
+    paths = {
+        "metric names": "label/__name__/values",
+        "label names": "labels",
+        "values of a label": "label/service_name/values",
+        "values of a label of one metric": "label/pod/values?" + urlencode({"match[]": "metric_7"}),
+        "values of a label beside another": "label/pod/values?" + urlencode({"match[]": '{service_name="service-7"}'}),
+        "metric names like a pattern": "label/__name__/values?" + urlencode({"match[]": '{__name__=~"(?i).*_1.*"}'}),
+        "label names of one metric": "labels?" + urlencode({"match[]": "metric_7"}),
+    }
+    return [
+        Figure(f"{what}, 100,000 series, p95", p95(partial(client.get, f"/prom/api/v1/{path}"), 12), "ms", must=100)
+        for what, path in paths.items()
+    ]
+
+
+@contextmanager
+def client_of(directory: Path) -> Iterator[FlaskClient]:
+    app = create_app(Settings(partial(open_reader, directory), clock=ManualClock(NOW + 20 * NANOS_PER_SECOND)))
+    yield app.test_client()
+    app.extensions["foreband"].close()
+
+
+def times_of(length: int, step: int) -> Times:
+    end = NOW // NANOS_PER_SECOND
+    return {"start": str(end - length // NANOS_PER_SECOND), "end": str(end), "step": str(step // NANOS_PER_SECOND)}
+
+
+def ask(client: FlaskClient, query: str) -> list[Any]:
+    return _result(client.post("/prom/api/v1/query", data={"query": query}).data)
+
+
+def ask_range(client: FlaskClient, query: str, times: Times) -> list[Any]:
+    return _result(client.post("/prom/api/v1/query_range", data={"query": query, **times}).data)
+
+
+def ask_prometheus(url: str, query: str, times: Times) -> list[Any]:
+    with urlopen(f"{url}/api/v1/query_range", urlencode({"query": query, **times}).encode(), timeout=60) as response:
+        return _result(response.read())
+
+
+def p95(call: Callable[[], object], times: int = 20) -> float:
+    """Return the 95th percentile of milliseconds, after one call to warm up."""
+    call()
+    return 1e3 * float(np.quantile([seconds(call) for _ in range(times)], 0.95))
+
+
+def _result(body: bytes) -> list[Any]:
+    """Take part of decoding into account, as a client would have to; it must be a success and not empty."""
+    found: list[Any] = json.loads(body)["data"]["result"]
+    assert found
+    return found
