@@ -282,6 +282,7 @@ def _store_settings(config: Config) -> StoreSettings:
 def _pipeline_settings(config: Config) -> PipelineSettings:
     return PipelineSettings(
         series_limit=config.series.limit,
+        idle_nano=int(config.series.idle.total_seconds() * NANOS_PER_SECOND),
         identity_bytes=config.memory.limit // 4,
         span_names_per_service=config.series.span_names_per_service,
         has_span_name_templates=config.series.span_name_templates,

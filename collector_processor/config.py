@@ -61,6 +61,9 @@ class SeriesConfig(Section):
     """Which series exist and how spans and logs become series."""
 
     limit: int = Field(100_000, ge=1, le=5_000_000, description="active series in all; existing ones never suffer")
+    idle: Annotated[Duration, Field(ge=timedelta(hours=1), le=timedelta(days=3650))] = Field(
+        timedelta(days=1), description="a series silent for this long frees its place; it goes on when it reports again"
+    )
     span_names_per_service: int = Field(200, ge=1, le=100_000, description="past it spans count as `other`")
     span_name_templates: bool = Field(
         True, description="ids, numbers, dates and SQL literals in span names become placeholders"

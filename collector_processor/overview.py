@@ -61,6 +61,10 @@ class SeriesTimes:
             np.pad(mark[:size], (0, max(0, size - mark.size))),
         )
 
+    def silent_since(self, time: int) -> int:
+        """Return how many series have had a point, and none after `time`."""
+        return int(np.count_nonzero((self._last > 0) & (self._last <= time)))
+
     def is_modelled(self, keys: Sequence[SeriesKey]) -> Bool:
         """Tell which series get forecasts at all."""
         known = self._is_modelled.size

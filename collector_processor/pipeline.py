@@ -16,7 +16,7 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
-from collector_processor.clock import HOUR, MINUTE
+from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.detect.detector import SERIES_PER_BLOB, Detector, blob_names, first_series
 from collector_processor.detect.seed import Seed
 from collector_processor.enrichment import Enricher, expected_durations
@@ -108,6 +108,7 @@ class PipelineSettings:
     """Given by the composition root; durations in nanoseconds."""
 
     series_limit: int = 100_000
+    idle_nano: int = DAY
     identity_bytes: int = 512 << 20
     span_names_per_service: int = 200
     has_span_name_templates: bool = True
@@ -179,6 +180,7 @@ class Pipeline:
         self.saved_bands = writer.bands()
         self._receipts = {r.digest: r for r in writer.receipts(now - _RECEIPT_KEPT)}
         self._times = SeriesTimes(*writer.first_times(), last)
+        self._catalog.idle = self._times.silent_since(now - settings.idle_nano)
         self._is_loaded = True
 
     @property
@@ -210,6 +212,7 @@ class Pipeline:
         names = blob_names(len(self._detector))
         if is_last or now - self._last_saved >= _SAVE_EVERY:
             self._unsaved, self._last_saved = deque(names), now
+            self._catalog.idle = self._times.silent_since(now - self._settings.idle_nano)
         parts = len(self._unsaved) if is_last else min(len(self._unsaved), -(-len(names) // _SAVE_TICKS))
         batch.blobs = [self._unsaved.popleft() for _ in range(parts)]
         if len(batch.points) or batch.episodes or batch.blobs:

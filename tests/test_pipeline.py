@@ -7,6 +7,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collector_processor.clock import HOUR, MINUTE
 from collector_processor.detect.detector import SERIES_PER_BLOB, blob_names
 from collector_processor.errors import StoreError
 from collector_processor.ledger import Signal
@@ -320,3 +321,37 @@ def test_a_bad_trace_id_costs_the_exemplar_and_is_counted(tmp_path: Path) -> Non
         assert room.points("load/value") == [(-60, 10.0)]
         assert room.writer.exemplars(0, NOW) == []
         assert room.pipeline.noticed["bad_exemplars"] == 1
+
+
+def test_a_silent_series_frees_its_place_and_goes_on_when_it_reports_again(tmp_path: Path) -> None:
+    settings = PipelineSettings(series_limit=2, idle_nano=HOUR)
+    with opened(tmp_path, settings) as room:
+        room.metrics(gauge_request("a", (0, 1.0)), gauge_request("b", (0, 1.0)))
+        (refused,) = room.metrics(gauge_request("c", (60, 1.0)), now=NOW + MINUTE)
+        assert refused.rejected == {"series_limit": 1}
+        room.metrics(gauge_request("b", (3600, 2.0)), now=NOW + HOUR)
+        room.pipeline.tick(NOW + HOUR)
+        assert [a.rejected for a in room.metrics(gauge_request("c", (3601, 1.0)), now=NOW + HOUR + SECOND)] == [{}]
+        (again,) = room.metrics(gauge_request("a", (3602, 3.0)), now=NOW + HOUR + 2 * SECOND)
+        assert not again.rejected
+        assert room.points("a/value") == [(0, 1.0), (3602, 3.0)]
+        room.pipeline.tick(NOW + HOUR + 2 * MINUTE)  # three are active now
+        (refused,) = room.metrics(gauge_request("d", (3700, 1.0)), now=NOW + HOUR + 2 * MINUTE)
+        assert refused.rejected == {"series_limit": 1}
+
+
+def test_places_stay_free_over_a_restart(tmp_path: Path) -> None:
+    settings = PipelineSettings(series_limit=1, idle_nano=HOUR)
+    with opened(tmp_path, settings) as room:
+        room.metrics(gauge_request("a", (-3601, 1.0)))
+    with opened(tmp_path, settings) as room:
+        assert [a.rejected for a in room.metrics(gauge_request("b", (0, 1.0)))] == [{}]
+
+
+def test_known_series_are_bounded_whatever_their_age(tmp_path: Path) -> None:
+    with opened(tmp_path, PipelineSettings(series_limit=1, idle_nano=MINUTE)) as room:
+        for hour in range(6):
+            now = NOW + hour * HOUR
+            room.pipeline.tick(now)
+            room.metrics(gauge_request(f"m{hour}", (hour * 3600, 1.0)), now=now)
+        assert len(room.names()) == 4

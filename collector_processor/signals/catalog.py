@@ -18,6 +18,9 @@ REFUSED = -1
 MALFORMED = -2
 """Id of a series whose attributes, resource or scope can't be parsed."""
 
+KNOWN_PER_PLACE = 4
+"""Series in memory, idle ones included, for each place of the limit."""
+
 _UNKNOWN_ROW, _REFUSED_ROW, _MALFORMED_ROW = -1, 0, 1
 _IDENTITY_COST = 2  # the canonical bytes, and about as much again as Python objects
 _ALIAS_OVERHEAD = 200  # bytes of a dict entry and its objects beside the raw bytes
@@ -30,7 +33,8 @@ class Catalog:
 
     `alias_bytes` bounds a generation of aliases; when it is full, aliases unused for a whole generation are forgotten.
     `identity_bytes` bounds what names and attributes of all series take, so that few huge ones cannot fill the memory.
-    While `takes_new` is false no series is added.
+    While `takes_new` is false no series is added. `idle` of the series are silent and take no place of the limit; they
+    stay known and go on when they report again, so there are at most `KNOWN_PER_PLACE` series for each place.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Catalog:
         identity_bytes: int = 512 * 1024 * 1024,
     ) -> None:
         self.takes_new = True
+        self.idle = 0
         self._parse_resource = parse_resource
         self._parse_scope = parse_scope
         self._parse_attributes = parse_attributes
@@ -80,7 +85,8 @@ class Catalog:
         """How many more series the limits allow."""
         if not self.takes_new or self._identity_bytes_left <= 0:
             return 0
-        return max(0, self._series_limit - len(self._keys))
+        active = len(self._keys) - self.idle
+        return max(0, min(self._series_limit - active, KNOWN_PER_PLACE * self._series_limit - len(self._keys)))
 
     def resolve(self, source: Source, attributes: Sequence[bytes], statistics: tuple[Statistic, ...]) -> Int32:
         """Return series ids `(n, k)` of `n` points with `k` statistics each, making new series as needed.
@@ -92,9 +98,9 @@ class Catalog:
             families = self._families[statistics] = _Families(len(statistics))
         get = self._aliases.get((source, statistics), {}).get
         rows = [get(raw, _UNKNOWN_ROW) for raw in attributes]
-        if _UNKNOWN_ROW in rows:
+        if _UNKNOWN_ROW in rows or (_REFUSED_ROW in rows and self.room):
             for i, row in enumerate(rows):
-                if row == _UNKNOWN_ROW:
+                if row in {_UNKNOWN_ROW, _REFUSED_ROW}:
                     rows[i] = self._learn(source, attributes[i], statistics, families)
         return families.take(np.array(rows, np.int64))
 
@@ -147,13 +153,16 @@ class Catalog:
         return series
 
     def _learn(self, source: Source, raw: bytes, statistics: tuple[Statistic, ...], families: "_Families") -> int:
-        """Return the row of raw bytes that the present generation doesn't know, and remember it."""
+        """Return the row of raw bytes that the present generation doesn't know, and remember it.
+
+        What was refused is looked at again when there is room.
+        """
         table = (source, statistics)
         row = self._aliases.get(table, {}).get(raw)  # an earlier row of this very batch may have brought it
-        if row is not None:
+        if row is not None and (row != _REFUSED_ROW or not self.room):
             return row
         row = self._older_aliases.get(table, {}).get(raw)
-        if row is None:
+        if row is None or row == _REFUSED_ROW:
             row = self._find_family(source, raw, statistics, families)
         self._remember(source, raw, statistics, row)
         return row
