@@ -1,5 +1,6 @@
 """Look at everything that can be wrong before or while Foreband runs, and say what to do about it."""
 
+import os
 import shutil
 import socket
 import sqlite3
@@ -51,6 +52,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _port("receiver http", config.receiver.http_listen)
     yield _port("grafana", config.grafana.listen)
     yield _security(config)
+    yield _memory(config.memory.limit)
     yield from _destinations(config.forward)
     yield _prophet()
 
@@ -126,6 +128,14 @@ def _destinations(config: ForwardConfig) -> Iterator[Finding]:
         yield Finding(Health.OK, "forward", "no endpoint configured: nothing is forwarded")
     for destination in config.all_destinations():
         yield _downstream(destination.endpoint, 4318 if destination.protocol == "http" else 4317)
+
+
+def _memory(limit: int) -> Finding:
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    text = f"limit {limit >> 20:,} MiB, installed {installed >> 20:,} MiB"
+    if limit > installed:
+        return Finding(Health.WARNING, "memory", text, "set memory.limit to what this process may really have")
+    return Finding(Health.OK, "memory", text)
 
 
 def _downstream(endpoint: str, default_port: int) -> Finding:

@@ -97,6 +97,7 @@ def test_doctor_says_what_to_do_about_a_taken_port_and_a_missing_downstream(tmp_
 def test_doctor_reads_certificates_and_tokens_as_a_start_would(tmp_path: Path) -> None:
     store = f"store.directory={tmp_path}"
     assert findings(store)["security"].text == "plain text, no tokens"
+    assert findings(store, "memory.limit=4000GiB")["memory"].health is Health.WARNING
     token = "security.tokens.read=[sixteen-letters-]"
     assert findings(store, token)["security"].text == "plain text, bearer tokens"
     broken = findings(store, "security.tls.cert_file=/nowhere", "security.tls.key_file=/nowhere")["security"]

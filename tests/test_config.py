@@ -62,10 +62,30 @@ def test_a_wrong_word_names_the_nearest_valid_one(tmp_path: Path) -> None:
         ("log: {level: '${env:NOT_SET}'}", "NOT_SET is not set"),
         ("receiver: {max_message: 99999999999}", "less than or equal to"),
         ("receiver: {listen: 4317}", "should be host:port"),
+        ("receiver: {max_message: 0}", "greater than or equal to"),
+        ("receiver: {max_message: -1}", "greater than or equal to"),
+        ("receiver: {max_in_flight: 0}", "greater than or equal to"),
+        ("receiver: {max_in_flight: 99999999999}", "less than or equal to"),
+        ("receiver: {http_listen: '127.0.0.1:99999'}", "should be host:port"),
+        ("memory: {limit: 0}", "greater than or equal to"),
+        ("memory: {limit: 2}", "greater than or equal to"),
+        ("memory: {limit: lots}", "should be a size"),
+        ("security: {tls: {cert_fle: x}}", "did you mean 'cert_file'"),
+        ("security: {tokens: {write: [x]}}", "valid: ingest, read, admin"),
+        ("security: {allow_insecure_bind: maybe}", "boolean"),
     ],
 )
 def test_hostile_and_broken_files_are_refused_with_a_reason(tmp_path: Path, text: str, told: str) -> None:
     assert told in "\n".join(problems(tmp_path, text))
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o664, 0o646])
+def test_a_file_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "foreband.yaml"
+    path.write_text("log: {level: error}")
+    path.chmod(mode)
+    with pytest.raises(ConfigError, match=f"others may write it .mode 0{mode:o}"):
+        load_config(path, environ={})
 
 
 def test_a_file_over_the_size_limit_is_not_read(tmp_path: Path) -> None:

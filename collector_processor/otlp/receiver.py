@@ -30,6 +30,7 @@ class ReceiverSettings:
 
     listen: str = "127.0.0.1:4317"
     max_message_bytes: int = 16 << 20
+    connections: int = 1000
     max_streams_per_connection: int = 64
     min_ping_interval: float = 5.0  # Collectors ping every 10 s
     max_ping_strikes: int = 2
@@ -181,6 +182,7 @@ def _options(settings: ReceiverSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # else a second process takes half of the connections without a word
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.compression_enabled_algorithms_bitset", 1 << _IDENTITY | 1 << _GZIP),
+        ("grpc.max_allowed_incoming_connections", settings.connections),
         ("grpc.max_concurrent_streams", settings.max_streams_per_connection),
         ("grpc.http2.min_ping_interval_without_data_ms", round(settings.min_ping_interval * 1000)),
         ("grpc.http2.max_ping_strikes", settings.max_ping_strikes),

@@ -105,12 +105,13 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         return consumed
 
     def _look(self) -> None:
-        refusal = None
+        """Refuse by the headers; who is too large is first asked whether it may come in at all."""
         if self.error is not None and self.error.code != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            refusal = self._worded(self.error.code, self.error.body)
+            refusal: Reply | None = self._worded(self.error.code, self.error.body)
         elif len(self.headers) > MAX_HEADERS:
             refusal = self._worded(431, f"more than {MAX_HEADERS} headers")
-        refusal = refusal or self._guard.admit(self._head())
+        else:
+            refusal = self._guard.admit(self._head())
         if refusal is None and self.error is not None:
             refusal = self._worded(self.error.code, self.error.body)
         if refusal is not None:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.alert import Alert
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
 from collector_processor.clock import ManualClock
@@ -164,6 +166,27 @@ def test_a_series_without_points_and_a_store_without_series_say_what_they_wait_f
         browser.get(f"http://127.0.0.1:{server.port}/")
         WebDriverWait(browser, 20, 0.05).until(lambda b: b.find_element(By.ID, "empty").is_displayed())
         assert "Waiting for first points" in text_of(browser, "empty")
+    finally:
+        browser.get("about:blank")
+        server.stop()
+
+
+def test_a_locked_page_asks_once_for_a_token_and_sends_it(browser: webdriver.Chrome, scene: Scene) -> None:
+    settings = Settings(
+        partial(open_reader, scene.directory),
+        clock=ManualClock(scene.now),
+        may_read=lambda token: token == "sesame",
+    )
+    server = serve(create_app(settings), "127.0.0.1", 0)
+    try:
+        browser.get(f"http://127.0.0.1:{server.port}/?series={CALLS.stable_id}")
+        asked = WebDriverWait(browser, 20, 0.05).until(expected_conditions.alert_is_present())
+        assert isinstance(asked, Alert)
+        assert asked.text == "Foreband asks for a read token."
+        asked.send_keys("sesame")
+        asked.accept()
+        drawn(browser, CALLS.stable_id)
+        assert {"401" in entry["message"] for entry in browser.get_log("browser")} <= {True}  # type: ignore[no-untyped-call]
     finally:
         browser.get("about:blank")
         server.stop()

@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Event
 from typing import Any
 
@@ -366,6 +367,27 @@ def test_metadata_reaches_ingest(door: Door) -> None:
 def test_frequent_pings_are_allowed_down_to_the_interval(open_door: Callable[..., Door]) -> None:
     assert goes_away(open_door(min_ping_interval=60.0).port, pings=10)
     assert not goes_away(open_door(min_ping_interval=0.0).port, pings=10)
+
+
+def test_connections_beyond_the_limit_are_closed_and_the_others_served(open_door: Callable[..., Door]) -> None:
+    door = open_door(connections=5)
+    assert door.export(GOOD) == b""
+    many = [socket.create_connection(("127.0.0.1", door.port), timeout=PATIENCE) for _ in range(8)]
+    for connection in many:
+        with suppress(OSError):
+            connection.sendall(PREFACE + frame(SETTINGS, b""))
+    assert sum(is_greeted(connection) for connection in many) == 4
+    assert door.export(GOOD) == b""
+    for connection in many:
+        connection.close()
+
+
+def is_greeted(connection: socket.socket) -> bool:
+    """Tell whether the server says anything before it closes."""
+    try:
+        return bool(connection.recv(1))
+    except ConnectionError:
+        return False
 
 
 def test_idle_connections_leave_the_others_alone_and_are_closed_in_the_end(open_door: Callable[..., Door]) -> None:

@@ -1,4 +1,5 @@
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -79,8 +80,8 @@ def test_a_file_is_read_again_when_it_changes(
 
 def test_a_swapped_link_is_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files.Reloaded.__init__, "__kwdefaults__", {"look_every": 0.0})
-    for name, token in (("a", INGEST), ("b", ADMIN)):
-        written(tmp_path / name, f"ingest {token}\n")
+    for name, token in (("a", INGEST), ("b", INGEST[::-1])):
+        os.utime(written(tmp_path / name, f"ingest {token}\n"), (0, 0))  # of one size and one time
     link = tmp_path / "tokens"
     link.symlink_to("a")
     tokens = Tokens({}, link)
