@@ -211,6 +211,16 @@ def test_what_is_wrong_in_a_policy_is_told_with_its_line_and_the_nearest_name(tm
         assert told in line
 
 
+@pytest.mark.parametrize(
+    "event", ["SUMMARY:x", "DTSTART:garbage", "DTSTART;VALUE=DATE:20260101\nRRULE:FREQ=NEVER", "DTSTART"]
+)
+def test_an_ical_file_with_an_event_that_cannot_be_is_refused_at_the_start(tmp_path: Path, event: str) -> None:
+    file = tmp_path / "broken.ics"
+    file.write_text(f"BEGIN:VCALENDAR\nVERSION:2.0\nBEGIN:VEVENT\nUID:1\n{event}\nEND:VEVENT\nEND:VCALENDAR\n")
+    (line,) = problems(tmp_path, f"policies:\n- forecast:\n    events:\n    - name: x\n      ical: {file}\n")
+    assert line.startswith("line 5: policies.0.forecast.events.0.ical: should be an iCal file")
+
+
 def test_policies_that_contradict_each_other_are_refused_with_their_lines(tmp_path: Path) -> None:
     lines = problems(
         tmp_path,

@@ -33,12 +33,14 @@ def test_the_list_shows_every_series_with_a_model(store: Path) -> None:
     assert lines[1].split()[:2] == [YOUNG.stable_id, "shop:"]
     assert lines[2].split()[0] == KEY.stable_id
     assert "5.0 d" in lines[2]
+    assert lines[2].split()[-1] == "default"
 
 
 def test_a_model_is_described_with_the_reason_for_its_choice(store: Path) -> None:
     output = " ".join(foreband(store, "models", "show", KEY.stable_id).output.split())  # however it is wrapped
     assert "from 3 origins" in output
     assert "daily" in output
+    assert "design default seasonalities daily calendar none trend" in output
     assert f"[{KEY.stable_id}]" in output
     young = " ".join(foreband(store, "models", "show", YOUNG.stable_id).output.split())
     assert "Prophet can't be fitted" in young
