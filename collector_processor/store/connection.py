@@ -17,6 +17,7 @@ _MIGRATIONS = {
         "ALTER TABLE outbox ADD COLUMN destination TEXT NOT NULL DEFAULT 'default'",
         "DROP INDEX outbox_size",
         "CREATE INDEX outbox_queue ON outbox (destination, id, size, items)",
+        "CREATE INDEX IF NOT EXISTS chunk_times ON chunk (times)",
     ),
     2: (
         """CREATE TABLE exemplar (series INTEGER NOT NULL, time INTEGER NOT NULL, trace BLOB NOT NULL,

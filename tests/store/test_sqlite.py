@@ -136,11 +136,21 @@ def test_a_newer_schema_is_refused_and_left_alone(stores: SqliteStores) -> None:
     assert path.read_bytes() == before
 
 
+def test_chunks_that_share_times_are_found_without_looking_at_all(stores: SqliteStores) -> None:
+    assert finds_chunks_by_their_times(stores.writer())
+
+
+def finds_chunks_by_their_times(store: SqliteWriter) -> bool:
+    plan = store._connection.execute("EXPLAIN QUERY PLAN SELECT 1 FROM chunk WHERE times = 1").fetchall()
+    return "chunk_times" in str(plan)
+
+
 def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores: SqliteStores) -> None:
     writer = stores.writer()
     writer.commit(Commit(outbox=[outbox_item(1)]))
     for statement in (
         "DROP TABLE exemplar",
+        "DROP INDEX chunk_times",
         "DROP INDEX outbox_queue",
         "ALTER TABLE outbox DROP COLUMN destination",
         "CREATE INDEX outbox_size ON outbox (size, items)",
@@ -154,6 +164,7 @@ def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores
     again.commit(Commit(outbox=[replace(outbox_item(2), destination="tempo")]))
     assert [w.item for w in again.outbox(after=0, limit=9)] == [outbox_item(1)]
     assert again.outbox_sizes() == {"default": (1, 100), "tempo": (1, 100)}
+    assert finds_chunks_by_their_times(again)
 
 
 def test_another_programs_database_is_refused_and_left_alone(stores: SqliteStores) -> None:
