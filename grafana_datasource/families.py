@@ -6,12 +6,14 @@ from functools import partial
 
 import numpy as np
 
+from collector_processor.clock import DAY, HOUR
 from collector_processor.telemetry.band import INTERVAL_WIDTHS
 from collector_processor.telemetry.points import Float64
 from grafana_datasource.directory import Entry
+from grafana_datasource.horizon import COMPONENTS
 from grafana_datasource.outlook import Outlook
 from grafana_datasource.titles import full_title
-from grafana_datasource.view import View, calibrated_band, prophet_band
+from grafana_datasource.view import View, calibrated_band, component, prophet_band, yhat_after
 
 
 def own_labels(entry: Entry) -> Mapping[str, str]:
@@ -24,7 +26,7 @@ class Family:
     """One derived metric: its name, the labels it adds, and its values `(k, n)` in a view.
 
     A name that begins with a colon goes behind that of each stored metric. `describe` gives the labels of one series,
-    to which `has_title` adds one for people; `is_forecast` says that its values go on after the last point.
+    to which `has_title` adds one for people; `is_forecast` says that it needs what is expected after the last point.
     """
 
     metric: str
@@ -43,6 +45,10 @@ class Family:
 HELP = {
     "foreband_actual": "Value as it arrived.",
     "foreband_yhat": "Expected value: the forecast that won the backtest. Future timestamps give the forecast ahead.",
+    "foreband_yhat_1h": "What is expected one hour later, from the last point of a live series on.",
+    "foreband_yhat_6h": "What is expected six hours later.",
+    "foreband_yhat_1d": "What is expected a day later.",
+    "foreband_component": "What Prophet's forecast is the sum of, by the label component; of today's model.",
     "foreband_lower": "Lower edge of the band named by the labels band and interval_width.",
     "foreband_upper": "Upper edge of the band named by the labels band and interval_width.",
     "foreband_score": "Signed distance from yhat in half-widths of the alert band; beyond 1 or -1 is outside.",
@@ -56,6 +62,14 @@ def _edge(side: int, level: int | None, width: float, outlook: Outlook, view: Vi
     if level is None:
         return prophet_band(outlook, view, width)[side]
     return calibrated_band(outlook, view, level)[side]
+
+
+def _later(ahead: int, outlook: Outlook, view: View) -> Float64:
+    return yhat_after(outlook, view, ahead)
+
+
+def _part(name: str, outlook: Outlook, view: View) -> Float64:
+    return component(outlook, view, name)
 
 
 def _edges(metric: str, side: int) -> list[Family]:
@@ -73,6 +87,11 @@ def _edges(metric: str, side: int) -> list[Family]:
 DERIVED = (
     Family("foreband_actual", (), lambda _, view: view.value),
     Family("foreband_yhat", (), lambda _, view: view.yhat, is_forecast=True),
+    *(
+        Family(f"foreband_yhat_{name}", (("horizon", name),), partial(_later, ahead))
+        for name, ahead in (("1h", HOUR), ("6h", 6 * HOUR), ("1d", DAY))
+    ),
+    *(Family("foreband_component", (("component", name),), partial(_part, name)) for name in COMPONENTS),
     *_edges("foreband_lower", 0),
     *_edges("foreband_upper", 1),
     Family("foreband_score", (), lambda _, view: view.score),

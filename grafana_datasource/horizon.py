@@ -6,6 +6,7 @@ import numpy as np
 
 from collector_processor.clock import DAY, MINUTE
 from collector_processor.forecast import bands
+from collector_processor.forecast.design import Design, Occasion, Part
 from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.points import Float64, Int32, Int64
 from grafana_datasource.outlook import Outlook
@@ -13,6 +14,10 @@ from grafana_datasource.outlook import Outlook
 _PROPHET = FORECASTS.index("prophet")
 _TREND_STEP = 15 * MINUTE
 """Prophet's future trend may bend once per step; a shorter step changes the interval by less than a pixel."""
+
+
+COMPONENTS = ("trend", "daily", "weekly", "yearly", "occasions", "other")
+"""What Prophet's forecast is the sum of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +56,45 @@ def prophet_band(
     yhat = fleet.forecasts(rows, times)[:, _PROPHET]
     lower[known], upper[known] = bands.prophet_band(yhat, fleet.sigma[rows], trend, interval_width)
     return lower, upper
+
+
+def component(outlook: Outlook, series: Int32, time_unix_nano: Int64, name: str) -> Float64:
+    """Return what one component adds to Prophet's forecast `(n,)`, in the unit of the series.
+
+    `name` is `trend`, a seasonality, `occasions` (all holidays and events together) or `other` (all seasonalities
+    without a name in COMPONENTS). NaN where the model has no such component or does not hold.
+    """
+    fleet = outlook.fleet
+    values = np.full(series.size, np.nan)
+    known = np.flatnonzero(fleet.versions(series) > 0)
+    for i, group in enumerate(fleet.groups):
+        rows = known[fleet.group[series[known]] == i]
+        if rows.size:
+            theta = group.theta[fleet.place[series[rows]]]
+            values[rows] = _component(group.design, theta, time_unix_nano[rows], name)
+    inside = series[known]
+    is_valid = fleet.valid_from_unix_nano[inside] <= time_unix_nano[known]
+    is_valid &= time_unix_nano[known] < fleet.valid_until_unix_nano[inside]
+    values[known[~is_valid]] = np.nan
+    return values
+
+
+def _component(design: Design, theta: Float64, time_unix_nano: Int64, name: str) -> Float64:
+    moments, moment = np.unique(time_unix_nano, return_inverse=True)
+    x = design.evaluate(moments)[moment]
+    trend = design.saturated((theta[:, :2] * x[:, :2]).sum(axis=1))
+    if name == "trend":
+        return trend
+    columns = np.zeros(design.size, np.bool_)
+    for part in design.parts:
+        columns[design.columns(part.name)] = name == _kind(part)
+    terms = (theta[:, columns] * x[:, columns]).sum(axis=1)
+    in_units = terms if design.mode == "additive" else trend * terms
+    return np.where((theta[:, columns] != 0).any(axis=1), in_units, np.nan)
+
+
+def _kind(part: Part) -> str:
+    """Return the component that a part of a design is shown as."""
+    if isinstance(part, Occasion):
+        return "occasions"
+    return part.name if part.name in COMPONENTS else "other"

@@ -130,6 +130,25 @@ def prophet_band(outlook: Outlook, view: View, interval_width: float) -> tuple[F
     return lower.reshape(k, n), upper.reshape(k, n)
 
 
+def component(outlook: Outlook, view: View, name: str) -> Float64:
+    """Return one component `(k, n)` of Prophet's forecast, evaluated from today's model also in the past."""
+    k, n = view.yhat.shape
+    series, times = np.repeat(view.series, n), np.tile(view.time_unix_nano, k)
+    return horizon.component(outlook, series, times, name).reshape(k, n)
+
+
+def yhat_after(outlook: Outlook, view: View, ahead: int) -> Float64:
+    """Return `(k, n)` what is expected `ahead` nanoseconds later, from the last point of each live series on.
+
+    NaN before that: what was once expected of a time is kept only for the time itself.
+    """
+    last = outlook.last_time[view.series][:, np.newaxis]
+    k, n = np.nonzero(~np.isnan(view.state) & (view.time_unix_nano >= last))
+    values = np.full(view.yhat.shape, np.nan)
+    values[k, n] = expected(outlook, view.series[k], view.time_unix_nano[n] + ahead).yhat
+    return values
+
+
 def _aligned(outlook: Outlook, series: Int32, times: Int64, judged: JudgedBatch, now: int) -> View:
     row = _newest_rows(judged, series, times)
     last = outlook.last_time[series][:, np.newaxis]

@@ -100,3 +100,22 @@ def test_the_highest_value_expected_in_the_next_hours_is_one_question(client: Fl
     ahead = value(client, f"max_over_time(foreband_yhat{ONE}[6h] offset -6h)")
     by_steps = value(client, f"max_over_time(foreband_yhat{ONE}[6h:1m] offset -6h)")
     assert ahead == pytest.approx(by_steps, rel=1e-3)
+
+
+def test_the_components_add_up_to_prophets_forecast(client: FlaskClient) -> None:
+    parts = {sample["metric"]["component"] for sample in ask(client, f"foreband_component{ONE}")}
+    assert parts == {"trend", "daily"}
+    edges = "(foreband_lower{%s} + ignoring (band, interval_width) foreband_upper{%s}) / 2"
+    prophet = f'series="{CALLS.stable_id}", band="prophet", interval_width="0.8"'
+    for at in ("", " offset -6h"):
+        total = value(client, f"sum(foreband_component{ONE}{at})")
+        middle = value(client, (edges % (prophet, prophet)).replace("}", f"}}{at}"))
+        assert total == pytest.approx(middle, rel=1e-9)
+
+
+@pytest.mark.parametrize(("name", "offset"), [("1h", "-1h"), ("6h", "-6h"), ("1d", "-24h")])
+def test_what_is_expected_later_is_a_series_of_now(client: FlaskClient, name: str, offset: str) -> None:
+    now = f'foreband_yhat_{name}{{series="{CALLS.stable_id}", horizon="{name}"}}'
+    assert value(client, now) == value(client, f"foreband_yhat{ONE} offset {offset}")
+    assert ask(client, f"{now} offset 2h") == []
+    assert {sample["metric"]["horizon"] for sample in ask(client, f"foreband_yhat_{name}")} == {name}

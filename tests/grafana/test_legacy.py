@@ -66,7 +66,7 @@ def test_annotations_come_by_query_and_by_route(client: FlaskClient) -> None:
 
 def test_editors_are_offered_what_exists(client: FlaskClient) -> None:
     names = body_of(client.post("/grafana/search", json={"target": "yhat"}))
-    assert names == ["foreband_yhat"]
+    assert names == ["foreband_yhat", "foreband_yhat_1h", "foreband_yhat_6h", "foreband_yhat_1d"]
     assert "foreband_yhat" in body_of(client.post("/grafana/search"))
     metrics = body_of(client.post("/grafana/metrics", json={}))
     assert {"label": "foreband_yhat", "value": "foreband_yhat"}.items() <= metrics[1].items()

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from grafana_datasource.dialects import DIALECTS
+from grafana_datasource.families import DERIVED
 from grafana_datasource.promql.aggregate import SIMPLE
 from grafana_datasource.promql.functions import FUNCTIONS
 from tests.promql.corpus import expressions
@@ -11,7 +12,7 @@ from tests.promql.corpus import expressions
 PAGE = (Path(__file__).parents[2] / "docs" / "promql.md").read_text()
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, *SIMPLE, *(family.metric for family in DIALECTS)])
+@pytest.mark.parametrize("name", [*FUNCTIONS, *SIMPLE, *(family.metric for family in (*DERIVED, *DIALECTS))])
 def test_everything_that_is_answered_stands_in_the_documentation(name: str) -> None:
     assert re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", PAGE), name
 

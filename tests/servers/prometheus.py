@@ -5,15 +5,23 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from tests.process import free_port, wait_until
 
 
+class Prometheus(NamedTuple):
+    """A running one."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def running_prometheus(program: str) -> Iterator[str]:
-    """Run one with an empty store; yield its URL."""
+def running_prometheus(program: str) -> Iterator[Prometheus]:
+    """Run one with an empty store."""
     url = f"http://127.0.0.1:{free_port()}"
     with tempfile.TemporaryDirectory() as text, Path(text, "log").open("w") as log:
         directory = Path(text)
@@ -29,7 +37,7 @@ def running_prometheus(program: str) -> Iterator[str]:
             try:
                 assert wait_until(lambda: running.poll() is not None or answers(f"{url}/-/ready"))
                 assert running.poll() is None, (directory / "log").read_text()
-                yield url
+                yield Prometheus(url, running.pid)
             finally:
                 running.terminate()
                 running.wait(10)

@@ -43,10 +43,10 @@ RANGES = {
 
 @pytest.fixture(scope="module")
 def prometheus(program: Callable[[str], str]) -> Iterator[Ask]:
-    with running_prometheus(program("prometheus")) as url:
+    with running_prometheus(program("prometheus")) as server:
         named = [{"__name__": name, **labels} for name, labels in labels_of()]
-        push(url, [(labels, t.time, t.value) for labels, t in zip(named, tracks(), strict=True)])
-        yield partial(_ask_over_http, url)
+        push(server.url, [(labels, t.time, t.value) for labels, t in zip(named, tracks(), strict=True)])
+        yield partial(_ask_over_http, server.url)
 
 
 @pytest.fixture(scope="module")
