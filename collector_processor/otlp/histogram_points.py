@@ -30,7 +30,8 @@ from collector_processor.telemetry.points import STALE, Bool, Float64
 
 _HEAD = struct.Struct("<BQBQBQBdB")
 _HEAD_TAGS = (0x11, 0x19, 0x21, 0x29, 0x32)  # start, time, count, sum, bucket_counts
-_BOUNDS_TAG, _EXEMPLAR_TAG, _ATTRIBUTES_TAG, _MIN_TAG, _MAX_TAG = 0x3A, 0x42, 0x4A, 0x59, 0x61
+_BOUNDS_TAG, _ATTRIBUTES_TAG, _MIN_TAG, _MAX_TAG = 0x3A, 0x4A, 0x59, 0x61
+_EXEMPLAR = b"\x42"
 _EXACT_SUM = 1 << 50  # counts up to this add up without overflow
 
 
@@ -92,7 +93,10 @@ def _cut(
         return None
     if (start_tag, time_tag, count_tag, sum_tag, counts_tag) != _HEAD_TAGS or bounds_tag != _BOUNDS_TAG:
         return None
-    tail, linked = _split_exemplars(point, at + length)
+    tail: bytes = point[at + length :]
+    linked: Sequence[bytes] = ()
+    if tail[:1] == _EXEMPLAR:
+        tail, linked = _split_exemplars(tail)
     known = _attributes(tail, budget)
     if known is None or at + length > len(point) or width % 8 or length % 8:
         return None
@@ -102,17 +106,19 @@ def _cut(
     return layout, _Row(group, *known, start, time, count, total, point[begin:end], number)
 
 
-def _split_exemplars(point: bytes, position: int) -> tuple[bytes, list[bytes]]:
-    """Return what follows the exemplars that begin at `position`, and these."""
-    found = []
+def _split_exemplars(tail: bytes) -> tuple[bytes, Sequence[bytes]]:
+    """Return what follows the exemplars that the tail of a point begins with, and these."""
+    found, position = [], 0
     try:
-        while point[position] == _EXEMPLAR_TAG:
-            length, begin = wire.read_varint(point, position + 1)
+        while tail[position : position + 1] == _EXEMPLAR:
+            length, begin = wire.read_varint(tail, position + 1)
+            if begin + length > len(tail):
+                break
             position = begin + length
-            found.append(point[begin:position])
+            found.append(tail[begin:position])
     except IndexError:
-        pass  # nothing follows them, or they are cut off: then what follows is not of the common shape either
-    return point[position:], found
+        pass  # cut off, and so not of the common shape either
+    return tail[position:], found
 
 
 def _attributes(tail: bytes, budget: Budget) -> tuple[bytes, int] | None:
