@@ -355,3 +355,28 @@ def test_known_series_are_bounded_whatever_their_age(tmp_path: Path) -> None:
             room.pipeline.tick(now)
             room.metrics(gauge_request(f"m{hour}", (hour * 3600, 1.0)), now=now)
         assert len(room.names()) == 4
+
+
+def test_a_counter_beyond_two_to_the_53_keeps_exact_rates(tmp_path: Path) -> None:
+    metric: Any = Metric(name="big")
+    metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, 2
+    for i, total in enumerate((2**62 + 1, 2**62 + 61, 2**62 + 181, 2**62 + 180)):
+        metric.sum.data_points.add(
+            start_time_unix_nano=NOW - 60 * SECOND, time_unix_nano=NOW + i * 60 * SECOND, as_int=total
+        )
+    with opened(tmp_path) as room:
+        room.metrics(request_with(metric, **{"service.name": "shop"}), now=NOW + 180 * SECOND)
+        assert room.points("big/rate") == [(60, 1.0), (120, 2.0)]  # then it dropped by one: no rate
+
+
+def test_deltas_that_overlap_are_counted(tmp_path: Path) -> None:
+    metric: Any = Metric(name="hits")
+    metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, 1
+    for start, end in ((0, 60), (30, 90)):
+        metric.sum.data_points.add(
+            start_time_unix_nano=NOW + start * SECOND, time_unix_nano=NOW + end * SECOND, as_int=60
+        )
+    with opened(tmp_path) as room:
+        room.metrics(request_with(metric, **{"service.name": "shop"}), now=NOW + 90 * SECOND)
+        assert room.points("hits/rate") == [(60, 1.0), (90, 1.0)]
+        assert room.pipeline.noticed["overlapping_writers"] == 1
