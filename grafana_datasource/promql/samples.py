@@ -13,6 +13,7 @@ LOOKBACK = 300 * 1_000_000_000
 """A sample stands for the times after it until the next one, but no longer than this."""
 
 _ELEMENTS_AT_ONCE = 2_000_000
+_REDUCED_AT_ONCE = 50_000_000
 _FEW_TIMES = 8
 
 
@@ -151,12 +152,16 @@ class Windows:
 
     def reduced(self, operator: np.ufunc, column: Float64, first: Int64 | None = None) -> Float64:
         """Reduce a column of the samples over every window; empty windows give anything."""
-        self.tick()
-        first = self.first if first is None else first
-        edges = np.stack([np.minimum(first, self.stop), self.stop], axis=-1).ravel()
+        first = np.minimum(self.first if first is None else first, self.stop)
         padded = np.append(column, np.zeros(1, column.dtype))
-        found: Float64 = operator.reduceat(padded, edges)[::2].reshape(self.first.shape)
-        return found
+        total = np.cumsum(self.count.sum(axis=1))
+        pieces = np.searchsorted(total, np.arange(_REDUCED_AT_ONCE, total[-1] if total.size else 0, _REDUCED_AT_ONCE))
+        found = []
+        for rows in np.split(np.arange(len(self.first)), np.unique(pieces)):
+            self.tick()
+            edges = np.stack([first[rows], self.stop[rows]], axis=-1).ravel()
+            found.append(operator.reduceat(padded, edges)[::2] if edges.size else np.empty(0))
+        return np.concatenate(found).reshape(self.first.shape)
 
     def each(self, compute: Callable[["Unrolled"], Float64]) -> Float64:
         """Compute one number per window from all its samples, a bounded number of them at once; NaN for empty ones."""

@@ -36,6 +36,11 @@ ROUTES = [
     ("alerts", {}),
     ("query_exemplars", {"query": "test", "start": str(S * 1000), "end": str(S * 1000)}),
     ("status/buildinfo", {}),
+    ("status/config", {}),
+    ("status/flags", {}),
+    ("targets", {}),
+    ("alertmanagers", {}),
+    ("format_query", {"query": "sum(x)by(a)"}),
 ]
 
 
@@ -225,6 +230,31 @@ def test_what_is_not_supported_is_named(client: FlaskClient, query: str, part: s
 )
 def test_what_is_no_query_is_a_bad_request(client: FlaskClient, query: str) -> None:
     error_of(client.get("/prom/api/v1/query", query_string={"query": query}), 400)
+
+
+def test_a_range_of_samples_and_a_text_are_answers_of_an_instant_query_only(client: FlaskClient) -> None:
+    data = ask(client, f'foreband_actual{{series="{CPU.stable_id}"}}[5m]', time=str(S))
+    assert data["resultType"] == "matrix"
+    (row,) = data["result"]
+    assert [at for at, _ in row["values"]] == [S - 300 + 60 * i for i in range(6)]
+    assert ask(client, '"text"', time="4") == {"resultType": "string", "result": [4.0, "text"]}
+    times = {"start": str(S - 60), "end": str(S), "step": "60"}
+    for query in ("foreband_actual[5m]", '"text"'):
+        response = client.get("/prom/api/v1/query_range", query_string={"query": query, **times})
+        assert "invalid expression type" in error_of(response, 400)
+
+
+def test_a_query_may_ask_for_less_time_than_it_gets(client: FlaskClient) -> None:
+    params = {"query": "foreband_actual", "timeout": "10s"}
+    assert body_of(client.get("/prom/api/v1/query", query_string=params))["status"] == "success"
+    error = error_of(client.get("/prom/api/v1/query", query_string={**params, "timeout": "soon"}), 400)
+    assert "timeout" in error
+
+
+def test_steps_are_bounded_as_in_prometheus(client: FlaskClient) -> None:
+    params = {"query": "1", "start": "0", "end": "11000", "step": "1"}
+    response = client.get("/prom/api/v1/query_range", query_string=params)
+    assert "exceeded maximum resolution of 11,000 points" in error_of(response, 400)
 
 
 def test_healthy_answers_in_plain_text(client: FlaskClient) -> None:

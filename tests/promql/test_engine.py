@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from collector_processor.errors import InvalidQueryError, TooLargeError
+from grafana_datasource.promql import samples
 from grafana_datasource.promql.engine import Evaluation
 from grafana_datasource.promql.parser import parse
 from grafana_datasource.query import FailedQueryError, Grid, UnsupportedQueryError
@@ -176,3 +177,14 @@ def test_a_vector_may_not_grow_past_the_limit() -> None:
     for text in ("x", "x[5m:1s]"):
         with pytest.raises(TooLargeError, match="too many samples"):
             Evaluation(SOURCE, grid, grid.end, 1000).run(parse(f"sum(max_over_time({text}))" if "[" in text else text))
+
+
+@pytest.mark.parametrize("limit", [1, 7, 10**6])
+def test_work_in_pieces_gives_the_same_answer(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    expected = [evaluated(SOURCE, text, 0, 30, 20) for text in PIECEWISE]
+    monkeypatch.setattr(samples, "_REDUCED_AT_ONCE", limit)
+    monkeypatch.setattr(samples, "_ELEMENTS_AT_ONCE", limit)
+    assert [evaluated(SOURCE, text, 0, 30, 20) for text in PIECEWISE] == expected
+
+
+PIECEWISE = ["sum_over_time(x[4m])", "quantile_over_time(0.3, x[4m])", "increase(reset[3m])", "max_over_time(gap[2m])"]
