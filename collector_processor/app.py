@@ -30,7 +30,7 @@ from collector_processor.forwarding import (
 )
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.logs import set_up_logging
-from collector_processor.memory import MemoryWatch, Pressure
+from collector_processor.memory import MemoryWatch, Pressure, share_arenas
 from collector_processor.observation import watched
 from collector_processor.otlp.endpoint import INSTANCE_KEY, LOOP_TEXT
 from collector_processor.otlp.status import Answer
@@ -228,6 +228,7 @@ class Foreband:
 
 def run_until_stopped(config: Config) -> None:
     """Run Foreband until SIGTERM or SIGINT."""
+    share_arenas()
     set_up_logging(config.log)
     foreband = Foreband(config)
     stopping = _stop_signal()

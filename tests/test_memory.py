@@ -1,3 +1,6 @@
+import platform
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from queue import Queue
 
@@ -68,3 +71,26 @@ def test_the_resident_memory_is_that_of_this_process() -> None:
     del block
     give_back()
     assert resident_memory() - before < 32 << 20
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an option of glibc")
+def test_threads_share_few_heaps() -> None:
+    script = """
+import ctypes, threading
+from collector_processor.memory import share_arenas
+assert share_arenas()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+wait = threading.Barrier(17)
+def allocate():
+    libc.malloc(1 << 16)
+    wait.wait()
+    wait.wait()
+threads = [threading.Thread(target=allocate) for _ in range(16)]
+for thread in threads: thread.start()
+wait.wait()
+libc.malloc_stats()
+wait.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.count("Arena ") <= 2
