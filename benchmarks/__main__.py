@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.figures import append_rows, show
 
 ALL = ("decode", "detect", "engine", "store", "fast_path", "fleet", "peers", "grafana")
+SIZES = {"fleet": ("series", "minutes"), "grafana": ("days",)}
 RESULTS = Path("bench-results/figures.jsonl")
 
 
@@ -17,13 +18,14 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*ALL, []], default=ALL, help="all where none is named")
     parser.add_argument("--series", type=int, help="of `fleet`; 100000 is the whole")
     parser.add_argument("--minutes", type=float, help="of `fleet`; 60 is the whole")
+    parser.add_argument("--days", type=float, help="of `grafana`; 14 is the whole")
     arguments = parser.parse_args()
-    sizes = {name: size for name in ("series", "minutes") if (size := getattr(arguments, name)) is not None}
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     for name in arguments.names:
         module = import_module(f"benchmarks.{name}")
-        figures = module.measure(**sizes) if name == "fleet" else module.measure()
+        asked = {size: getattr(arguments, size) for size in SIZES.get(name, ())}
+        figures = module.measure(**{size: value for size, value in asked.items() if value is not None})
         show(f"{name}: {(module.__doc__ or '').splitlines()[0]}", figures)
         append_rows(RESULTS, figures)
     print(f"rows appended to {RESULTS}")
