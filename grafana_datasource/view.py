@@ -68,8 +68,9 @@ def aligned(
         part = series[first : first + at_once]
         judged = reader.read_judged(part, start, end)
         budget.spend(len(judged.points))
-        view = _aligned(outlook, part, times, judged, now)
-        yield _with_expected(outlook, view, times > outlook.last_time[part][:, np.newaxis]) if ahead else view
+        last = _last_times(outlook, part, judged)
+        view = _aligned(outlook, part, times, judged, last, now)
+        yield _with_expected(outlook, view, times > last) if ahead else view
 
 
 def sampled(reader: SeriesReader, outlook: Outlook, series: Int32, span: TimeRange, budget: Budget) -> Iterator[View]:
@@ -85,9 +86,10 @@ def sampled(reader: SeriesReader, outlook: Outlook, series: Int32, span: TimeRan
         for i, one in enumerate(part.tolist()):
             rows = np.arange(bounds[i], bounds[i + 1])
             own = JudgedBatch(judged.points.take(rows), judged.verdicts.take(rows))
-            last = int(outlook.last_time[one])
+            last = max(int(outlook.last_time[one]), int(own.points.time_unix_nano.max(initial=0)))
             spacing = _usual_spacing(own.points.time_unix_nano)
             ahead = _times_ahead(outlook, one, span, spacing, _SAMPLES_AHEAD)
+            ahead = ahead[ahead > last]
             times = np.append(own.points.time_unix_nano, ahead)
             budget.spend(ahead.size)
             if times.size:
@@ -149,9 +151,16 @@ def yhat_after(outlook: Outlook, view: View, ahead: int) -> Float64:
     return values
 
 
-def _aligned(outlook: Outlook, series: Int32, times: Int64, judged: JudgedBatch, now: int) -> View:
+def _last_times(outlook: Outlook, series: Int32, judged: JudgedBatch) -> Int64:
+    """Return `(k, 1)` when each series had its last point: what was just read may be newer than the outlook."""
+    stop = np.searchsorted(judged.points.series, series, "right")
+    has_any = stop > np.searchsorted(judged.points.series, series, "left")
+    read = np.where(has_any, np.append(judged.points.time_unix_nano, 0)[stop - 1], 0)
+    return np.maximum(outlook.last_time[series], read)[:, np.newaxis]
+
+
+def _aligned(outlook: Outlook, series: Int32, times: Int64, judged: JudgedBatch, last: Int64, now: int) -> View:
     row = _newest_rows(judged, series, times)
-    last = outlook.last_time[series][:, np.newaxis]
     observable = times <= np.maximum(last, now)
     age = times - np.append(judged.points.time_unix_nano, 0)[row]
     fresh = (row >= 0) & (age <= STALE_AFTER) & observable

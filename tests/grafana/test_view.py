@@ -16,7 +16,7 @@ from collector_processor.store.sqlite import open_reader, open_writer
 from collector_processor.telemetry.points import PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 from grafana_datasource.app import Settings, create_app
-from tests.grafana.scene import CPU, NOW
+from tests.grafana.scene import CPU, NOW, write_scene
 from tests.grafana.strict import body_of
 
 POINTS = np.array([NOW - 3 * HOUR, NOW - 2 * HOUR, NOW - 2 * HOUR + MINUTE, NOW - 2 * HOUR + 2 * MINUTE], np.int64)
@@ -89,3 +89,20 @@ def test_wide_rows_show_each_stored_point_once_and_infinity_as_null(client: Flas
     rows = body_of(client.get(f"/api/v1/series/{CPU.stable_id}/forecast", query_string=params))
     stored = {row["time"]: row["actual"] for row in rows}
     assert [stored[int(time) // 10**6] for time in POINTS] == [1.0, 2.0, None, None]
+
+
+def test_a_verdict_newer_than_the_outlook_is_shown_as_it_was_given(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "store")
+    clock = ManualClock(scene.now)
+    app = create_app(Settings(partial(open_reader, scene.directory), clock=clock, refresh_seconds=3600.0))
+    with app.test_client() as asked, closing(open_writer(scene.directory, StoreSettings())) as writer:
+        at(asked, "foreband_yhat", scene.now)
+        one, moment = np.array([0], np.int32), np.array([scene.now + MINUTE])
+        yhat, lower, upper, score = (np.array([x]) for x in (123.0, 122.0, 124.0, 0.0))
+        given = VerdictBatch(yhat, lower, upper, score, np.zeros(1, np.int8))
+        writer.commit(Commit(points=PointBatch(one, moment, np.array([123.0])), verdicts=given))
+        clock.advance(MINUTE)
+        query = f'foreband_yhat{{series="{scene.keys[0].stable_id}"}}'
+        assert at(asked, query, scene.now + MINUTE) == "123"
+        assert at(asked, f"max_over_time({query}[2m])", scene.now + MINUTE) == "123"
+    app.extensions["foreband"].close()
