@@ -40,6 +40,7 @@ from collector_processor.signals.links import LinkQuota
 from collector_processor.signals.logs import LogSignals
 from collector_processor.signals.metrics import MetricsConsumed, MetricSignals
 from collector_processor.signals.outcome import Settlement
+from collector_processor.signals.pace import piece_names
 from collector_processor.signals.spans import SpanSignals
 from collector_processor.signals.windows import WindowSettings
 from collector_processor.store.base import Commit, OutboxItem, RequestReceipt, SeriesWriter
@@ -161,7 +162,7 @@ class Pipeline:
         self._catalog.restore(writer.catalog())
         last = writer.last_points()
         self._metrics = MetricSignals(self._catalog, settings.limits, f"{settings.additions.metric_prefix}.")
-        self._metrics.restore(last)
+        self._metrics.restore(last, self._saved_blobs(piece_names(len(self._catalog))))
         self._spans = SpanSignals(
             self._catalog,
             parse_resource,
@@ -306,6 +307,7 @@ class Pipeline:
             events=EventBatch.concat([spans.events, logs.events]),
             exemplars=self._quota.choose(metrics.links, _unusual(points, judgement.verdicts)),
             score_seconds=time.perf_counter() - started,
+            held=self._metrics.take_held(),
         )
         if self._leads_anywhere(Signal.METRICS):
             origin = np.concatenate([metrics.request, np.full(len(closed), len(of[Signal.METRICS]), np.int32)])
@@ -378,7 +380,7 @@ class Pipeline:
                 exemplars=batch.exemplars,
                 receipts=receipts,
                 bands=self._bands(batch.blobs),
-                blobs=self._detector.save(batch.blobs) if batch.blobs else {},
+                blobs={**batch.held, **(self._detector.save(batch.blobs) if batch.blobs else {})},
             )
         )
         self._times.note(batch.points)
@@ -389,11 +391,14 @@ class Pipeline:
     def _load_detector(self) -> Detector:
         detector = Detector(threshold=self._settings.threshold)
         detector.grow(len(self._catalog))
-        blobs = {name: self._writer.blob(name) for name in blob_names(len(self._catalog))}
-        saved = {name: blob for name, blob in blobs.items() if blob is not None}
+        saved = self._saved_blobs(blob_names(len(self._catalog)))
         for problem in detector.load(saved, self._writer.open_episodes()):
             log.warning("%s", problem)
         return detector
+
+    def _saved_blobs(self, names: Sequence[str]) -> dict[str, bytes]:
+        blobs = {name: self._writer.blob(name) for name in names}
+        return {name: blob for name, blob in blobs.items() if blob is not None}
 
     def _names_of(self, series: Int32) -> list[str]:
         """Return under which names the state of these series is saved."""
@@ -436,6 +441,7 @@ class _Batch:
     score_seconds: float
     outbox: list[OutboxItem] = field(default_factory=list)
     exemplars: list[TraceLink] = field(default_factory=list)
+    held: dict[str, bytes] = field(default_factory=dict)  # increases without a rate yet
     blobs: list[str] = field(default_factory=list)  # names of the detector state to save with it
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from collector_processor.ledger import Signal
 from collector_processor.store.sqlite import open_reader
-from collector_processor.telemetry.points import PointBatch
+from collector_processor.telemetry.points import Float64, PointBatch
 from collector_processor.telemetry.series import SeriesKey
 from tests.house import SECOND, Moment
 from tests.process import Process, Sender, wait_until
@@ -20,7 +20,6 @@ from tests.process import Process, Sender, wait_until
 KILLS = 20
 SPANS = 3
 WINDOW = 2.0
-PER_SECOND = 10.0
 SHOP = "shop"
 
 
@@ -38,7 +37,7 @@ class Load:
     def __init__(self, address: str) -> None:
         self.began = time.time_ns()
         self.gauge: list[int] = []  # times; the value is the place in the list
-        self.counter: list[int] = []
+        self.counter: dict[int, int] = {}  # time to total
         self.senders = {
             "gauge": Sender(address, Signal.METRICS, self._gauge),
             "counter": Sender(address, Signal.METRICS, self._counter),
@@ -50,10 +49,11 @@ class Load:
         body: bytes = Moment(self.gauge[-1], SHOP).gauge("gauge", (0, number)).SerializeToString()
         return body
 
-    def _counter(self, _number: int) -> bytes:
-        self.counter.append(time.time_ns())
-        seconds = (self.counter[-1] - self.began) / SECOND
-        request = Moment(self.counter[-1], SHOP).sum("counter", (0, 1000 + PER_SECOND * seconds), start=-seconds)
+    def _counter(self, number: int) -> bytes:
+        now = time.time_ns()
+        self.counter[now] = max(self.counter.values(), default=1000) + number % 7
+        begin = (self.began - now) / SECOND
+        request = Moment(now, SHOP).sum("counter", (0, self.counter[now]), start=begin)
         body: bytes = request.SerializeToString()
         return body
 
@@ -91,10 +91,10 @@ def test_kill_9_under_load_twenty_times_loses_nothing_and_counts_nothing_twice(p
     gauge = points(process, "gauge")
     assert gauge.time_unix_nano.tolist() == load.gauge
     assert gauge.value.tolist() == list(range(len(load.gauge)))
-    assert points(process, "counter", "total").time_unix_nano.tolist() == load.counter
-    rate = points(process, "counter", "rate")
-    assert rate.time_unix_nano.tolist() == load.counter[1:]
-    assert np.allclose(rate.value, PER_SECOND, rtol=1e-3)
+    total = points(process, "counter", "total")
+    assert dict(zip(total.time_unix_nano.tolist(), total.value.tolist(), strict=True)) == load.counter
+    increases, expected = increases_of(points(process, "counter", "rate"), load.counter)
+    assert np.allclose(increases, expected, rtol=1e-6, atol=1e-6)
     calls = points(process, "traces.span.calls", "rate").value
     assert round(calls.sum() * WINDOW) == SPANS * len(load.senders["spans"].acknowledged)
 
@@ -109,6 +109,15 @@ def points(process: Process, metric: str, statistic: str = "value") -> PointBatc
         return reader.read_points(np.array([series], np.int32), 0, 2**62)
     finally:
         reader.close()
+
+
+def increases_of(rate: PointBatch, totals: dict[int, int]) -> tuple[Float64, Float64]:
+    """Return what each rate says the counter grew by since the rate before, and what it grew by.
+
+    Short intervals have no rate of their own, so rates are of fewer times than totals: together they cover them all.
+    """
+    times = np.concatenate([[next(iter(totals))], rate.time_unix_nano])
+    return rate.value * np.diff(times) / SECOND, np.diff([float(totals[time]) for time in times.tolist()])
 
 
 def catalog_of(process: Process) -> list[tuple[int, SeriesKey]]:

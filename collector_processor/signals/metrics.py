@@ -4,7 +4,7 @@ The primary series of a point decides its outcome: VALUE, TOTAL, COUNT, or RATE 
 derived series get one only where there is something to derive it from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,14 +76,14 @@ class MetricSignals:
         self._exponentials = ExponentialState()
         self._pace = Pace()
 
-    def restore(self, last_points: PointBatch) -> None:
-        """Load the newest stored point of each series.
+    def restore(self, last_points: PointBatch, held: Mapping[str, bytes] | None = None) -> None:
+        """Load the newest stored point of each series, and what `take_held` returned, by name.
 
         Rates and means go on with the next point; quantiles of cumulative histograms need one more interval, as
-        bucket counts are not stored. A counter whose newest point is a gap starts anew. What an interval too short
-        for a rate held is lost.
+        bucket counts are not stored. A counter whose newest point is a gap starts anew.
         """
         self._grow()
+        self._pace.restore(held or {})
         self._newest[last_points.series] = last_points.time_unix_nano
         statistic = [self._catalog.keys[s].statistic for s in last_points.series.tolist()]
         totals = last_points.take(np.array([s in {Statistic.TOTAL, Statistic.COUNT} for s in statistic], np.bool_))
@@ -91,6 +91,10 @@ class MetricSignals:
         sums = last_points.take(np.array([s == Statistic.SUM for s in statistic], np.bool_))
         self._sum[sums.series] = sums.value
         self._sum_time[sums.series] = sums.time_unix_nano
+
+    def take_held(self) -> dict[str, bytes]:
+        """Return what to save, by name, of increases that gave no rate yet, where that changed since the last call."""
+        return self._pace.take_unsaved()
 
     def consume(self, arrivals: Sequence[MetricArrivals], now: int, existing: Existing) -> MetricsConsumed:
         """Turn the requests of one micro-batch into points and say what became of each item."""

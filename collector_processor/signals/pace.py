@@ -5,7 +5,12 @@ says little about a minute. So an interval shorter than half the usual one of it
 held and counted with the next, until half a usual interval has passed.
 
 The usual interval follows the intervals seen, a quarter of the way each, and none counts as more than twice the usual.
+
+What is held was acknowledged, so it is saved with the commit that held it, in pieces of `SERIES_PER_PIECE` series; the
+usual interval is learned anew.
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -17,6 +22,10 @@ _SHORT = 0.5
 _FOLLOW = 0.25
 _LONGEST = 2.0
 
+SERIES_PER_PIECE = 512
+_NAME = "pace/"
+_HELD = np.dtype([("series", "<i4"), ("increase", "<f8"), ("elapsed", "<f8")])
+
 
 class Pace:
     """The usual interval of each series and what is held of it, by dense id."""
@@ -25,12 +34,25 @@ class Pace:
         self._usual = np.zeros(0)  # ns; 0: unknown
         self._held = np.zeros(0)  # an increase
         self._elapsed = np.zeros(0)  # ns it took; 0: nothing is held
+        self._unsaved: set[int] = set()  # pieces
 
     def grow(self, size: int) -> None:
         """Make room for series ids below `size`."""
         self._usual = grown(self._usual, size, 0.0)
         self._held = grown(self._held, size, 0.0)
         self._elapsed = grown(self._elapsed, size, 0.0)
+
+    def restore(self, pieces: Mapping[str, bytes]) -> None:
+        """Hold again what `take_unsaved` returned, of series that there is room for."""
+        for body in pieces.values():
+            held = np.frombuffer(body, _HELD)
+            self._held[held["series"]] = held["increase"]
+            self._elapsed[held["series"]] = held["elapsed"]
+
+    def take_unsaved(self) -> dict[str, bytes]:
+        """Return, by the name to save it under, all that is held in pieces which changed since the last call."""
+        pieces, self._unsaved = sorted(self._unsaved), set()
+        return {f"{_NAME}{piece}": self._piece(piece) for piece in pieces}
 
     def rates(self, series: Int32, increase: Float64, elapsed: Int64) -> Float64:
         """Return the rate `(n,)` per second of increases over `elapsed` ns, NaN where it is held or unknown.
@@ -52,9 +74,24 @@ class Pace:
         self._usual[series] = np.where(known, followed, self._usual[series])
         held, took = self._held[series] + increase, self._elapsed[series] + took
         is_short = known & (took < _SHORT * usual)
+        changed = series[is_short | (self._elapsed[series] > 0)]
+        self._unsaved.update(np.unique(changed // SERIES_PER_PIECE).tolist())
         self._held[series] = np.where(is_short, held, 0.0)
         self._elapsed[series] = np.where(is_short, took, 0.0)
         return np.where(known & ~is_short, held / np.where(took > 0, took / NANOS_PER_SECOND, 1.0), np.nan)
+
+    def _piece(self, piece: int) -> bytes:
+        first = piece * SERIES_PER_PIECE
+        elapsed = self._elapsed[first : first + SERIES_PER_PIECE]
+        (at,) = np.nonzero(elapsed)
+        held = np.empty(at.size, _HELD)
+        held["series"], held["increase"], held["elapsed"] = first + at, self._held[first + at], elapsed[at]
+        return held.tobytes()
+
+
+def piece_names(series: int) -> list[str]:
+    """Return the names under which series ids below `series` are saved."""
+    return [f"{_NAME}{piece}" for piece in range(-(-series // SERIES_PER_PIECE))]
 
 
 def _waves(series: Int32) -> list[Int64]:

@@ -70,6 +70,7 @@ class Room:
         self._names_per_service = names_per_service
         self.stored: dict[tuple[int, int], float] = {}
         self.events = EventBatch.empty()
+        self.held: dict[str, bytes] = {}
         self.keys: list[SeriesKey] = []
         self.restart()
 
@@ -86,7 +87,7 @@ class Room:
         )
         self.logs = LogSignals(self.catalog, parse_attributes)
         last = self.last_points()
-        self.metrics.restore(last)
+        self.metrics.restore(last, self.held)
         self.spans.restore(self.events, last)
         self.logs.restore(self.events, last)
 
@@ -95,6 +96,7 @@ class Room:
         assert_balanced([a.received for a in arrivals], consumed.settlements)
         assert len(consumed.request) == len(consumed.points)
         self.spans.note(consumed.points)
+        self.held |= self.metrics.take_held()
         self._commit(consumed.points)
         return consumed
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector_processor.clock import NANOS_PER_SECOND
-from collector_processor.signals.pace import Pace
+from collector_processor.signals.pace import SERIES_PER_PIECE, Pace, piece_names
 from collector_processor.telemetry.series import Kind, Statistic
 from tests.signals.room import Room, Row, numbers
 
@@ -96,3 +96,31 @@ def test_a_delta_of_a_short_interval_is_a_gap_and_part_of_the_next() -> None:
     found = room.read(Statistic.RATE)
     assert math.isnan(found[181])
     assert found[240] == pytest.approx(69 / 60)
+
+
+@pytest.mark.parametrize("kind", [Kind.COUNTER_CUMULATIVE, Kind.COUNTER_DELTA])
+def test_what_is_held_outlives_a_restart(kind: Kind) -> None:
+    room, total = Room(), 0.0
+    for time, increase in ((60.0, 60.0), (120.0, 60.0), (121.0, 10.0), (122.0, 7.0), (180.0, 58.0), (240.0, 60.0)):
+        total += increase
+        value = increase if kind is Kind.COUNTER_DELTA else total
+        start = None if kind is Kind.COUNTER_DELTA else 0.0
+        room.take_metrics(numbers(kind, [({}, start, time, value)]), now=400)
+        if time == 122.0:
+            room.restart()
+    found = room.read(Statistic.RATE)
+    assert (found[180], found[240]) == (pytest.approx(75 / 60), 1.0)
+
+
+def test_only_pieces_that_changed_are_saved() -> None:
+    pace = Pace()
+    rates(pace, (60, 60), series=3)
+    rates(pace, (60, 60), series=SERIES_PER_PIECE)
+    assert pace.take_unsaved() == {}
+    rates(pace, (9, 1), series=SERIES_PER_PIECE)
+    (held,) = pace.take_unsaved().items()
+    assert held[0] in piece_names(SERIES_PER_PIECE + 1)
+    assert held[0] not in piece_names(SERIES_PER_PIECE)
+    assert pace.take_unsaved() == {}
+    rates(pace, (60, 60), series=SERIES_PER_PIECE)
+    assert pace.take_unsaved() == {held[0]: b""}
