@@ -33,6 +33,7 @@ from collector_processor.otlp.http_receiver import HttpReceiver, HttpSettings
 from collector_processor.web.server import WebSettings
 from tests.otlp.door import PATIENCE, Behind
 from tests.otlp.stock import START, gauge, request_with
+from tests.process import wait_until
 from tests.raw_http import JSON, PROTOBUF, Answer, chunked, connect, exchange, head_of, is_closed, posted, read_answer
 
 METRICS = "/v1/metrics"
@@ -52,6 +53,10 @@ class Door(Behind):
 
     def send(self, request: bytes) -> Answer:
         return exchange(self.address, request)
+
+    def buffered(self) -> int:
+        """Return the bytes of all bodies that are not whole yet."""
+        return sum(channel.buffered for channel in list(self.receiver._server._waitress.active_channels.values()))
 
     def close(self) -> None:
         self.receiver.stop(1.0)
@@ -319,6 +324,7 @@ def test_the_bytes_of_unfinished_requests_are_bounded_together(open_door: Callab
     half = posted(METRICS, bytes(900_000))[:-1]
     with connect(door.address) as first, connect(door.address) as second:
         first.sendall(half)
+        assert wait_until(lambda: door.buffered() > 899_000)  # what was sent need not have been read yet
         assert door.send(posted(METRICS, GOOD)).code == 200
         second.sendall(half + bytes(1))
         answer = read_answer(second)
