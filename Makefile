@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test test-servers servers collector demo-check lint types contracts check bench peers lock clean help
+.PHONY: demo test test-servers servers collector power-loss demo-check lint types contracts check bench peers lock clean help
 
 demo: $(VENV)/.installed  ## see it: this machine and a traced demo shop with bands, a fault, a flagged anomaly
 	$(BIN)/foreband demo
@@ -22,6 +22,9 @@ collector:  ## build the OpenTelemetry Collector that tests run against (Go; onc
 
 test-servers: $(VENV)/.installed servers collector  ## install the server programs (Debian) and run the tests against them; a skip fails
 	FOREBAND_SERVERS=required $(BIN)/python -m pytest -m server
+
+power-loss: $(VENV)/.installed  ## what a start finds after 500 power failures (Linux, C compiler; the suite does 100)
+	$(BIN)/python -m tests.store.power_loss 500
 
 demo-check: $(VENV)/.installed  ## the demo without a person: exits 0 when the injected fault was flagged
 	$(BIN)/foreband demo --check

@@ -67,7 +67,7 @@ def inspect(directory: Path) -> int | None:
     Raises:
         StoreError: if it is damaged, or not of this version.
     """
-    if not has_database(directory):
+    if not has_database(directory) or _is_half_made(directory / DATABASE):
         return None
     with closing(connect_reader(directory)) as connection, translated():
         if not _has_tables(connection):
@@ -172,6 +172,11 @@ def _require_our_schema(connection: sqlite3.Connection) -> None:
     is_known = version == SCHEMA_VERSION or version in _MIGRATIONS
     if (application_id != _APPLICATION_ID or not is_known) and _has_tables(connection):
         raise DamagedStoreError("its file is not a Foreband store")
+
+
+def _is_half_made(path: Path) -> bool:
+    """Tell whether making the database was cut short: SQLite rolls its only page back once it is opened for writing."""
+    return path.stat().st_size <= _PAGE_BYTES and path.with_name(f"{path.name}-journal").exists()
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
