@@ -15,7 +15,7 @@ from collector_processor.store.chunk_writer import ChunkWriter
 from collector_processor.store.connection import transaction
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_writer
-from collector_processor.telemetry.band import BAND_DTYPE, BandStates, Reason
+from collector_processor.telemetry.band import BandStates, Reason, unknown_bands
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64, Int64, PointBatch
 from collector_processor.telemetry.series import Kind, Scope, SeriesKey, Statistic
@@ -156,7 +156,7 @@ def _models(series: int) -> list[ModelRecord]:
 
 
 def _bands(series: int) -> BandStates:
-    bands = np.zeros(series, BAND_DTYPE)
+    bands = unknown_bands(series)
     bands["tolerance"], bands["threshold"] = 5.0, 1.0
     bands["offset_lower"], bands["offset_upper"] = (-3.0, -4.0, -5.0), (3.0, 4.0, 5.0)
     bands["state"], bands["reason"], bands["scored"] = 1, Reason.NONE, 4000

@@ -289,7 +289,7 @@ def _pipeline_settings(config: Config) -> PipelineSettings:
         has_span_name_templates=config.series.span_name_templates,
         windows=WindowSettings(length=_nanos(config.series.window), grace=_nanos(config.series.grace)),
         limits=TimeLimits(retention=_nanos(config.store.retention)),
-        threshold=config.detect.threshold,
+        policies=Policies(config.policies, config.detect.threshold),
         destinations=destinations_of(config.forward),
         additions=additions_of(config.forward),
     )

@@ -34,6 +34,7 @@ from collector_processor.otlp.decode import (
 from collector_processor.otlp.patch import STOCK_ADDITIONS, Additions, Which
 from collector_processor.otlp.status import Answer
 from collector_processor.overview import Overview, SeriesTimes
+from collector_processor.policy import Policies
 from collector_processor.signals.admit import TimeLimits
 from collector_processor.signals.catalog import Catalog
 from collector_processor.signals.links import LinkQuota
@@ -45,7 +46,7 @@ from collector_processor.signals.spans import SpanSignals
 from collector_processor.signals.windows import WindowSettings
 from collector_processor.store.base import Commit, OutboxItem, RequestReceipt, SeriesWriter
 from collector_processor.telemetry.arrival import LogArrivals, MetricArrivals, SpanArrivals
-from collector_processor.telemetry.band import BAND_DTYPE, BandStates, Reason
+from collector_processor.telemetry.band import BandStates, Reason, unknown_bands
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.model import ModelRecord
@@ -115,7 +116,7 @@ class PipelineSettings:
     has_span_name_templates: bool = True
     windows: WindowSettings = field(default_factory=WindowSettings)
     limits: TimeLimits = field(default_factory=TimeLimits)
-    threshold: float = 1.10
+    policies: Policies = field(default_factory=Policies)
     destinations: Mapping[Signal, Sequence[str]] = field(default_factory=dict)
     additions: Additions = STOCK_ADDITIONS
 
@@ -141,7 +142,7 @@ class Pipeline:
         self._last_saved = 0
         self._unsaved: deque[str] = deque()
         self.fleet = FleetModel.empty()
-        self.saved_bands: BandStates = np.zeros(0, BAND_DTYPE)
+        self.saved_bands: BandStates = unknown_bands(0)
 
     def reload(self, now: int) -> None:
         """Rebuild all state from the store.
@@ -176,7 +177,8 @@ class Pipeline:
         self._spans.restore(events, last)
         self._logs.restore(events, last)
         self.fleet = FleetModel.from_records(writer.models())
-        self._detector = self._load_detector()
+        self._detector, self._ruled = self._load_detector(), 0
+        self._rule_new_series()
         self._enricher = Enricher(self._catalog, settings.additions)
         self.saved_bands = writer.bands()
         self._receipts = {r.digest: r for r in writer.receipts(now - _RECEIPT_KEPT)}
@@ -295,6 +297,7 @@ class Pipeline:
         logs = self._logs.consume([_logs(r) for r in of[Signal.LOGS]], now)
         closed = PointBatch.concat([self._spans.flush(now), self._logs.flush(now)])
         points = PointBatch.concat([metrics.points, closed])
+        self._rule_new_series()
         started = time.perf_counter()
         forecasts = self.fleet.forecasts(points.series, points.time_unix_nano)
         judgement = self._detector.judge(points, forecasts, self.fleet.winners(points.series))
@@ -388,8 +391,15 @@ class Pipeline:
         if receipts:
             self._record_batch(batch.score_seconds, time.perf_counter() - started)
 
+    def _rule_new_series(self) -> None:
+        """Resolve the policies of series made since the last call."""
+        first, self._ruled = self._ruled, len(self._catalog)
+        if first < self._ruled:
+            rules = self._settings.policies.rules(self._catalog.keys[first:], self._catalog.find)
+            self._detector.rule(np.arange(first, self._ruled, dtype=np.int32), rules)
+
     def _load_detector(self) -> Detector:
-        detector = Detector(threshold=self._settings.threshold)
+        detector = Detector(maintenance=self._settings.policies.maintenance)
         detector.grow(len(self._catalog))
         saved = self._saved_blobs(blob_names(len(self._catalog)))
         for problem in detector.load(saved, self._writer.open_episodes()):
@@ -412,9 +422,7 @@ class Pipeline:
             return {}
         size = len(self._detector)
         if size > self.saved_bands.size:
-            unknown = np.zeros(size - self.saved_bands.size, BAND_DTYPE)
-            unknown["reason"] = Reason.NO_HISTORY
-            self.saved_bands = np.append(self.saved_bands, unknown)
+            self.saved_bands = np.append(self.saved_bands, unknown_bands(size - self.saved_bands.size))
         unmodelled = ~self._times.is_modelled(self._catalog.keys)
         pieces: dict[int, BandStates] = {}
         for first in map(first_series, names):

@@ -3,14 +3,13 @@
     policies:
       - match: {service: shop, metric: "http.server.*"}
         forecast: {time_zone: Europe/Berlin, holidays: {country: DE}}
+        detect: {direction: up, min_relative_deviation: 0.2}
 
 What can be checked without a series is checked here, so that a wrong name refuses to start.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
@@ -25,10 +24,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from collector_processor.detect_config import DetectPolicy
+from collector_processor.ical_config import Ical, RepeatRule
 from collector_processor.sections import Duration, Section
 from collector_processor.yaml_source import Path_
 
-MAX_ICAL_BYTES = 1 << 20
 HOURLY_ORDER = 3
 
 _RESERVED = {
@@ -36,14 +36,6 @@ _RESERVED = {
     *("y_scaled", "cap_scaled", "additive_terms", "multiplicative_terms"),
     *("extra_regressors_additive", "extra_regressors_multiplicative"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class IcalFile:
-    """An iCal file as it was at the start."""
-
-    path: str
-    text: str
 
 
 def parse_seasonality(value: Any) -> Any:
@@ -55,29 +47,6 @@ def parse_seasonality(value: Any) -> Any:
     if value in {"on", "off"}:
         return value == "on"
     raise ValueError("should be auto, on, off or an order from 1 to 50")
-
-
-def read_ical(value: Any) -> Any:
-    """Read an iCal file at once, so that what is wrong with it is known before anything starts."""
-    if isinstance(value, IcalFile):
-        return value
-    try:
-        path = Path(value)
-        if path.stat().st_size > MAX_ICAL_BYTES:
-            raise ValueError(f"should be an iCal file of at most {MAX_ICAL_BYTES} bytes")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"should be a readable iCal file ({error})") from None
-    import recurring_ical_events
-    from icalendar import Calendar
-
-    try:
-        recurring_ical_events.of(Calendar.from_ical(text)).at(
-            1970
-        )  # an event without a start shows only when asked for
-    except Exception as error:  # noqa: BLE001 - whatever it is, the file can't be used
-        raise ValueError(f"should be an iCal file ({type(error).__name__}: {error!s:.80})") from None
-    return IcalFile(str(value), text)
 
 
 def _one_of(known: Callable[[], set[str]], what: str) -> Callable[[str], str]:
@@ -105,19 +74,6 @@ def _subdivisions(country: str) -> set[str]:
     return set(list_supported_countries().get(country, ()))
 
 
-def _check_rule(rule: str) -> str:
-    """Check an RRULE; a rule repeats days, so nothing shorter."""
-    from icalendar import vRecur
-
-    frequencies = {"DAILY", "WEEKLY", "MONTHLY", "YEARLY"}
-    try:
-        if set(vRecur.from_ical(rule).get("FREQ", ())) & frequencies:
-            return rule
-    except ValueError as error:
-        raise ValueError(f"should be an RRULE of iCal ({error})") from None
-    raise ValueError("should be an RRULE of iCal by days or more, such as FREQ=MONTHLY;BYMONTHDAY=-1")
-
-
 def _check_part_name(name: str) -> str:
     plain = name.removesuffix("_lower").removesuffix("_upper")
     if not name or plain in _RESERVED or "_delim_" in name:
@@ -137,7 +93,6 @@ Country = Annotated[
     str, AfterValidator(_one_of(_countries, "a country code of the holidays package, such as DE, US or IN"))
 ]
 PartName = Annotated[str, AfterValidator(_check_part_name)]
-Ical = Annotated[IcalFile, BeforeValidator(read_ical), PlainSerializer(lambda file: file.path)]
 Prior = Annotated[float, Field(gt=0, le=1e6)]
 Before = Annotated[int, Field(ge=-30, le=0)]
 After = Annotated[int, Field(ge=0, le=30)]
@@ -196,9 +151,7 @@ class EventConfig(Section):
     dates: tuple[date, ...] = Field((), description="single days")
     first: date | None = Field(None, alias="from", description="first day, of a span or of a rule")
     until: date | None = Field(None, description="last day, itself included")
-    rule: Annotated[str, AfterValidator(_check_rule)] | None = Field(
-        None, description="an RRULE of iCal: FREQ=MONTHLY;BYMONTHDAY=-1"
-    )
+    rule: RepeatRule | None = Field(None, description="an RRULE of iCal: FREQ=MONTHLY;BYMONTHDAY=-1")
     ical: Ical | None = Field(None, description="file whose events all count")
     lower_window: Before = Field(0, description="-1: the day before counts too")
     upper_window: After = Field(0, description="1: the day after counts too")
@@ -258,6 +211,7 @@ class PolicyConfig(Section):
 
     match: MatchConfig = Field(MatchConfig(), description="which series; without it, all")
     forecast: ForecastPolicy | None = Field(None, description="how their forecast is fitted")
+    detect: DetectPolicy | None = Field(None, description="what is flagged of them")
 
 
 def contradictions(policies: Sequence[PolicyConfig], step: timedelta) -> Iterator[tuple[Path_, str]]:

@@ -7,6 +7,7 @@ import numpy as np
 from collector_processor.clock import DAY, MINUTE
 from collector_processor.forecast import bands
 from collector_processor.forecast.design import Design, Occasion, Part
+from collector_processor.forecast.expectation import expectation
 from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.points import Float64, Int32, Int64
 from grafana_datasource.outlook import Outlook
@@ -33,11 +34,11 @@ def expected(outlook: Outlook, series: Int32, time_unix_nano: Int64) -> Expected
     """Return what verdicts at these times would be made of, for `(n,)` series and times."""
     forecasts = outlook.fleet.forecasts(series, time_unix_nano)
     states = outlook.bands[series]
-    band = bands.alert_band(forecasts, states["tolerance"], states["threshold"])
     inside = series < len(outlook.fleet)
     winner = np.zeros(series.size, np.uint8)
     winner[inside] = outlook.fleet.winner[series[inside]]
-    return Expected(bands.clipped_yhat(forecasts, winner, band), band.lower, band.upper)
+    found = expectation(forecasts, winner, states["tolerance"], states["threshold"], states["limits"])
+    return Expected(found.yhat, found.lower, found.upper)
 
 
 def prophet_band(

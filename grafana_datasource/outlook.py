@@ -13,7 +13,7 @@ import numpy as np
 from collector_processor.clock import NANOS_PER_SECOND, Clock
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.store.base import SeriesReader
-from collector_processor.telemetry.band import BAND_DTYPE, BandStates, Reason
+from collector_processor.telemetry.band import BandStates, unknown_bands
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64, Int64
 from grafana_datasource.directory import Directory
@@ -78,7 +78,7 @@ class Outlooks:
 
 
 def _empty() -> Outlook:
-    return Outlook(Directory(), FleetModel.empty(), np.zeros(0, BAND_DTYPE), np.zeros(0, np.int64), np.zeros(0))
+    return Outlook(Directory(), FleetModel.empty(), unknown_bands(0), np.zeros(0, np.int64), np.zeros(0))
 
 
 def _refreshed(old: Outlook, reader: SeriesReader, now: int) -> Outlook:
@@ -102,9 +102,7 @@ def _refreshed(old: Outlook, reader: SeriesReader, now: int) -> Outlook:
 
 def _padded(bands: BandStates, size: int) -> BandStates:
     """Give series without a saved state the state of a series nothing is known about."""
-    padded = np.zeros(size, BAND_DTYPE)
-    padded["tolerance"] = padded["threshold"] = padded["offset_lower"] = padded["offset_upper"] = np.nan
-    padded["reason"] = Reason.NO_HISTORY
+    padded = unknown_bands(size)
     common = min(size, bands.size)
     padded[:common] = bands[:common]
     return padded

@@ -9,6 +9,7 @@ from pydantic import BaseModel, create_model
 from pydantic.fields import FieldInfo
 
 from collector_processor.config import Config
+from collector_processor.detect_config import BoundsConfig, DetectPolicy, MaintenanceConfig
 from collector_processor.policy_config import (
     EventConfig,
     ForecastPolicy,
@@ -23,6 +24,9 @@ BLOCKS: dict[str, type[BaseModel]] = {
     "forecast.seasonalities[].": SeasonalityConfig,
     "forecast.holidays.": HolidaysConfig,
     "forecast.events[].": EventConfig,
+    "detect.": DetectPolicy,
+    "detect.bounds.": BoundsConfig,
+    "detect.maintenance[].": MaintenanceConfig,
 }
 """The blocks of a policy, each with its fields."""
 

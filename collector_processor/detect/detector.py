@@ -7,7 +7,7 @@ of its series is judged, but neither learned from nor part of an episode.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,24 +15,26 @@ import numpy.typing as npt
 from collector_processor.detect import calibrate, episodes, record, threshold
 from collector_processor.detect.calibrate import QuantileTracker
 from collector_processor.detect.episodes import Episodes
+from collector_processor.detect.rulebook import Maintenance, Rulebook
 from collector_processor.detect.score import Scored, judge
 from collector_processor.detect.seed import Seed
 from collector_processor.detect.threshold import BlockMaxima, Standing, waves
 from collector_processor.telemetry.band import BAND_DTYPE, FORECASTS, BandStates, Reason
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
+from collector_processor.telemetry.rule import Rules
 from collector_processor.telemetry.verdict import VerdictBatch
 
 DEFAULT_THRESHOLD = 1.10
 COLD_START = 0.5
 """The threshold is raised by this share over the complete days of calibration."""
 
-SAVE_VERSION = 1
+SAVE_VERSION = 2
 SERIES_PER_BLOB = 512
 """Some 600 KB: the state of a large fleet is saved a little at a time."""
 
 _ROUNDING = 8.0 * float(np.finfo(np.float64).eps)  # relative: a forecast is a sum, known only to its last digits
-_STATUS = np.dtype([("mark", "u1"), ("disagree", "?"), ("held_back", "<f8", (len(FORECASTS),))])
+_STATUS = np.dtype([("mark", "u1"), ("disagree", "?"), ("unjudged", "u1"), ("held_back", "<f8", (len(FORECASTS),))])
 _SAVED = np.dtype(
     [
         ("maxima", threshold.DTYPE),
@@ -43,7 +45,7 @@ _SAVED = np.dtype(
 )
 _WARMING, _ACTIVE, _DEGRADED = 0, 1, 2
 _STATE_OF_REASON = np.full(len(Reason), _DEGRADED, np.uint8)
-_STATE_OF_REASON[Reason.NONE] = _ACTIVE
+_STATE_OF_REASON[[Reason.NONE, Reason.MAINTENANCE, Reason.LOW_TRAFFIC, Reason.OTHER_DIRECTION]] = _ACTIVE
 _STATE_OF_REASON[[Reason.NO_HISTORY, Reason.SHORT_HISTORY, Reason.NOT_MODELLED]] = _WARMING
 _BLOB_PREFIX = "detector/"
 
@@ -59,8 +61,8 @@ class Judgement:
 class Detector:
     """Everything is indexed by dense series id; used by one thread."""
 
-    def __init__(self, *, threshold: float = DEFAULT_THRESHOLD) -> None:
-        self._threshold = threshold
+    def __init__(self, *, threshold: float = DEFAULT_THRESHOLD, maintenance: Sequence[Maintenance] = ()) -> None:
+        self._rulebook = Rulebook(threshold, maintenance)
         self._size = 0
         self._maxima = BlockMaxima()
         self._tracker = QuantileTracker()
@@ -78,10 +80,16 @@ class Detector:
     def grow(self, n: int) -> None:
         """Make room for series ids below `n`; known series keep what is known."""
         self._size = max(self._size, n)
+        self._rulebook.grow(n)
         self._maxima.grow(n)
         self._tracker.grow(n)
         self._episodes.grow(n)
         self._status = record.grown(self._status, n, {})
+
+    def rule(self, series: Int32, rules: Rules) -> None:
+        """Judge series by these rules `(n,)` from now on."""
+        self.grow(int(series.max(initial=-1)) + 1)
+        self._rulebook.put(series, rules)
 
     def judge(self, points: PointBatch, forecasts: Float64, winner: npt.NDArray[np.uint8]) -> Judgement:
         """Judge points by forecasts `(n, F)` made before them, then learn from them.
@@ -90,12 +98,14 @@ class Detector:
         of one series are taken in time order, whatever their order in the batch.
         """
         verdicts, changed = VerdictBatch.absent(len(points)), list[Episode]()
+        self.grow(int(points.series.max(initial=-1)) + 1)
+        held = self._rulebook.held(points)
         rows = np.flatnonzero(~np.isnan(forecasts).all(axis=1))
-        if rows.size:
-            self.grow(int(points.series[rows].max()) + 1)
         for wave in waves(points.series[rows], points.time_unix_nano[rows]):
             at = rows[wave]
-            judged, episodes_of_wave = self._judge_once(points.take(at), np.asfortranarray(forecasts[at]), winner[at])
+            judged, episodes_of_wave = self._judge_once(
+                points.take(at), np.asfortranarray(forecasts[at]), winner[at], held[at]
+            )
             _put(verdicts, at, judged)
             changed.extend(episodes_of_wave)
         return Judgement(verdicts, changed)
@@ -152,7 +162,8 @@ class Detector:
             bands[name] = tracked[name]
         standing = self._maxima.standing(series)
         bands["tolerance"] = standing.tolerance
-        bands["threshold"] = self._onset_threshold(standing.complete_days)
+        bands["threshold"] = self._onset_threshold(series, standing.complete_days)
+        bands["limits"] = self._rulebook.limits(series)
         bands["reason"] = _reason(standing, self._status[rows])
         bands["state"] = _STATE_OF_REASON[bands["reason"]]
         return bands
@@ -181,24 +192,47 @@ class Detector:
         return problems
 
     def _judge_once(
-        self, points: PointBatch, forecasts: Float64, winner: npt.NDArray[np.uint8]
+        self, points: PointBatch, forecasts: Float64, winner: npt.NDArray[np.uint8], held: npt.NDArray[np.uint8]
     ) -> tuple[VerdictBatch, list[Episode]]:
-        """Judge and learn points of which each series has one."""
+        """Judge and learn points of which each series has one; those `held` for a reason are only held to a band."""
         series = points.series
-        scored = self._judged(series, points.value, forecasts, winner)
+        scored, unjudged = self._as_ruled(series, self._judged(series, points.value, forecasts, winner), held)
         self._status["disagree"][series] = scored.disagree
+        self._status["unjudged"][series] = unjudged
         learnable = (points.time_unix_nano > self._maxima.newest(series)) & np.isfinite(points.value)
+        learnable &= held == Reason.NONE
         if learnable.all():
-            return scored.verdicts, self._learn(points, forecasts, scored)
-        return scored.verdicts, self._learn(points.take(learnable), forecasts[learnable], scored.take(learnable))
+            return scored.verdicts, self._learn(points, scored)
+        return scored.verdicts, self._learn(points.take(learnable), scored.take(learnable))
+
+    def _as_ruled(
+        self, series: Int32, scored: Scored, held: npt.NDArray[np.uint8]
+    ) -> tuple[Scored, npt.NDArray[np.uint8]]:
+        """Take back flags, and scores, that policies do not ask for; return why, Reason.NONE where nothing was."""
+        verdicts = scored.verdicts
+        unwanted = self._rulebook.unwanted(series, verdicts.anomaly)
+        is_held = held != Reason.NONE
+        taken_back = unwanted | is_held
+        if not taken_back.any():
+            return scored, held
+        ruled = replace(
+            verdicts,
+            score=np.where(is_held, np.nan, verdicts.score),
+            anomaly=np.where(taken_back, 0, verdicts.anomaly).astype(np.int8),
+        )
+        unjudged = np.where(unwanted & ~is_held, np.uint8(Reason.OTHER_DIRECTION), held)
+        return replace(scored, verdicts=ruled), unjudged
 
     def _judged(self, series: Int32, value: Float64, forecasts: Float64, winner: npt.NDArray[np.uint8]) -> Scored:
         standing = self._maxima.standing(series)
         tolerance = standing.tolerance + _ROUNDING * np.abs(forecasts)
         is_active = (standing.complete_days >= 1) & (self._status["mark"][series] != Reason.NOT_MODELLED)
-        return judge(value, forecasts, winner, tolerance, self._onset_threshold(standing.complete_days), is_active)
+        threshold = self._onset_threshold(series, standing.complete_days)
+        limits = self._rulebook.limits_around(series, value)
+        return judge(value, forecasts, winner, tolerance, threshold, limits, is_active)
 
-    def _learn(self, points: PointBatch, forecasts: Float64, scored: Scored) -> list[Episode]:
+    def _learn(self, points: PointBatch, scored: Scored) -> list[Episode]:
+        forecasts = scored.forecasts
         known = ~np.isnan(scored.verdicts.yhat)
         judged, scored = (points, scored) if known.all() else (points.take(known), scored.take(known))
         verdicts = scored.verdicts
@@ -207,6 +241,8 @@ class Detector:
         residual = judged.value - verdicts.yhat
         self._tracker.learn(judged.series, residual, reach, self._episodes.is_open(judged.series))
         distance = np.abs(points.value[:, np.newaxis] - forecasts)
+        unwanted = self._status["unjudged"][points.series] == Reason.OTHER_DIRECTION
+        distance[unwanted] *= 0.0  # a fall says nothing about rises; NaN stays
         self._maxima.learn(points.series, points.time_unix_nano, self._without_episodes(points.series, distance))
         return changed
 
@@ -217,8 +253,8 @@ class Detector:
         self._status["held_back"][series] = np.where(is_open, np.nan_to_num(largest), 0.0)
         return np.where(np.isnan(distance), np.nan, np.where(is_open, 0.0, largest))
 
-    def _onset_threshold(self, complete_days: Int64) -> Float64:
-        return self._threshold * (1.0 + COLD_START / np.maximum(complete_days, 1))
+    def _onset_threshold(self, series: Int32, complete_days: Int64) -> Float64:
+        return self._rulebook.threshold(series) * (1.0 + COLD_START / np.maximum(complete_days, 1))
 
     def _saved(self, start: int) -> bytes:
         end = min(start + SERIES_PER_BLOB, self._size)
@@ -247,7 +283,9 @@ def _reason(standing: Standing, status: record.Records) -> npt.NDArray[np.uint8]
         (unknown, np.uint8(Reason.NO_HISTORY)),
         (standing.complete_days < 1, np.uint8(Reason.SHORT_HISTORY)),
         (mark != Reason.NONE, mark),
+        (status["unjudged"] == Reason.MAINTENANCE, np.uint8(Reason.MAINTENANCE)),
         (status["disagree"], np.uint8(Reason.FORECASTS_DISAGREE)),
+        (status["unjudged"] != Reason.NONE, status["unjudged"]),
     ]
     return np.select(
         [when for when, _ in reasons], [np.asarray(reason) for _, reason in reasons], np.uint8(Reason.NONE)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from collector_processor.forecast.bands import AlertBand, alert_band, clipped_yhat
+from collector_processor.forecast.expectation import Expectation, Limits, expectation, least_deviation
 from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.telemetry.verdict import VerdictBatch
 
@@ -14,15 +14,19 @@ _JUST_OUTSIDE = float(np.nextafter(1.0, 2.0))
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Verdicts `(n,)`, which values are usual to one forecast at least, and where the forecasts disagree."""
+    """Verdicts `(n,)`, which values are usual to one forecast at least, and where the forecasts disagree.
+
+    `forecasts` `(n, F)` are those judged by: within the bounds of their series.
+    """
 
     verdicts: VerdictBatch
     is_usual: Bool
     disagree: Bool
+    forecasts: Float64
 
     def take(self, index: Int64 | Bool) -> "Scored":
         """Select rows by index or mask."""
-        return Scored(self.verdicts.take(index), self.is_usual[index], self.disagree[index])
+        return Scored(self.verdicts.take(index), self.is_usual[index], self.disagree[index], self.forecasts[index])
 
 
 def judge(
@@ -31,6 +35,7 @@ def judge(
     winner: npt.NDArray[np.uint8],
     tolerance: Float64,
     threshold: Float64,
+    limits: Limits,
     is_active: Bool,
 ) -> Scored:
     """Judge values `(n,)` by forecasts and tolerances `(n, F)`; `winner` indexes the forecast drawn as yhat.
@@ -38,22 +43,24 @@ def judge(
     A value that is not finite gets the band but no score. A value is anomalous exactly when it lies outside the band
     and its series is active, and |score| > 1 exactly when it lies outside the band.
     """
-    band = alert_band(forecasts, tolerance, threshold)
-    yhat = clipped_yhat(forecasts, winner, band)
-    score = _score(value, yhat, band)
+    expected = expectation(forecasts, winner, tolerance, threshold, limits)
+    score = _score(value, expected)
     outside = np.abs(score) > 1.0  # False for NaN
     anomaly = np.where(outside & is_active, np.sign(np.nan_to_num(score)), 0.0).astype(np.int8)
+    usual = np.maximum(tolerance.T, least_deviation(expected.yhat, limits))
     with np.errstate(invalid="ignore"):
-        is_usual: Bool = np.any(np.abs(value[:, np.newaxis] - forecasts) <= tolerance, axis=1)
-    return Scored(VerdictBatch(yhat, band.lower, band.upper, score, anomaly), is_usual, band.disagree)
+        is_usual: Bool = np.any(np.abs(value - expected.forecasts.T) <= usual, axis=0)
+    verdicts = VerdictBatch(expected.yhat, expected.lower, expected.upper, score, anomaly)
+    return Scored(verdicts, is_usual, expected.disagree, expected.forecasts)
 
 
-def _score(value: Float64, yhat: Float64, band: AlertBand) -> Float64:
+def _score(value: Float64, expected: Expectation) -> Float64:
+    yhat, lower, upper = expected.yhat, expected.lower, expected.upper
     with np.errstate(all="ignore"):
         residual = value - yhat
-        half_width = np.where(residual > 0.0, band.upper - yhat, yhat - band.lower)
+        half_width = np.where(residual > 0.0, upper - yhat, yhat - lower)
         score = np.where(residual == 0.0, 0.0, residual / half_width)
         # Two different values may divide to exactly 1: the edges decide, not the quotient.
-        score = np.where(value > band.upper, np.maximum(score, _JUST_OUTSIDE), score)
-        score = np.where(value < band.lower, np.minimum(score, -_JUST_OUTSIDE), score)
+        score = np.where(value > upper, np.maximum(score, _JUST_OUTSIDE), score)
+        score = np.where(value < lower, np.minimum(score, -_JUST_OUTSIDE), score)
     return np.where(np.isfinite(value) & ~np.isnan(yhat), score, np.nan)

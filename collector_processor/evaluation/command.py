@@ -68,4 +68,5 @@ def replay_settings(config: Config) -> ReplaySettings:
         ),
         limits=TimeLimits(retention=round(retention.total_seconds()) * NANOS_PER_SECOND),
         threshold=config.detect.threshold,
+        policies=config.policies,
     )

@@ -20,7 +20,7 @@ from collector_processor.evaluation.trace import Trace
 
 OURS = "Foreband"
 _TOGETHER = 16
-_CODE = ("clock.py", "telemetry", "otlp", "signals", "forecast", "detect", "training", "evaluation")
+_CODE = ("clock.py", "telemetry", "otlp", "signals", "forecast", "detect", "policy", "training", "evaluation")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

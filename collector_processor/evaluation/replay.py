@@ -20,11 +20,15 @@ from collector_processor.evaluation.refits import Refit, refits_of
 from collector_processor.evaluation.trace import Trace, blank, day_before
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.otlp.decode import decode_metrics, parse_attributes, parse_resource, parse_scope
+from collector_processor.policy import Policies
+from collector_processor.policy_config import PolicyConfig
 from collector_processor.signals.admit import TimeLimits
 from collector_processor.signals.catalog import Catalog
 from collector_processor.signals.metrics import MetricSignals
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
+from collector_processor.telemetry.rule import NO_COMPANION
+from collector_processor.telemetry.series import SeriesKey
 from collector_processor.training.schedule import TrainingSettings
 
 METRIC = "evaluated"
@@ -39,14 +43,17 @@ class ReplaySettings:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     limits: TimeLimits = field(default_factory=TimeLimits)
     threshold: float = DEFAULT_THRESHOLD
+    policies: tuple[PolicyConfig, ...] = ()
 
 
 def replay(series: Sequence[LabelledSeries], settings: ReplaySettings) -> list[Trace]:
     """Replay series side by side; labels are never looked at."""
     began = time.process_time()
-    taken = [_taken(s, i, settings.limits) for i, s in enumerate(series)]
+    catalogs = [Catalog(parse_resource, parse_scope, parse_attributes, series_limit=1) for _ in series]
+    taken = [_taken(s, i, settings.limits, c) for i, (s, c) in enumerate(zip(series, catalogs, strict=True))]
     refits = [list(refits_of(points, settings.training)) for points in taken]
-    room = _Room(taken, [s.step for s in series], settings.threshold)
+    policies = Policies(settings.policies, settings.threshold)
+    room = _Room(taken, [s.step for s in series], policies, [key for c in catalogs for key in c.keys])
     for turn in range(max(map(len, refits), default=0) + 1):
         room.publish([known[turn - 1] for known in refits if 0 < turn <= len(known)])
         room.judge([_between(known, turn, len(points)) for known, points in zip(refits, taken, strict=True)])
@@ -76,14 +83,16 @@ class _Room:
     The series' id is its place; the points of all series lie behind each other, so a row stands for a point.
     """
 
-    def __init__(self, taken: Sequence[PointBatch], steps: Sequence[int], threshold: float) -> None:
+    def __init__(
+        self, taken: Sequence[PointBatch], steps: Sequence[int], policies: Policies, keys: Sequence[SeriesKey]
+    ) -> None:
         self._points = PointBatch.concat(taken)
         self._first = np.concatenate([[0], np.cumsum([len(points) for points in taken])])
         naive = [day_before(p.time_unix_nano, p.value, 3 * step // 2) for p, step in zip(taken, steps, strict=True)]
         self._columns = blank(len(self._points)) | {"day_before": np.concatenate([np.empty(0), *naive])}
         self._fleet = FleetModel.empty()
-        self._detector = Detector(threshold=threshold)
-        self._detector.grow(len(taken))
+        self._detector = Detector(maintenance=policies.maintenance)
+        self._detector.rule(np.arange(len(keys), dtype=np.int32), policies.rules(keys, lambda _: NO_COMPANION))
         self._naive = QuantileTracker()
         self._naive.grow(len(taken))
         self._episodes: dict[str, Episode] = {}
@@ -169,12 +178,12 @@ def drawn(fleet: FleetModel, series: Int32, time_unix_nano: Int64) -> Float64:
     return np.where(np.isnan(chosen), first, chosen)
 
 
-def _taken(series: LabelledSeries, number: int, limits: TimeLimits) -> PointBatch:
+def _taken(series: LabelledSeries, number: int, limits: TimeLimits, catalog: Catalog) -> PointBatch:
     """Return the points that decoding and admission let through, under id `number`.
 
     Of those only the ones newer than all before: the others are stored, but neither learned from nor alerted on.
     """
-    signals = MetricSignals(Catalog(parse_resource, parse_scope, parse_attributes, series_limit=1), limits)
+    signals = MetricSignals(catalog, limits)
     known: dict[int, float] = {}
 
     def existing(points: PointBatch) -> tuple[Bool, Float64]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from collector_processor.forecast.calendar import Calendar
 from collector_processor.forecast.design import Growth, Mode, Seasonality
+from collector_processor.forecast.maintenance import Maintenance
 
 Auto = Literal["auto"] | bool | int
 """Prophet's seasonality argument: its own rule, on or off, or on with that order."""
@@ -38,6 +39,7 @@ class ProphetSettings:
     seasonality_mode: Mode = "additive"
     time_zone: str = "UTC"
     calendar: Calendar = field(default_factory=Calendar)
+    maintenance: Maintenance = field(default_factory=Maintenance)
     scaling: Literal["absmax", "minmax"] = "minmax"
     mask_passes: int = 3
     mask_mads: float = 4.0
@@ -96,7 +98,16 @@ class ProphetSettings:
         return {name: getattr(self, name) for name in names if getattr(self, name) != getattr(default, name)}
 
 
-_PART_OF_DESIGN = {"seasonalities", "growth", "cap", "floor", "seasonality_mode", "time_zone", "calendar"}
+_PART_OF_DESIGN = {
+    "seasonalities",
+    "growth",
+    "cap",
+    "floor",
+    "seasonality_mode",
+    "time_zone",
+    "calendar",
+    "maintenance",
+}
 
 
 @lru_cache(maxsize=1024)

@@ -9,6 +9,7 @@ from collector_processor.forecast.calendar import Calendar, Event
 from collector_processor.forecast.design import Seasonality
 from collector_processor.forecast.ical import repeated
 from collector_processor.forecast.local_time import day_number
+from collector_processor.forecast.maintenance import Maintenance
 from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.policy_config import EventConfig, ForecastPolicy, HolidaysConfig, SeasonalityConfig
 
@@ -20,7 +21,7 @@ _AS_THEY_ARE = {
 _DAY_SECONDS = 86_400
 
 
-def prophet_settings(blocks: Sequence[ForecastPolicy]) -> ProphetSettings:
+def prophet_settings(blocks: Sequence[ForecastPolicy], maintenance: Maintenance | None = None) -> ProphetSettings:
     """Return the settings that blocks come to, later ones overriding the fields that they set.
 
     Growth, its cap and its floor are one field: who sets one sets all. Logistic and multiplicative models are scaled by
@@ -40,6 +41,7 @@ def prophet_settings(blocks: Sequence[ForecastPolicy]) -> ProphetSettings:
         **settings,
         seasonalities=tuple(_seasonality(s, prior) for s in merged.get("seasonalities", ())),
         calendar=_calendar(merged.get("holidays"), merged.get("events", ())),
+        maintenance=maintenance or Maintenance(),
     )
 
 

@@ -1,26 +1,38 @@
 """The policies of a configuration, resolved for one series at a time and remembered."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import numpy as np
+
+from collector_processor.detect_config import DetectPolicy
+from collector_processor.forecast.maintenance import Maintenance
 from collector_processor.forecast.settings import ProphetSettings
+from collector_processor.policy.detect import companion_of, maintenance_of, rule_of
 from collector_processor.policy.forecast import prophet_settings
 from collector_processor.policy.selector import Selector
-from collector_processor.policy_config import PolicyConfig
+from collector_processor.policy_config import ForecastPolicy, PolicyConfig
 from collector_processor.sections import Section
-from collector_processor.telemetry.series import SeriesKey
+from collector_processor.telemetry.rule import NO_COMPANION, RULE_DTYPE, Rules
+from collector_processor.telemetry.series import Kind, SeriesKey, Statistic
 
+_Like = tuple[tuple[int, ...], str, str, Kind, Statistic]
 _Block = TypeVar("_Block", bound=Section)
 
 
 class Policies:
     """All policies that match a series apply in their order; what they come to is made once for the same matches."""
 
-    def __init__(self, policies: Sequence[PolicyConfig] = ()) -> None:
+    def __init__(self, policies: Sequence[PolicyConfig] = (), threshold: float = 1.10) -> None:
         self._policies = tuple(policies)
+        self._threshold = threshold
         self._selectors = [Selector(policy.match) for policy in policies]
         self._matches: dict[bytes, tuple[int, ...]] = {}
         self._forecasts: dict[tuple[int, ...], ProphetSettings] = {(): ProphetSettings()}
+        self._rules: dict[_Like, np.void] = {}
+        self._maintenance: dict[tuple[int, ...], int] = {(): 0}
+        self.maintenance: list[Maintenance] = []
+        """Windows by the number less one that rules have, as far as they were asked for."""
 
     def matching(self, key: SeriesKey) -> tuple[int, ...]:
         """Return which policies a series matches, by their place in the configuration."""
@@ -37,10 +49,49 @@ class Policies:
         matched = self.matching(key)
         found = self._forecasts.get(matched)
         if found is None:
-            made = prophet_settings(_blocks([self._policies[i].forecast for i in matched]))
+            made = prophet_settings(self._forecast_blocks(matched), self._windows(matched))
             found = next((settings for settings in self._forecasts.values() if settings == made), made)
             self._forecasts[matched] = found
         return found
+
+    def rules(self, keys: Sequence[SeriesKey], find: Callable[[SeriesKey], int]) -> Rules:
+        """Return what is asked of verdicts on series, RULE_DTYPE `(n,)`; `find` gives the id of a series, or < 0."""
+        rules = np.zeros(len(keys), RULE_DTYPE)
+        for i, key in enumerate(keys):
+            rules[i] = self._rule(key)
+            companion = companion_of(key) if rules["least_events"][i] else None
+            rules["companion"][i] = NO_COMPANION if companion is None else find(companion)
+        return rules
+
+    def _rule(self, key: SeriesKey) -> np.void:
+        """Return the rule of a series but for its companion; made once for series that differ by attributes only."""
+        matched = self.matching(key)
+        like = matched, key.metric, key.unit, key.kind, key.statistic
+        found = self._rules.get(like)
+        if found is None:
+            number = self._maintenance_number(matched)
+            found = self._rules[like] = rule_of(key, self._detect_blocks(matched), self._threshold, number)
+        return found
+
+    def _maintenance_number(self, matched: tuple[int, ...]) -> int:
+        """Return the number of the windows that policies come to, 0 for none."""
+        number = self._maintenance.get(matched)
+        if number is None:
+            windows = self._windows(matched)
+            if windows.texts and windows not in self.maintenance:
+                self.maintenance.append(windows)
+            number = self._maintenance[matched] = self.maintenance.index(windows) + 1 if windows.texts else 0
+        return number
+
+    def _windows(self, matched: tuple[int, ...]) -> Maintenance:
+        time_zone = prophet_settings(self._forecast_blocks(matched)).time_zone
+        return maintenance_of(self._detect_blocks(matched), time_zone)
+
+    def _forecast_blocks(self, matched: tuple[int, ...]) -> list[ForecastPolicy]:
+        return _blocks([self._policies[i].forecast for i in matched])
+
+    def _detect_blocks(self, matched: tuple[int, ...]) -> list[DetectPolicy]:
+        return _blocks([self._policies[i].detect for i in matched])
 
 
 def _blocks(found: Sequence[_Block | None]) -> list[_Block]:

@@ -111,6 +111,10 @@ class Catalog:
             ids = [self._append(key) if i == REFUSED else i for i, key in zip(ids, keys, strict=True)]
         return np.array(ids, np.int32)
 
+    def find(self, key: SeriesKey) -> int:
+        """Return the id of a series, `REFUSED` where there is none."""
+        return self._ids.get(key.identity, REFUSED)
+
     def alias_of(self, series: int) -> tuple[Source, bytes] | None:
         """Return source and raw attributes of the newest alias; None until a point of the series came."""
         return self._last_alias[series]

@@ -8,6 +8,8 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from collector_processor.telemetry.rule import LIMITS_DTYPE, NO_LIMITS
+
 INTERVAL_WIDTHS = (0.80, 0.95, 0.99)
 """Nominal coverage of the calibrated band's levels."""
 
@@ -25,6 +27,9 @@ class Reason(IntEnum):
     STALE_MODEL = 4  # the model is older than it should be
     FORECASTS_DISAGREE = 5  # the forecasts lie further apart than their tolerances
     NOT_MODELLED = 6  # kept for rates only
+    MAINTENANCE = 7  # a maintenance window is open: nothing is judged or learned
+    LOW_TRAFFIC = 8  # the newest point was made of too few requests to judge it
+    OTHER_DIRECTION = 9  # the newest point was outside on the side that its policy does not ask for
 
 
 REASON_TEXT = {
@@ -35,6 +40,9 @@ REASON_TEXT = {
     Reason.STALE_MODEL: "the model is overdue for a refit",
     Reason.FORECASTS_DISAGREE: "the forecasts lie further apart than their tolerances",
     Reason.NOT_MODELLED: "kept for rates only, not modelled",
+    Reason.MAINTENANCE: "in a maintenance window: nothing is flagged and nothing is learned",
+    Reason.LOW_TRAFFIC: "too few requests to judge the newest point by",
+    Reason.OTHER_DIRECTION: "outside the band on the side that is not asked for: not flagged",
 }
 
 BAND_DTYPE = np.dtype(
@@ -43,6 +51,7 @@ BAND_DTYPE = np.dtype(
         ("offset_upper", "<f8", (len(INTERVAL_WIDTHS),)),
         ("tolerance", "<f8", (len(FORECASTS),)),  # alert band: T + 0.3 std per forecast; NaN = unknown
         ("threshold", "<f8"),  # onset threshold of the combined z, cold-start factor included
+        ("limits", LIMITS_DTYPE),  # what a policy asks of the alert band
         ("inside", "<u4", (len(INTERVAL_WIDTHS),)),  # scored points inside the calibrated band
         ("scored", "<u4"),  # scored points in all: measured coverage = inside / scored
         ("state", "u1"),  # 0 warming, 1 active, 2 degraded
@@ -51,3 +60,13 @@ BAND_DTYPE = np.dtype(
 )
 BandStates = npt.NDArray[np.void]
 """Array (series,) of BAND_DTYPE, indexed by dense series id."""
+
+
+def unknown_bands(n: int) -> BandStates:
+    """Return the band states of `n` series that nothing is known about."""
+    bands = np.zeros(n, BAND_DTYPE)
+    for name in ("offset_lower", "offset_upper", "tolerance", "threshold"):
+        bands[name] = np.nan
+    bands["limits"] = np.array(NO_LIMITS, LIMITS_DTYPE)
+    bands["reason"] = Reason.NO_HISTORY
+    return bands

@@ -68,11 +68,12 @@ def read_in_parts(chunk: Chunk) -> Iterator[tuple[Sequence[FitRequest], PointBat
 
 
 def history_of(request: FitRequest, points: PointBatch) -> History:
-    """Return the finite points of a request out of points sorted by (series, time)."""
+    """Return the finite points of a request, maintenance left out, out of points sorted by (series, time)."""
     bounds = np.array([request.series, request.series + 1], points.series.dtype)  # of one type, or all are converted
     first, last = np.searchsorted(points.series, bounds)
     time, value = points.time_unix_nano[first:last], points.value[first:last]
     kept = np.isfinite(value) & (time >= request.start_unix_nano) & (time < request.end_unix_nano)
+    kept &= ~request.settings.maintenance.covers(time)
     return History(time, value) if kept.all() else History(time[kept], value[kept])
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from collector_processor.detect.score import Scored, judge
 from collector_processor.telemetry.points import Float64
+from collector_processor.telemetry.rule import LIMITS_DTYPE, NO_LIMITS
 
 NAN = float("nan")
 finite = st.floats(-1e6, 1e6)
@@ -20,6 +21,7 @@ def judged(
     *,
     winner: int = 0,
     is_active: bool = True,
+    limits: tuple[float, float, float, float] = NO_LIMITS,
 ) -> Scored:
     x = np.asarray(value, np.float64)
     n = x.size
@@ -29,6 +31,7 @@ def judged(
         np.full(n, winner, np.uint8),
         np.tile(np.array(tolerance), (n, 1)),
         np.full(n, 1.1),
+        np.full(n, np.array(limits, LIMITS_DTYPE)),
         np.full(n, is_active),
     )
 
@@ -134,3 +137,35 @@ def test_values_near_the_largest_number_do_not_break_the_score() -> None:
     verdicts = judged([1.7e308, -1.7e308], (0.0, 1.0), (1e-3, 1e-3)).verdicts
     assert verdicts.anomaly.tolist() == [1, -1]
     assert not np.isnan(verdicts.score).any()
+
+
+@given(
+    st.lists(finite, min_size=1, max_size=20), finite, finite, st.floats(0, 100), st.floats(0, 2), st.floats(-1e3, 1e3)
+)
+def test_with_limits_too_a_value_is_flagged_exactly_when_it_is_outside_the_drawn_band(
+    values: list[float], one: float, other: float, least: float, share: float, low: float
+) -> None:
+    v = judged(values, (one, other), limits=(least, share, low, low + 500.0)).verdicts
+    outside = (np.array(values) > v.upper) | (np.array(values) < v.lower)
+    np.testing.assert_array_equal(v.anomaly != 0, outside)
+    assert (v.lower >= low).all()
+    assert (v.upper <= low + 500.0).all()
+    assert (v.lower <= v.yhat).all()
+    assert (v.yhat <= v.upper).all()
+
+
+def test_a_minimum_deviation_widens_the_drawn_band_itself() -> None:
+    plain, wide = judged([10.0]).verdicts, judged([10.0], limits=(5.0, 0.0, -np.inf, np.inf)).verdicts
+    assert wide.upper[0] - wide.yhat[0] == pytest.approx(5.0)
+    assert wide.upper[0] > plain.upper[0]
+    assert judged([0.0], (100.0, 100.0), limits=(0.0, 0.5, -np.inf, np.inf)).verdicts.lower[0] == 50.0
+
+
+def test_a_deviation_within_the_minimum_is_usual_so_that_an_episode_can_end() -> None:
+    assert judged([15.0]).is_usual.tolist() == [False]
+    assert judged([15.0], limits=(6.0, 0.0, -np.inf, np.inf)).is_usual.tolist() == [True]
+
+
+def test_forecasts_and_bands_stay_within_the_bounds() -> None:
+    v = judged([3.0], (-4.0, 1.0), (20.0, 20.0), limits=(0.0, 0.0, 0.0, 5.0)).verdicts
+    assert (v.yhat[0], v.lower[0], v.upper[0]) == (0.0, 0.0, 5.0)

@@ -15,7 +15,7 @@ from collector_processor.forecast.seasonal import SeasonalForecaster
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
-from collector_processor.telemetry.band import BAND_DTYPE, BandStates, Reason
+from collector_processor.telemetry.band import BandStates, Reason, unknown_bands
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.model import ModelRecord
@@ -177,10 +177,7 @@ def _model(series: int, times: Int64, value: Float64, now: int) -> ModelRecord:
 
 
 def _bands(fleet: FleetModel, values: dict[int, Float64], times: Int64) -> BandStates:
-    bands = np.zeros(len(KEYS) - 1, BAND_DTYPE)
-    for name in ("offset_lower", "offset_upper", "tolerance", "threshold"):
-        bands[name] = np.nan
-    bands["reason"] = Reason.NO_HISTORY
+    bands = unknown_bands(len(KEYS) - 1)
     for series, value in values.items():
         residual = value[:, np.newaxis] - forecasts_of(fleet, series, times)
         usual = 5.2 * np.nanmedian(np.abs(residual), axis=0)

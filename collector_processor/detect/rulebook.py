@@ -1,0 +1,84 @@
+"""What policies ask of each series while it is judged: a column each, resolved once per series."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from collector_processor.detect import record
+from collector_processor.detect.traffic import Traffic
+from collector_processor.telemetry.band import Reason
+from collector_processor.telemetry.points import Bool, Float64, Int8, Int32, Int64, PointBatch
+from collector_processor.telemetry.rule import NO_COMPANION, NO_LIMITS, RULE_DTYPE, Direction, Rules
+
+
+class Maintenance(Protocol):
+    """Windows in which nothing is judged."""
+
+    def covers(self, time_unix_nano: Int64) -> Bool:
+        """Tell which times `(n,)` lie in a window."""
+        ...
+
+
+class Rulebook:
+    """The rules of all series; `series` arguments are dense ids. Not saved: made anew from the policies."""
+
+    def __init__(self, threshold: float, maintenance: Sequence[Maintenance] = ()) -> None:
+        self._maintenance = maintenance
+        self._initial = {"threshold": threshold, "companion": NO_COMPANION}
+        self._rules = record.filled(RULE_DTYPE, 0, self._initial)
+        self._traffic = Traffic()
+        self._has_direction = False
+
+    def grow(self, n: int) -> None:
+        """Make room for series ids below `n`; what has no rule of its own has no limits."""
+        known = self._rules.size
+        self._rules = record.grown(self._rules, n, self._initial)
+        self._rules["limits"][known:] = np.array(NO_LIMITS, self._rules["limits"].dtype)
+        self._traffic.grow(n)
+
+    def put(self, series: Int32, rules: Rules) -> None:
+        """Take the rules `(n,)` of series."""
+        self._rules[series] = rules
+        gated = (rules["companion"] >= 0) & (rules["least_events"] > 0)
+        self._traffic.count(np.asarray(rules["companion"][gated], np.int32))
+        self._has_direction |= bool(rules["direction"].any())
+
+    def threshold(self, series: Int32) -> Float64:
+        """Return the threshold `(n,)` before any cold-start factor."""
+        threshold: Float64 = self._rules["threshold"][series]
+        return threshold
+
+    def limits(self, series: Int32) -> npt.NDArray[np.void]:
+        """Return what the bands have to respect, LIMITS_DTYPE `(n,)`."""
+        limits: npt.NDArray[np.void] = self._rules["limits"][series]
+        return limits
+
+    def limits_around(self, series: Int32, value: Float64) -> npt.NDArray[np.void]:
+        """Return `limits` for judging values `(n,)`: bounds that nobody set give way to a value that is beyond them."""
+        rules = self._rules[series]
+        limits = rules["limits"]
+        gives_way = ~rules["has_bounds"]
+        limits["low"] = np.where(gives_way, np.fmin(limits["low"], value), limits["low"])
+        limits["high"] = np.where(gives_way, np.fmax(limits["high"], value), limits["high"])
+        return limits
+
+    def unwanted(self, series: Int32, anomaly: Int8) -> Bool:
+        """Tell which anomalies `(n,)` are on a side that nobody asked for."""
+        if not self._has_direction:
+            return np.zeros(anomaly.size, np.bool_)
+        unwanted: Bool = anomaly * self._rules["direction"][series] < int(Direction.BOTH)
+        return unwanted
+
+    def held(self, points: PointBatch) -> npt.NDArray[np.uint8]:
+        """Return why points `(n,)` are not to be judged, Reason.NONE where they are."""
+        rules = self._rules[points.series]
+        requests = self._traffic.requests(points, rules["companion"])
+        reason = np.where(requests < rules["least_events"], np.uint8(Reason.LOW_TRAFFIC), np.uint8(Reason.NONE))
+        number = rules["maintenance"]
+        for i in np.unique(number[number > 0]).tolist() if self._maintenance else ():
+            rows = np.flatnonzero(number == i)
+            covered = self._maintenance[i - 1].covers(points.time_unix_nano[rows])
+            reason[rows[covered]] = Reason.MAINTENANCE
+        return reason

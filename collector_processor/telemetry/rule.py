@@ -1,0 +1,46 @@
+"""What is asked of the verdicts on a series, one record per series: where a policy has become numbers.
+
+Made from a policy and the kind of the metric when a series is first seen, and read by whole columns.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+LIMITS_DTYPE = np.dtype(
+    [
+        ("least", "<f8"),  # a deviation from yhat up to this, in value units, is never outside the band
+        ("least_share", "<f8"),  # the same as a share of |yhat|; the larger of the two counts
+        ("low", "<f8"),  # no forecast and no band goes below this; -inf: it may
+        ("high", "<f8"),
+    ]
+)
+"""What bands have to respect; whoever draws a band ahead needs them too."""
+
+NO_LIMITS = (0.0, 0.0, -np.inf, np.inf)
+
+
+class Direction(IntEnum):
+    """On which side of the band a value is flagged."""
+
+    DOWN = -1
+    BOTH = 0
+    UP = 1
+
+
+NO_COMPANION = -1
+
+RULE_DTYPE = np.dtype(
+    [
+        ("limits", LIMITS_DTYPE),
+        ("has_bounds", "?"),  # low and high are an operator's: a value beyond them is outside, whatever was learned
+        ("threshold", "<f8"),  # of the combined z
+        ("direction", "i1"),
+        ("least_events", "<f8"),  # a point made of fewer requests is not judged
+        ("companion", "<i4"),  # the series that counts those requests per second
+        ("maintenance", "<i4"),  # which maintenance windows, 0: none
+    ]
+)
+Rules = npt.NDArray[np.void]
+"""Array (series,) of RULE_DTYPE."""
