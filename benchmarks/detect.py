@@ -15,11 +15,13 @@ from collector_processor.clock import DAY, HOUR, NANOS_PER_SECOND
 from collector_processor.detect.detector import Detector
 from collector_processor.detect.seed import seed_from_residuals
 from collector_processor.forecast.bands import alert_band
+from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.points import PointBatch
 
 START = 19_700 * DAY
 TICK = 10 * NANOS_PER_SECOND
 TICKS = 60
+F = len(FORECASTS)
 
 
 def measure(series: int = 10_000) -> list[Figure]:
@@ -28,8 +30,8 @@ def measure(series: int = 10_000) -> list[Figure]:
     rollover = ticks(detector, series, start=START + 2 * HOUR, step=HOUR)
     one = ticks(seeded(1), 1, start=START, step=TICK)
     rng = np.random.default_rng(2)
-    forecasts, threshold = rng.normal(size=(series, 2)), np.full(series, 1.1)
-    band = microseconds(lambda: alert_band(forecasts, np.full((series, 2), 2.0), threshold))
+    forecasts, threshold = rng.normal(size=(series, F)), np.full(series, 1.1)
+    band = microseconds(lambda: alert_band(forecasts, np.full((series, F), 2.0), threshold))
     resident = sum(len(blob) for blob in detector.save().values()) / series
     return [
         Figure(f"judge and learn, tick of {series}", every / series, "us/point", peer=one, ratio=one * series / every),
@@ -37,7 +39,7 @@ def measure(series: int = 10_000) -> list[Figure]:
         Figure("judge and learn, each tick a new hour", rollover / series, "us/point"),
         Figure("judge and learn, one series alone", one, "us/point"),
         Figure("alert band alone", band / series, "us/point"),
-        Figure("state", resident, "bytes/series", 2048.0),
+        Figure("state", resident, "bytes/series", 3072.0),
     ]
 
 
@@ -45,7 +47,7 @@ def seeded(series: int) -> Detector:
     """Return a detector whose series all have a week of calibration."""
     detector, rng = Detector(), np.random.default_rng(1)
     history = START - 7 * DAY + np.arange(0, 7 * DAY, HOUR // 4)
-    seed = seed_from_residuals(history, rng.normal(size=(history.size, 2)), std=1.0)
+    seed = seed_from_residuals(history, rng.normal(size=(history.size, F)), std=1.0)
     detector.adopt(np.arange(series, dtype=np.int32), [seed] * series, np.zeros(series, np.uint8))
     return detector
 
@@ -53,7 +55,7 @@ def seeded(series: int) -> Detector:
 def ticks(detector: Detector, series: int, *, start: int, step: int) -> float:
     """Return the microseconds that one tick of all series takes, median."""
     rng, ids = np.random.default_rng(3), np.arange(series, dtype=np.int32)
-    winner, forecasts = np.zeros(series, np.uint8), np.full((series, 2), 100.0)
+    winner, forecasts = np.zeros(series, np.uint8), np.full((series, F), 100.0)
     forecasts[:, 1] += 0.2
     spent = []
     for k in range(TICKS):

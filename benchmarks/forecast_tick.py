@@ -12,6 +12,7 @@ from collector_processor.detect.calibrate import QuantileTracker
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal
+from collector_processor.telemetry.band import FORECASTS, LEVEL
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64
 
@@ -24,12 +25,12 @@ def measure() -> list[Figure]:
     """Return the milliseconds of a tick and the bytes a series has in memory."""
     fleet, random = _fleet(), np.random.default_rng(2)
     ids, at = np.arange(SERIES, dtype=np.int32), np.full(SERIES, NOW)
-    value, tolerance = random.normal(50.0, 1.0, (SERIES, 1)), random.uniform(1.0, 2.0, (SERIES, 2))
+    value, tolerance = random.normal(50.0, 1.0, (SERIES, 1)), random.uniform(1.0, 2.0, (SERIES, len(FORECASTS)))
 
     def tick() -> Float64:
         return (value - fleet.forecasts(ids, at)) / tolerance
 
-    assert np.isfinite(tick()).all()
+    assert np.isfinite(tick()[:, :LEVEL]).all()
     tracker = QuantileTracker()
     tracker.grow(SERIES)
     columns = [column for f in fields(fleet) if isinstance(column := getattr(fleet, f.name), np.ndarray)]

@@ -8,7 +8,7 @@ from collector_processor.clock import DAY, MINUTE
 from collector_processor.forecast import bands
 from collector_processor.forecast.design import Design, Occasion, Part
 from collector_processor.forecast.expectation import expectation
-from collector_processor.telemetry.band import FORECASTS
+from collector_processor.telemetry.band import FORECASTS, LEVEL, LEVEL_REACH
 from collector_processor.telemetry.points import Float64, Int32, Int64
 from grafana_datasource.outlook import Outlook
 
@@ -34,6 +34,8 @@ def expected(outlook: Outlook, series: Int32, time_unix_nano: Int64) -> Expected
     """Return what verdicts at these times would be made of, for `(n,)` series and times."""
     forecasts = outlook.fleet.forecasts(series, time_unix_nano)
     states = outlook.bands[series]
+    ahead = time_unix_nano - states["level_from"]
+    forecasts[:, LEVEL] = np.where((ahead >= 0) & (ahead < LEVEL_REACH), states["level"], np.nan)
     inside = series < len(outlook.fleet)
     winner = np.zeros(series.size, np.uint8)
     winner[inside] = outlook.fleet.winner[series[inside]]

@@ -16,6 +16,7 @@ from collector_processor.otlp.status import Answer
 from collector_processor.pipeline import Pipeline, PipelineSettings, Request
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_writer
+from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import PointBatch
 from tests.otlp.stock import ExportTraceServiceRequest, Metric, attribute, request_with
@@ -82,7 +83,11 @@ def calm_seed(spread: float) -> Seed:
     """Return a calibration from three days in which residuals stayed within `spread`."""
     time = NOW - 3 * DAY - HOUR + MINUTE * np.arange((3 * DAY) // MINUTE)
     residual = spread * np.sin(np.arange(time.size))
-    return seed_from_residuals(time, np.stack([np.full(time.size, np.nan), residual], axis=1), spread / 2)
+    return seed_from_residuals(
+        time,
+        np.stack([residual if name == "seasonal" else np.full(time.size, np.nan) for name in FORECASTS], axis=1),
+        spread / 2,
+    )
 
 
 @contextmanager

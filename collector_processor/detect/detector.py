@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from collector_processor.detect import calibrate, episodes, record, threshold
+from collector_processor.detect import calibrate, episodes, level, record, threshold
 from collector_processor.detect.calibrate import QuantileTracker
 from collector_processor.detect.episodes import Episodes
+from collector_processor.detect.level import Levels
 from collector_processor.detect.rulebook import Maintenance, Rulebook
 from collector_processor.detect.score import Scored, judge
 from collector_processor.detect.seed import Seed
 from collector_processor.detect.threshold import BlockMaxima, Standing, waves
-from collector_processor.telemetry.band import BAND_DTYPE, FORECASTS, BandStates, Reason
+from collector_processor.telemetry.band import BAND_DTYPE, FORECASTS, LEVEL, BandStates, Reason
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.rule import Rules
@@ -40,6 +41,7 @@ _SAVED = np.dtype(
         ("maxima", threshold.DTYPE),
         ("tracker", calibrate.DTYPE),
         ("episode", episodes.DTYPE),
+        ("level", level.DTYPE),
         ("status", _STATUS),
     ]
 )
@@ -67,6 +69,7 @@ class Detector:
         self._maxima = BlockMaxima()
         self._tracker = QuantileTracker()
         self._episodes = Episodes()
+        self._levels = Levels()
         self._status = record.filled(_STATUS, 0, {})
 
     def __len__(self) -> int:
@@ -84,6 +87,7 @@ class Detector:
         self._maxima.grow(n)
         self._tracker.grow(n)
         self._episodes.grow(n)
+        self._levels.grow(n)
         self._status = record.grown(self._status, n, {})
 
     def rule(self, series: Int32, rules: Rules) -> None:
@@ -94,8 +98,9 @@ class Detector:
     def judge(self, points: PointBatch, forecasts: Float64, winner: npt.NDArray[np.uint8]) -> Judgement:
         """Judge points by forecasts `(n, F)` made before them, then learn from them.
 
-        `winner` `(n,)` indexes FORECASTS: the one drawn as yhat. Rows without any forecast get absent verdicts. Points
-        of one series are taken in time order, whatever their order in the batch.
+        The column of the level is filled in here: nobody else sees every point. `winner` `(n,)` indexes FORECASTS: the
+        one drawn as yhat. Rows without any forecast get absent verdicts. Points of one series are taken in time order,
+        whatever their order in the batch.
         """
         verdicts, changed = VerdictBatch.absent(len(points)), list[Episode]()
         self.grow(int(points.series.max(initial=-1)) + 1)
@@ -113,6 +118,8 @@ class Detector:
     def expected(self, series: Int32, forecasts: Float64, winner: npt.NDArray[np.uint8]) -> VerdictBatch:
         """Return yhat and the alert band `(n,)` that a point would be judged by now; nothing is learned."""
         self.grow(int(series.max(initial=-1)) + 1)
+        forecasts = forecasts.copy()
+        forecasts[:, LEVEL] = self._levels.now(series)
         return self._judged(series, np.full(series.size, np.nan), forecasts, winner).verdicts
 
     def expire(self, now_unix_nano: int) -> list[Episode]:
@@ -162,6 +169,8 @@ class Detector:
             bands[name] = tracked[name]
         standing = self._maxima.standing(series)
         bands["tolerance"] = standing.tolerance
+        bands["level"] = self._levels.now(series)
+        bands["level_from"] = self._levels.since(series)
         bands["threshold"] = self._onset_threshold(series, standing.complete_days)
         bands["limits"] = self._rulebook.limits(series)
         bands["reason"] = _reason(standing, self._status[rows])
@@ -196,6 +205,8 @@ class Detector:
     ) -> tuple[VerdictBatch, list[Episode]]:
         """Judge and learn points of which each series has one; those `held` for a reason are only held to a band."""
         series = points.series
+        self._levels.advance(series, points.time_unix_nano)
+        forecasts[:, LEVEL] = self._levels.at(series, points.time_unix_nano)
         scored, unjudged = self._as_ruled(series, self._judged(series, points.value, forecasts, winner), held)
         self._status["disagree"][series] = scored.disagree
         self._status["unjudged"][series] = unjudged
@@ -240,6 +251,7 @@ class Detector:
         reach = self._maxima.reach(judged.series).max(axis=1)
         residual = judged.value - verdicts.yhat
         self._tracker.learn(judged.series, residual, reach, self._episodes.is_open(judged.series))
+        self._levels.learn(points.series, points.value)
         distance = np.abs(points.value[:, np.newaxis] - forecasts)
         unwanted = self._status["unjudged"][points.series] == Reason.OTHER_DIRECTION
         distance[unwanted] *= 0.0  # a fall says nothing about rises; NaN stays
@@ -271,7 +283,12 @@ class Detector:
             records[start : start + saved.size] = saved[name]
 
     def _flat_parts(self) -> dict[str, record.Records]:
-        return {"tracker": self._tracker.records, "episode": self._episodes.records, "status": self._status}
+        return {
+            "tracker": self._tracker.records,
+            "episode": self._episodes.records,
+            "level": self._levels.records,
+            "status": self._status,
+        }
 
 
 def _reason(standing: Standing, status: record.Records) -> npt.NDArray[np.uint8]:

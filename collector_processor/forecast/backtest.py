@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from collector_processor.clock import DAY
-from collector_processor.telemetry.band import FORECASTS
+from collector_processor.telemetry.band import FORECASTS, LEVEL
 from collector_processor.telemetry.forecast import Fitted
 from collector_processor.telemetry.points import Float64, Int64
 
@@ -29,10 +29,14 @@ class Backtest:
     residual: Float64
 
     def mean_absolute_error(self) -> Float64:
-        """Return the error of each forecast `(F,)` over the points that all of them predicted; NaN without any."""
-        common = self.residual[np.isfinite(self.residual).all(axis=1)]
+        """Return the error of each forecast but the level over the points that all of them predicted; NaN without any.
+
+        A level says what the next hours are like, and nothing about a day ahead.
+        """
+        compared = self.residual[:, :LEVEL]
+        common = compared[np.isfinite(compared).all(axis=1)]
         if not len(common):
-            return np.full(self.residual.shape[1], np.nan)
+            return np.full(LEVEL, np.nan)
         scale = float(np.abs(common).max()) or 1.0
         return np.asarray(np.abs(common / scale).mean(axis=0) * scale)
 

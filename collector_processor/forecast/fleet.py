@@ -1,7 +1,7 @@
 """The forecasts of all series at once: immutable, published by swapping one reference.
 
 A refit never changes a `FleetModel`, it makes the next one; whoever evaluates holds one that stays as it is. Prophet is
-a row of the `theta` that all series of one design share, the seasonal forecast a row of `profile`.
+a row of the `theta` that all series of one design share, the two medians of the day are rows of `profile`.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,12 @@ from collector_processor.forecast.design import Design
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.local_time import wall_clock
 from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal, neighbours
-from collector_processor.telemetry.band import FORECASTS
+from collector_processor.telemetry.band import FORECASTS, LEVEL
 from collector_processor.telemetry.model import ModelRecord
-from collector_processor.telemetry.points import Float32, Float64, Int32, Int64
+from collector_processor.telemetry.points import Float64, Int32, Int64
 
 _PROPHET, _SEASONAL = FORECASTS.index("prophet"), FORECASTS.index("seasonal")
+_LARGEST = np.iinfo(np.int16).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +38,9 @@ class FleetModel:
 
     `group` indexes `groups`, -1 where there is no Prophet, and `place` the series' row there. It holds between
     `valid_from` (the last changepoint) and `valid_until`: one training window past its end, since a trend fitted on
-    half an hour says nothing about tomorrow. A day of the seasonal forecast, on the clocks of `zones[zone]`, is
-    `profile_offset + profile_scale * profile` `(S, 96)`: float32 would otherwise round 1e12 +- 1 to one value.
+    half an hour says nothing about tomorrow. Days of the seasonal and the recent forecast, on the clocks of
+    `zones[zone]`, are `profile_offset + profile_scale * profile` `(S, 2, 96)`: two bytes are 30 millionths of what a
+    day ranges over, however far from 0 that is.
     `winner` indexes FORECASTS. `std` is the series' own standard deviation; `sigma`, `changepoint_rate` (per day) and
     `mean_delta` (value units a day) are Prophet's uncertainty, see `fitted.TrendParameters`. `unreadable` counts
     records whose parameters were no valid JSON of ours: those series keep what they had until a refit.
@@ -52,7 +54,7 @@ class FleetModel:
     zone: npt.NDArray[np.int16]
     valid_from_unix_nano: Int64
     valid_until_unix_nano: Int64
-    profile: Float32
+    profile: npt.NDArray[np.int16]
     profile_offset: Float64
     profile_scale: Float64
     winner: npt.NDArray[np.uint8]
@@ -92,8 +94,9 @@ class FleetModel:
         return FleetModel(version=version, groups=groups, zones=tuple(zones), unreadable=unreadable, **columns)
 
     def forecasts(self, series: Int32, time_unix_nano: Int64) -> Float64:
-        """Return `(n, 2)`, columns FORECASTS, for series ids `(n,)` at times `(n,)`; NaN where there is none.
+        """Return `(n, F)`, columns FORECASTS, for series ids `(n,)` at times `(n,)`; NaN where there is none.
 
+        The level is not of the model, its column is always NaN.
         Cheapest when few times are distinct.
         """
         known = self.versions(series) > 0
@@ -120,11 +123,11 @@ class FleetModel:
         return version
 
     def _of_known(self, series: Int32, time: Int64) -> Float64:
-        result = np.empty((series.size, len(FORECASTS)))
+        result = np.full((series.size, len(FORECASTS)), np.nan)
         if series.size:
             moments, moment = _distinct(time)
             result[:, _PROPHET] = self._prophet(series, time, moments, moment)
-            result[:, _SEASONAL] = self._seasonal(series, moments, moment)
+            result[:, _SEASONAL:LEVEL] = self._seasonal(series, moments, moment)
         return result
 
     def _prophet(self, series: Int32, time: Int64, moments: Int64, moment: Int64) -> Float64:
@@ -155,13 +158,14 @@ class FleetModel:
             moment = self.zone[series].astype(np.int64) * moments.size + moment
             moments = np.concatenate([wall_clock(moments, name) for name in self.zones])
         slot, following, share = neighbours(moments)
-        if moments.size == 1:
-            before, after = self.profile[:, slot[0]][series], self.profile[:, following[0]][series]
-        else:
-            slot, following, share = slot[moment], following[moment], share[moment]
-            before, after = self.profile[series, slot], self.profile[series, following]
-        unit = before * (1.0 - share) + after * share
-        return np.asarray(self.profile_offset[series] + self.profile_scale[series] * unit)
+        if moments.size == 1 and len(self) <= 2 * series.size:  # dearer to pick the rows than to evaluate all of them
+            return self._day(slice(None), slot[0], following[0], share[0])[series]
+        return self._day(series, slot[moment], following[moment], share[moment, np.newaxis])
+
+    def _day(self, rows: Any, slot: Any, following: Any, share: Any) -> Float64:
+        """Return `(n, 2)`, the medians of the day of these rows between two slots."""
+        unit = self.profile[rows, :, slot] * (1.0 - share) + self.profile[rows, :, following] * share
+        return np.asarray(self.profile_offset[rows] + self.profile_scale[rows] * unit)
 
 
 _NO_MODEL: dict[str, Any] = {
@@ -170,9 +174,9 @@ _NO_MODEL: dict[str, Any] = {
     "zone": np.zeros(1, np.int16),
     "valid_from_unix_nano": np.zeros(1, np.int64),
     "valid_until_unix_nano": np.zeros(1, np.int64),
-    "profile": np.full((1, SLOTS), np.nan, np.float32),
-    "profile_offset": np.full(1, np.nan),
-    "profile_scale": np.full(1, np.nan),
+    "profile": np.zeros((1, 2, SLOTS), np.int16),
+    "profile_offset": np.full((1, 2), np.nan),
+    "profile_scale": np.full((1, 2), np.nan),
     "winner": np.full(1, _SEASONAL, np.uint8),
     "std": np.full(1, np.nan),
     "sigma": np.full(1, np.nan),
@@ -252,7 +256,9 @@ def _row(record: ModelRecord, parameters: Any, zones: dict[str, int]) -> dict[st
     }
     if parameters["seasonal"] is not None:
         seasonal = FittedSeasonal.from_parameters(parameters["seasonal"])
-        row |= _seasonal_row(seasonal) | {"zone": zones.setdefault(seasonal.time_zone, len(zones))}
+        recent = parameters.get("recent", parameters["seasonal"])
+        row |= _seasonal_row(seasonal, FittedSeasonal.from_parameters(recent))
+        row["zone"] = zones.setdefault(seasonal.time_zone, len(zones))
     return row
 
 
@@ -267,7 +273,12 @@ def _prophet_row(fitted: FittedProphet) -> dict[str, Any]:
     }
 
 
-def _seasonal_row(fitted: FittedSeasonal) -> dict[str, Any]:
-    low, high = fitted.profile.min(), fitted.profile.max()
-    offset, scale = (low + high) / 2, (high - low) / 2 or 1.0
-    return {"profile": (fitted.profile - offset) / scale, "profile_offset": offset, "profile_scale": scale}
+def _seasonal_row(*fitted: FittedSeasonal) -> dict[str, Any]:
+    profile = np.stack([one.profile for one in fitted])
+    low, high = profile.min(axis=1), profile.max(axis=1)
+    offset, scale = (low + high) / 2, np.where(high > low, (high - low) / (2 * _LARGEST), 1.0)
+    return {
+        "profile": np.rint((profile - offset[:, np.newaxis]) / scale[:, np.newaxis]),
+        "profile_offset": offset,
+        "profile_scale": scale,
+    }

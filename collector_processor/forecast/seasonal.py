@@ -1,8 +1,9 @@
 """The forecast that Prophet has to beat: what the series usually is at this time of day.
 
-Median over the last seven days of the same quarter of an hour, each day smoothed by half an hour to both sides. Days
-and hours are those of the series' time zone, so a change of the clocks moves nothing. A series younger than two days
-has no usual day yet: its forecast is flat, the median of its last three hours.
+Median over the last seven days of the same quarter of an hour, each day smoothed by half an hour to both sides; the
+recent one is over three days as they were, so that it follows a change within two. Days and hours are those of the
+series' time zone, so a change of the clocks moves nothing. A series younger than two days has no usual day yet: its
+forecast is flat, the median of its last three hours.
 """
 
 import json
@@ -20,6 +21,8 @@ from collector_processor.telemetry.points import Bool, Float64, Int64
 SLOT = 15 * MINUTE
 SLOTS = DAY // SLOT
 """Slots of a profile, 96."""
+
+RECENT_DAYS = 3
 
 _DAYS = 7
 _SMOOTH = 2  # slots to both sides: +-30 min
@@ -82,8 +85,15 @@ class FittedSeasonal:
 class SeasonalForecaster:
     """Fit the median of the day, or a level while there are less than two days."""
 
-    def __init__(self, time_zone: str = "UTC") -> None:
+    def __init__(self, time_zone: str = "UTC", *, days: int = _DAYS, smooth: int = _SMOOTH) -> None:
         self._time_zone = time_zone
+        self._days = days
+        self._smooth = smooth
+
+    @classmethod
+    def recent(cls, time_zone: str = "UTC") -> "SeasonalForecaster":
+        """Return the one that looks at few days, and at each slot alone."""
+        return cls(time_zone, days=RECENT_DAYS, smooth=0)
 
     def fit(self, time_unix_nano: Int64, value: Float64) -> FittedSeasonal:
         """Fit ascending times `(n,)` and values `(n,)`; NaN and infinities are missing. Inputs are not modified.
@@ -99,7 +109,8 @@ class SeasonalForecaster:
             return FittedSeasonal(np.full(SLOTS, _level(time, observations)), self._time_zone)
         local = wall_clock(time, self._time_zone)
         order = np.argsort(local, kind="stable")  # an hour comes twice when the clocks are put back
-        return FittedSeasonal(_profile(local[order], observations[order]), self._time_zone)
+        profile = _profile(local[order], observations[order], self._days, self._smooth)
+        return FittedSeasonal(profile, self._time_zone)
 
 
 def neighbours(wall_clock_nano: Int64) -> tuple[Int64, Int64, Float64]:
@@ -114,20 +125,20 @@ def _level(time: Int64, value: Float64) -> float:
     return float(np.median(value[time >= time[-1] - _LEVEL_WINDOW]))
 
 
-def _profile(time: Int64, value: Float64) -> Float64:
-    first = int(time[-1] // SLOT) + 1 - _DAYS * SLOTS
+def _profile(time: Int64, value: Float64, days: int, smooth: int) -> Float64:
+    first = int(time[-1] // SLOT) + 1 - days * SLOTS
     recent = np.searchsorted(time, first * SLOT)
     middle, mean = means(time[recent:], value[recent:], SLOT)
-    week = np.full(_DAYS * SLOTS, np.nan)
-    week[middle // SLOT - first] = mean
-    days = np.roll(_smoothed(week).reshape(_DAYS, SLOTS), first % SLOTS, axis=1)  # column = slot of the day
-    return _filled(_median(days))
+    stretch = np.full(days * SLOTS, np.nan)
+    stretch[middle // SLOT - first] = mean
+    by_day = _smoothed(stretch, smooth).reshape(days, SLOTS)
+    return _filled(_median(np.roll(by_day, first % SLOTS, axis=1)))  # column = slot of the day
 
 
-def _smoothed(slot_mean: Float64) -> Float64:
-    """Return the mean of the present slots within half an hour to both sides."""
-    padded = np.pad(slot_mean, _SMOOTH, constant_values=np.nan)
-    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * _SMOOTH + 1)
+def _smoothed(slot_mean: Float64, slots: int) -> Float64:
+    """Return the mean of the present ones within so many slots to both sides."""
+    padded = np.pad(slot_mean, slots, constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * slots + 1)
     present: Bool = np.isfinite(around)
     count = present.sum(axis=1)
     total = (np.where(present, around, 0.0) / np.maximum(count, 1)[:, None]).sum(axis=1)

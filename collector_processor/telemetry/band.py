@@ -8,13 +8,18 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from collector_processor.clock import HOUR
 from collector_processor.telemetry.rule import LIMITS_DTYPE, NO_LIMITS
 
 INTERVAL_WIDTHS = (0.80, 0.95, 0.99)
 """Nominal coverage of the calibrated band's levels."""
 
-FORECASTS = ("prophet", "seasonal")
-"""Forecasts that every series can have, in column order."""
+FORECASTS = ("prophet", "seasonal", "recent", "level")
+"""Forecasts that every series can have, in column order: three of its newest model, and one of its last three hours."""
+
+LEVEL = FORECASTS.index("level")
+LEVEL_REACH = 3 * HOUR
+"""How far back the level looks, and how long it holds."""
 
 
 class Reason(IntEnum):
@@ -50,6 +55,8 @@ BAND_DTYPE = np.dtype(
         ("offset_lower", "<f8", (len(INTERVAL_WIDTHS),)),  # calibrated band: yhat + offset, value units
         ("offset_upper", "<f8", (len(INTERVAL_WIDTHS),)),
         ("tolerance", "<f8", (len(FORECASTS),)),  # alert band: T + 0.3 std per forecast; NaN = unknown
+        ("level", "<f8"),  # the forecast of the last three hours; NaN = unknown
+        ("level_from", "<i8"),  # when it was made; three hours later it is no forecast any more
         ("threshold", "<f8"),  # onset threshold of the combined z, cold-start factor included
         ("limits", LIMITS_DTYPE),  # what a policy asks of the alert band
         ("inside", "<u4", (len(INTERVAL_WIDTHS),)),  # scored points inside the calibrated band
@@ -65,7 +72,7 @@ BandStates = npt.NDArray[np.void]
 def unknown_bands(n: int) -> BandStates:
     """Return the band states of `n` series that nothing is known about."""
     bands = np.zeros(n, BAND_DTYPE)
-    for name in ("offset_lower", "offset_upper", "tolerance", "threshold"):
+    for name in ("offset_lower", "offset_upper", "tolerance", "threshold", "level"):
         bands[name] = np.nan
     bands["limits"] = np.array(NO_LIMITS, LIMITS_DTYPE)
     bands["reason"] = Reason.NO_HISTORY

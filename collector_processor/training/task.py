@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from collector_processor.detect.level import levels_before
 from collector_processor.detect.seed import Seed, seed_from_residuals
 from collector_processor.errors import StoreError
 from collector_processor.forecast.backtest import Backtest, backtest, origins
@@ -22,7 +23,8 @@ from collector_processor.forecast.seasonal import FittedSeasonal, SeasonalForeca
 from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.store.base import SeriesReader
 from collector_processor.store.sqlite import open_reader
-from collector_processor.telemetry.band import FORECASTS
+from collector_processor.telemetry.band import FORECASTS, LEVEL
+from collector_processor.telemetry.forecast import Fitted
 from collector_processor.telemetry.points import PointBatch
 from collector_processor.training.batch import Histories, History, ProphetFit, keep_machine_code
 from collector_processor.training.request import Chunk, FitOutcome, FitRequest, FitStatus
@@ -134,7 +136,7 @@ def _origins(request: FitRequest, history: History) -> list[int]:
 def _outcome(request: FitRequest, history: History, prophets: _Prophets) -> FitOutcome:
     time, value = history.time_unix_nano, history.value
     prophet = prophets.whole.fitted
-    seasonal = SeasonalForecaster(request.settings.time_zone).fit(time, value)
+    medians = _medians(request, history)
     std = standard_deviation(value)
     tested = _backtest(request, history, prophets.before) if request.needs_backtest else None
     choice = _keep(request) if tested is None or not tested.origins else _choose(tested, request.end_unix_nano)
@@ -145,11 +147,11 @@ def _outcome(request: FitRequest, history: History, prophets: _Prophets) -> FitO
         FitStatus.FITTED,
         choice.reason,
         forecaster=choice.forecaster,
-        parameters=_parameters(prophet, seasonal, std, choice.backtest, request.settings),
+        parameters=_parameters(prophet, medians, std, choice.backtest, request.settings),
         backtest=choice.backtest,
         trained_start_unix_nano=int(time[0]),
         trained_end_unix_nano=int(time[-1]),
-        seed=_seed(tested, std) if request.needs_seed and tested is not None else None,
+        seed=_seed(tested, history, std) if request.needs_seed and tested is not None else None,
         solver=prophets.whole.solver,
         declined=prophets.whole.declined,
     )
@@ -158,11 +160,18 @@ def _outcome(request: FitRequest, history: History, prophets: _Prophets) -> FitO
 def _backtest(request: FitRequest, history: History, before: Mapping[int, FittedProphet | None]) -> Backtest:
     time, value = history.time_unix_nano, history.value
 
-    def fit(origin: int) -> tuple[FittedProphet | None, FittedSeasonal]:
+    def fit(origin: int) -> tuple[Fitted | None, ...]:
         past = time < origin
-        return before[origin], SeasonalForecaster(request.settings.time_zone).fit(time[past], value[past])
+        return before[origin], *_medians(request, History(time[past], value[past])), None
 
     return backtest(time, value, fit)
+
+
+def _medians(request: FitRequest, history: History) -> tuple[FittedSeasonal, FittedSeasonal]:
+    """Fit the medians of the day over seven days and over three."""
+    zone = request.settings.time_zone
+    time, value = history.time_unix_nano, history.value
+    return SeasonalForecaster(zone).fit(time, value), SeasonalForecaster.recent(zone).fit(time, value)
 
 
 def _keep(request: FitRequest) -> _Choice:
@@ -172,13 +181,14 @@ def _keep(request: FitRequest) -> _Choice:
 
 
 def _choose(tested: Backtest, end: int) -> _Choice:
-    prophet, seasonal = (float(error) for error in tested.mean_absolute_error())
-    better = "prophet" if prophet < seasonal else "seasonal"  # also where Prophet has none: NaN is not less
+    prophet, seasonal, recent = (float(error) for error in tested.mean_absolute_error())
+    better = "recent" if recent < seasonal else "seasonal"
+    better = "prophet" if prophet < min(seasonal, recent) else better  # not where Prophet has none: NaN is not less
     reason = (
         f"one day ahead, from {tested.origins} origins, Prophet missed by {prophet:.3g} on average, "
-        f"the median of the day by {seasonal:.3g}"
+        f"the median of the day by {seasonal:.3g}, that of the last three days by {recent:.3g}"
     )
-    error = dict(zip(FORECASTS, (_or_none(prophet), _or_none(seasonal)), strict=True))
+    error = dict(zip(FORECASTS[:LEVEL], map(_or_none, (prophet, seasonal, recent)), strict=True))
     return _Choice(
         better,
         reason,
@@ -186,22 +196,26 @@ def _choose(tested: Backtest, end: int) -> _Choice:
     )
 
 
-def _seed(tested: Backtest, std: float) -> Seed | None:
+def _seed(tested: Backtest, history: History, std: float) -> Seed | None:
+    """Return the calibration the backtest would have left, that of the level included: it needs no model."""
     if not np.isfinite(tested.residual).any() or not np.isfinite(std):
         return None
-    return seed_from_residuals(tested.time_unix_nano, tested.residual, std)
+    residual, days = tested.residual.copy(), tested.time_unix_nano.size
+    residual[:, LEVEL] = (history.value - levels_before(history.time_unix_nano, history.value))[-days:]
+    return seed_from_residuals(tested.time_unix_nano, residual, std)
 
 
 def _parameters(
     prophet: FittedProphet | None,
-    seasonal: FittedSeasonal,
+    medians: tuple[FittedSeasonal, FittedSeasonal],
     std: float,
     tested: dict[str, Any] | None,
     settings: ProphetSettings,
 ) -> str:
     parameters: dict[str, Any] = {
         "prophet": prophet.parameters() if prophet else None,
-        "seasonal": seasonal.parameters(),
+        "seasonal": medians[0].parameters(),
+        "recent": medians[1].parameters(),
         "std": std,
         "backtest": tested,
     }

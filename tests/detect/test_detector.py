@@ -11,6 +11,7 @@ from collector_processor.telemetry.band import Reason
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.points import Float64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
+from tests.detect.columns import all_forecasts
 
 START = 19_000 * DAY
 NAN = float("nan")
@@ -19,7 +20,7 @@ NAN = float("nan")
 def seed(*, days: int = 7, scale: float = 1.0, std: float = 1.0, end: int = START) -> Seed:
     time = end - DAY * days + np.arange(0, days * DAY, 5 * MINUTE)
     residual = np.random.default_rng(1).normal(0.0, scale, (time.size, 2)).clip(-3 * scale, 3 * scale)
-    return seed_from_residuals(time, residual, std)
+    return seed_from_residuals(time, all_forecasts(residual), std)
 
 
 def batch(series: list[int], minutes: list[float], values: list[float]) -> PointBatch:
@@ -29,7 +30,7 @@ def batch(series: list[int], minutes: list[float], values: list[float]) -> Point
 
 def judge(detector: Detector, points: PointBatch, forecasts: Float64 | None = None) -> Judgement:
     f = np.full((len(points), 2), 100.0) if forecasts is None else forecasts
-    return detector.judge(points, f, np.zeros(len(points), np.uint8))
+    return detector.judge(points, all_forecasts(f), np.zeros(len(points), np.uint8))
 
 
 def seeded(n: int = 1) -> Detector:
@@ -166,19 +167,20 @@ def test_a_late_point_is_judged_but_changes_nothing() -> None:
 
 @pytest.mark.parametrize("value", [NAN, np.inf, -np.inf])
 def test_values_that_are_no_numbers_are_never_learned_from(value: float) -> None:
-    detector = seeded()
-    before = detector.save()
+    detector, other = seeded(), seeded()
     judged = judge(detector, batch([0], [5], [value]))
     assert np.isnan(judged.verdicts.score[0])
     assert np.isfinite(judged.verdicts.upper[0])
-    assert detector.save() == before
+    for room in (detector, other):
+        judge(room, batch([0], [10], [100.0]))
+    assert detector.save() == other.save()
 
 
 def test_asking_what_is_expected_learns_nothing() -> None:
     detector = seeded()
     judge(detector, batch([0], [5], [100.0]))
     before = detector.save()
-    expected = detector.expected(np.array([0], np.int32), np.array([[100.0, 100.0]]), np.zeros(1, np.uint8))
+    expected = detector.expected(np.array([0], np.int32), all_forecasts(np.full((1, 2), 100.0)), np.zeros(1, np.uint8))
     assert np.isfinite(expected.upper[0])
     assert detector.save() == before
 
@@ -188,7 +190,7 @@ def test_the_saved_bands_draw_the_band_that_judges() -> None:
     judge(detector, batch([0], [5], [104.0]))
     state = detector.bands()
     judged = judge(detector, batch([0], [10], [100.0])).verdicts
-    drawn = alert_band(np.full((1, 2), 100.0), state["tolerance"], state["threshold"])
+    drawn = alert_band(all_forecasts(np.full((1, 2), 100.0)), state["tolerance"], state["threshold"])
     np.testing.assert_allclose([drawn.lower, drawn.upper], [judged.lower, judged.upper], rtol=1e-13)
 
 
@@ -290,7 +292,7 @@ def test_growing_keeps_what_is_known() -> None:
 def test_a_constant_series_with_exact_forecasts_is_quiet_until_it_changes() -> None:
     detector = Detector()
     time = START - 3 * DAY + np.arange(0, 3 * DAY, HOUR)
-    adopt(detector, 0, seed_from_residuals(time, np.zeros((time.size, 2)), std=0.0))
+    adopt(detector, 0, seed_from_residuals(time, all_forecasts(np.zeros((time.size, 2))), std=0.0))
     value = 0.1 + 0.2  # one rounding away from the forecast
     quiet = judge(detector, batch([0], [5], [value]), np.full((1, 2), 0.3))
     assert quiet.verdicts.anomaly.tolist() == [0]
@@ -317,6 +319,18 @@ def test_a_new_model_says_how_large_the_series_varies() -> None:
     adopt(detector, 0, seed(std=0.0))
     before = detector.bands()["tolerance"][0]
     detector.scale(np.array([0], np.int32), np.array([10.0]))
-    assert detector.bands()["tolerance"][0] - before == pytest.approx([3.0, 3.0])
+    assert detector.bands()["tolerance"][0] - before == pytest.approx([3.0, 3.0, NAN, NAN], nan_ok=True)
     detector.scale(np.array([0], np.int32), np.array([np.nan]))
-    assert detector.bands()["tolerance"][0] - before == pytest.approx([3.0, 3.0])
+    assert detector.bands()["tolerance"][0] - before == pytest.approx([3.0, 3.0, NAN, NAN], nan_ok=True)
+
+
+def test_the_level_is_judged_by_once_it_is_known_for_a_day_and_follows_what_stays() -> None:
+    detector = seeded()
+    for k in range(26 * 12):
+        judge(detector, batch([0], [5 * k], [100.0 + k % 2]))
+    assert np.isfinite(detector.bands()["tolerance"][0]).tolist() == [True, True, False, True]
+    assert detector.bands()["level"][0] == 100.5
+    episodes = [judge(detector, batch([0], [26 * 60 + 5 * k], [130.0 + k % 2])).episodes for k in range(36)]
+    first, *_, last = [episode for changed in episodes for episode in changed]
+    assert first.is_open
+    assert (last.close_reason, last.end_unix_nano) == ("recovered", START + 26 * HOUR + 95 * MINUTE)

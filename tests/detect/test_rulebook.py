@@ -11,6 +11,7 @@ from collector_processor.detect.seed import seed_from_residuals
 from collector_processor.telemetry.band import Reason
 from collector_processor.telemetry.points import Bool, Int64, PointBatch
 from collector_processor.telemetry.rule import LIMITS_DTYPE, NO_LIMITS, RULE_DTYPE, Direction
+from tests.detect.columns import all_forecasts
 
 START = 19_000 * DAY
 
@@ -26,7 +27,7 @@ def detector(n: int = 1, windows: Sequence[Maintenance] = (), **rule: Any) -> De
     found, time = Detector(maintenance=windows), START - 7 * DAY + np.arange(0, 7 * DAY, 5 * MINUTE)
     residual = np.random.default_rng(1).normal(size=(time.size, 2)).clip(-3, 3)
     for series in range(n):
-        seed = seed_from_residuals(time, residual, 1.0)
+        seed = seed_from_residuals(time, all_forecasts(residual), 1.0)
         found.adopt(np.array([series], np.int32), [seed], np.zeros(1, np.uint8))
     rules = np.zeros(1, RULE_DTYPE)
     rules["threshold"], rules["companion"], rules["limits"] = 1.1, -1, np.array(NO_LIMITS, rules["limits"].dtype)
@@ -41,7 +42,7 @@ def judge(found: Detector, *rows: tuple[int, float, float], yhat: float = 100.0)
     series, minutes, values = zip(*rows, strict=True)
     time = START + (np.array(minutes) * MINUTE).astype(np.int64)
     points = PointBatch(np.array(series, np.int32), time, np.array(values, np.float64))
-    return found.judge(points, np.full((len(points), 2), yhat), np.zeros(len(points), np.uint8))
+    return found.judge(points, all_forecasts(np.full((len(points), 2), yhat)), np.zeros(len(points), np.uint8))
 
 
 def reason(found: Detector) -> Reason:
@@ -107,5 +108,5 @@ def test_what_is_drawn_ahead_has_the_limits_of_the_rule() -> None:
     found = detector(least=20.0, low=90.0)
     state = found.bands()[0]["limits"]
     assert (state["least"], state["low"], state["high"]) == (20.0, 90.0, np.inf)
-    expected = found.expected(np.array([0], np.int32), np.full((1, 2), 100.0), np.zeros(1, np.uint8))
+    expected = found.expected(np.array([0], np.int32), all_forecasts(np.full((1, 2), 100.0)), np.zeros(1, np.uint8))
     assert (expected.lower[0], expected.upper[0]) == (90.0, 120.0)

@@ -5,14 +5,16 @@ import pytest
 
 from collector_processor.clock import DAY, HOUR
 from collector_processor.detect.seed import Seed, seed_from_residuals
+from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.points import Float64, Int64
 
 START = 19_000 * DAY
+F = len(FORECASTS)
 
 
 def history(days: int = 5) -> tuple[Int64, Float64]:
     time = START + np.arange(0, days * DAY, HOUR // 12)
-    return time, np.random.default_rng(1).normal(size=(time.size, 2))
+    return time, np.random.default_rng(1).normal(size=(time.size, F))
 
 
 def test_a_seed_survives_json_and_stays_small() -> None:
@@ -22,7 +24,7 @@ def test_a_seed_survives_json_and_stays_small() -> None:
     assert again.maxima.tobytes() == seed.maxima.tobytes()
     assert again.trackers.tobytes() == seed.trackers.tobytes()
     assert again.std == 2.5
-    assert len(text) < 3000
+    assert len(text) < 6000
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "null", "nonsense", '{"maxima": "AAAA", "trackers": "", "std": 1}'])
@@ -52,12 +54,12 @@ def test_a_forecast_without_residuals_stays_unknown() -> None:
     time, residual = history()
     residual[:, 0] = np.nan
     seed = seed_from_residuals(time, residual, std=1.0)
-    assert seed.maxima["current"]["observed"][0].tolist() == [0, 5 * DAY - HOUR // 12]
+    assert seed.maxima["current"]["observed"][0].tolist() == [0, *[5 * DAY - HOUR // 12] * (F - 1)]
     assert np.isnan(seed.trackers["offset_upper"][0]).all()
 
 
 def test_no_residuals_at_all_are_a_seed_that_knows_nothing() -> None:
-    seed = seed_from_residuals(np.empty(0, np.int64), np.empty((0, 2)), std=0.0)
+    seed = seed_from_residuals(np.empty(0, np.int64), np.empty((0, F)), std=0.0)
     assert seed.maxima["current"]["newest"].tolist() == [-1]
 
 
@@ -75,5 +77,5 @@ def test_an_impossible_standard_deviation_is_refused(std: float) -> None:
 
 def test_a_wrong_number_of_forecasts_is_refused() -> None:
     time, residual = history()
-    with pytest.raises(ValueError, match="2 forecasts"):
+    with pytest.raises(ValueError, match=f"{F} forecasts"):
         seed_from_residuals(time, residual[:, :1], std=1.0)

@@ -7,24 +7,31 @@ from hypothesis import strategies as st
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.detect.threshold import BlockMaxima, seeded, usual, waves
+from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.points import Float64, Int32, Int64
 from tests.detect import oracle
 
 MIDNIGHT = 19_000 * DAY
 NAN = float("nan")
+F = len(FORECASTS)
 
 
 def ids(*series: int) -> Int32:
     return np.array(series, np.int32)
 
 
+def two(first: Float64, second: Float64) -> Float64:
+    """Return distances of the first two forecasts; the others are absent."""
+    return np.stack([first, second, *[np.full(first.size, NAN)] * (F - 2)], axis=1)
+
+
 def irregular(seed: int, n: int, *, gap: int = 40 * MINUTE) -> tuple[Int64, Float64]:
-    """Return times with gaps from minutes to days, and heavy-tailed distances of two forecasts, some absent."""
+    """Return times with gaps from minutes to days, and heavy-tailed distances of all forecasts, some absent."""
     rng = np.random.default_rng(seed)
     gaps = rng.exponential(gap, n).astype(np.int64) + 1
     gaps[rng.random(n) < 0.01] += rng.integers(1, 5) * DAY
-    distance = rng.lognormal(0.0, 1.5, (n, 2))
-    distance[rng.random((n, 2)) < 0.1] = np.nan
+    distance = rng.lognormal(0.0, 1.5, (n, F))
+    distance[rng.random((n, F)) < 0.1] = np.nan
     distance[: n // 3, 1] = np.nan  # the second forecast came later
     return MIDNIGHT + int(rng.integers(0, DAY)) + np.cumsum(gaps), distance
 
@@ -44,14 +51,14 @@ def test_learning_point_by_point_is_what_the_oracle_says_and_what_a_seed_gives(s
     seed_record = seeded(time, distance)
     assert maxima.export(0, 1).tobytes() == seed_record.tobytes()
     rows = [(t, d) for t, d in zip(time.tolist(), distance.tolist(), strict=True) if not np.isnan(d).all()]
-    for forecast in range(2):
+    for forecast in range(F):
         history = [(t, d[forecast]) for t, d in rows if not np.isnan(d[forecast])]
         assert maxima.reach(ids(0))[0, forecast] == pytest.approx(oracle.reach(history, rows[-1][0]), rel=1e-6)
 
 
 def test_the_oracle_agrees_after_every_single_point() -> None:
     time, distance = irregular(11, 300, gap=3 * HOUR)
-    distance[:, 1] = distance[:, 0] = np.where(np.isnan(distance[:, 0]), 1.0, distance[:, 0])
+    distance[:] = np.where(np.isnan(distance[:, :1]), 1.0, distance[:, :1])
     maxima, history = BlockMaxima(), list[tuple[int, float]]()
     maxima.grow(1)
     for i in range(time.size):
@@ -85,26 +92,26 @@ def test_a_repeat_within_three_days_is_within_reach_and_forgotten_after_them() -
 
 def test_after_three_days_nine_of_ten_daily_maxima_count() -> None:
     time = MIDNIGHT + np.arange(0, 20 * DAY, HOUR)
-    distance = np.ones((time.size, 2))
+    distance = np.ones((time.size, F))
     distance[time == MIDNIGHT + 2 * DAY] = 50.0  # one day in nineteen: within the tenth that is left out
     maxima = learned(time, distance)
-    assert maxima.reach(ids(0)).tolist() == [[1.0, 1.0]]
+    assert maxima.reach(ids(0)).tolist() == [[1.0] * F]
 
 
 def test_days_without_data_are_skipped_and_do_not_count_as_calm() -> None:
     days = np.array([0, 1, 2, 3, 30])
     time = MIDNIGHT + days * DAY
-    maxima = learned(time, np.full((5, 2), 4.0))
-    maxima.learn(ids(0), np.array([MIDNIGHT + 60 * DAY]), np.array([[0.5, 0.5]]))
-    assert maxima.reach(ids(0)).tolist() == [[4.0, 4.0]]
+    maxima = learned(time, np.full((5, F), 4.0))
+    maxima.learn(ids(0), np.array([MIDNIGHT + 60 * DAY]), np.full((1, F), 0.5))
+    assert maxima.reach(ids(0)).tolist() == [[4.0] * F]
 
 
 def test_a_block_begun_in_its_middle_is_not_complete() -> None:
     time = MIDNIGHT + 20 * HOUR + np.arange(0, 8 * DAY, HOUR)
-    distance = np.full((time.size, 2), 2.0)
+    distance = np.full((time.size, F), 2.0)
     distance[:4] = 0.1
-    assert learned(time, distance).export(0, 1)["current"]["blocks"].tolist() == [[7, 7]]
-    assert learned(time[4:], distance[4:]).export(0, 1)["current"]["blocks"].tolist() == [[7, 7]]
+    assert learned(time, distance).export(0, 1)["current"]["blocks"].tolist() == [[7] * F]
+    assert learned(time[4:], distance[4:]).export(0, 1)["current"]["blocks"].tolist() == [[7] * F]
 
 
 def test_late_and_repeated_points_change_nothing() -> None:
@@ -120,15 +127,15 @@ def test_the_tolerance_adds_three_tenths_of_the_standard_deviation() -> None:
     maxima = BlockMaxima()
     maxima.grow(1)
     time = MIDNIGHT + np.arange(0, 2 * DAY, HOUR)
-    assert maxima.adopt(ids(0), seeded(time, np.full((time.size, 2), 3.0)), np.array([5.0])).all()
+    assert maxima.adopt(ids(0), seeded(time, np.full((time.size, F), 3.0)), np.array([5.0])).all()
     standing = maxima.standing(ids(0))
-    assert standing.tolerance.tolist() == [[4.5, 4.5]]
+    assert standing.tolerance.tolist() == [[4.5] * F]
     assert standing.complete_days.tolist() == [1]
 
 
 def test_a_forecast_known_for_an_hour_is_not_judged_by_beside_one_known_for_days() -> None:
     time = MIDNIGHT + np.arange(0, 3 * DAY, HOUR)
-    distance = np.stack([np.where(time < time[-2], NAN, 0.001), np.ones(time.size)], axis=1)
+    distance = two(np.where(time < time[-2], NAN, 0.001), np.ones(time.size))
     standing = learned(time, distance).standing(ids(0))
     assert np.isnan(standing.tolerance[0, 0])
     assert standing.tolerance[0, 1] == 1.0
@@ -137,7 +144,7 @@ def test_a_forecast_known_for_an_hour_is_not_judged_by_beside_one_known_for_days
 
 def test_a_series_that_came_back_after_a_month_has_not_been_observed_for_a_month() -> None:
     time = np.array([0, HOUR, 30 * DAY, 30 * DAY + HOUR]) + MIDNIGHT
-    assert learned(time, np.ones((4, 2))).standing(ids(0)).complete_days[0] == 0
+    assert learned(time, np.ones((4, F))).standing(ids(0)).complete_days[0] == 0
 
 
 def test_nothing_is_known_about_a_new_series() -> None:
@@ -152,29 +159,29 @@ def test_a_longer_seed_replaces_the_history_but_not_what_was_seen_since() -> Non
     maxima = BlockMaxima()
     maxima.grow(1)
     now = MIDNIGHT + 10 * DAY + 5 * HOUR
-    maxima.learn(ids(0), np.array([now]), np.array([[9.0, NAN]]))
+    maxima.learn(ids(0), np.array([now]), two(np.array([9.0]), np.array([NAN])))
     time = MIDNIGHT + np.arange(0, 10 * DAY, HOUR)
-    adopted = maxima.adopt(ids(0), seeded(time, np.full((time.size, 2), 2.0)), np.array([0.0]))
+    adopted = maxima.adopt(ids(0), seeded(time, np.full((time.size, F), 2.0)), np.array([0.0]))
     assert adopted.all()
-    assert maxima.reach(ids(0)).tolist() == [[9.0, 2.0]]
+    assert maxima.reach(ids(0)).tolist() == [[9.0, *[2.0] * (F - 1)]]
     assert maxima.newest(ids(0))[0] == now
     assert maxima.standing(ids(0)).complete_days[0] == 9
 
 
 def test_time_observed_live_after_a_seeds_end_is_added_to_the_seeds() -> None:
     live = MIDNIGHT + 10 * DAY + np.arange(0, 6 * HOUR, HOUR)
-    maxima = learned(live, np.ones((6, 2)))
+    maxima = learned(live, np.ones((6, F)))
     time = MIDNIGHT + np.arange(0, 10 * DAY, HOUR)
-    assert maxima.adopt(ids(0), seeded(time, np.ones((time.size, 2))), np.array([0.0])).all()
-    assert maxima.export(0, 1)["current"]["observed"].tolist() == [[10 * DAY + 4 * HOUR] * 2]
+    assert maxima.adopt(ids(0), seeded(time, np.ones((time.size, F))), np.array([0.0])).all()
+    assert maxima.export(0, 1)["current"]["observed"].tolist() == [[10 * DAY + 4 * HOUR] * F]
 
 
 def test_a_seed_of_about_the_same_length_is_not_taken_and_its_std_is() -> None:
     time = MIDNIGHT + np.arange(0, 10 * DAY, HOUR)
-    maxima = learned(time, np.full((time.size, 2), 2.0))
-    adopted = maxima.adopt(ids(0), seeded(time[:-1], np.full((time.size - 1, 2), 8.0)), np.array([10.0]))
+    maxima = learned(time, np.full((time.size, F), 2.0))
+    adopted = maxima.adopt(ids(0), seeded(time[:-1], np.full((time.size - 1, F), 8.0)), np.array([10.0]))
     assert not adopted.any()
-    assert maxima.standing(ids(0)).tolerance.tolist() == [[5.0, 5.0]]
+    assert maxima.standing(ids(0)).tolerance.tolist() == [[5.0] * F]
 
 
 def test_adopting_a_seed_is_as_if_it_had_been_learned_live() -> None:

@@ -6,6 +6,7 @@ import pytest
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.forecast.backtest import Backtest, backtest, origins
 from collector_processor.forecast.seasonal import FittedSeasonal
+from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.forecast import Fitted
 from tests.forecast.shapes import NOW, daily, times
 
@@ -19,7 +20,7 @@ class Spy:
 
     def __call__(self, origin: int) -> Sequence[Fitted | None]:
         self.asked.append(origin)
-        return FittedSeasonal(np.full(96, 40.0)), self.truth
+        return FittedSeasonal(np.full(96, 40.0)), self.truth, self.truth, None
 
 
 @pytest.mark.parametrize(("days", "expected"), [(0.5, 0), (1.99, 0), (2, 1), (3.5, 2), (4, 3), (28, 3)])
@@ -49,13 +50,13 @@ def test_a_day_without_points_costs_no_fit() -> None:
     spy = Spy(FittedSeasonal(np.zeros(96)))
     tested = backtest(time[kept], daily(time)[kept], spy)
     assert len(spy.asked) == 1
-    assert tested.residual.shape == (24, 2)
+    assert tested.residual.shape == (24, len(FORECASTS))
 
 
 def test_a_young_series_has_no_backtest() -> None:
     time = times(47, HOUR)
     tested = backtest(time, daily(time), Spy(FittedSeasonal(np.zeros(96))))
-    assert (tested.origins, tested.residual.shape) == (0, (0, 2))
+    assert (tested.origins, tested.residual.shape) == (0, (0, len(FORECASTS)))
     assert np.isnan(tested.mean_absolute_error()).all()
 
 

@@ -15,7 +15,7 @@ from collector_processor.forecast.seasonal import SeasonalForecaster
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
-from collector_processor.telemetry.band import BandStates, Reason, unknown_bands
+from collector_processor.telemetry.band import LEVEL, BandStates, Reason, unknown_bands
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.model import ModelRecord
@@ -179,10 +179,9 @@ def _model(series: int, times: Int64, value: Float64, now: int) -> ModelRecord:
 def _bands(fleet: FleetModel, values: dict[int, Float64], times: Int64) -> BandStates:
     bands = unknown_bands(len(KEYS) - 1)
     for series, value in values.items():
-        residual = value[:, np.newaxis] - forecasts_of(fleet, series, times)
-        usual = 5.2 * np.nanmedian(np.abs(residual), axis=0)
+        residual = value[:, np.newaxis] - forecasts_of(fleet, series, times)[:, :LEVEL]
         row = bands[series]
-        row["tolerance"], row["threshold"] = usual, 1.1
+        row["tolerance"][:LEVEL], row["threshold"] = 5.2 * np.nanmedian(np.abs(residual), axis=0), 1.1
         for level, tail in enumerate((0.10, 0.025, 0.005)):
             row["offset_lower"][level] = np.nanquantile(residual[:, 0], tail)
             row["offset_upper"][level] = np.nanquantile(residual[:, 0], 1 - tail)

@@ -15,6 +15,7 @@ from collector_processor.forecast.solve import BatchFit, Status, solve
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
+from collector_processor.telemetry.band import LEVEL
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64, Int64, PointBatch
 from collector_processor.training import batch, task
@@ -61,7 +62,7 @@ def test_an_outcome_is_a_model_that_forecasts() -> None:
     assert outcome.status is FitStatus.FITTED
     assert (outcome.trained_start_unix_nano, outcome.trained_end_unix_nano) == (time[0], time[-1])
     ahead = NOW + 10 * MINUTE * np.arange(100)
-    found = forecasts_of(fleet_of(outcome), 3, ahead)
+    found = forecasts_of(fleet_of(outcome), 3, ahead)[:, :LEVEL]
     assert np.abs(found - daily(ahead, noise=0.0)[:, np.newaxis]).max() < 0.5
     assert fleet_of(outcome).std[3] == pytest.approx(np.std(daily(time)))
 

@@ -17,7 +17,7 @@ from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
-from collector_processor.telemetry.band import Reason
+from collector_processor.telemetry.band import FORECASTS, Reason
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 from collector_processor.training import Trainer, TrainingSettings
@@ -108,7 +108,7 @@ class EchoPool(FitPool):
         backtest = request.backtest
         if request.needs_backtest:
             backtest = {"reason": "prophet won", "end_unix_nano": request.end_unix_nano, "origins": 3}
-        seed = seed_from_residuals(np.array([NOW]), np.ones((1, 2)), 1.0) if request.needs_seed else None
+        seed = seed_from_residuals(np.array([NOW]), np.ones((1, len(FORECASTS))), 1.0) if request.needs_seed else None
         return FitOutcome(
             request,
             FitStatus.FITTED,
