@@ -74,7 +74,7 @@ class DetectPolicy(Section):
     min_relative_deviation: float = Field(0.0, ge=0.0, le=10.0, description="the same as a share of what is expected")
     bounds: BoundsConfig = Field(BoundsConfig(), description="`{min, max}`: nothing is expected beyond them")
     min_requests: float = Field(
-        10.0, ge=0.0, description="an error ratio or a latency of fewer in its interval is not judged"
+        10.0, ge=0.0, description="an error ratio or a latency of fewer in about five minutes is not judged"
     )
     maintenance: tuple[MaintenanceConfig, ...] = Field(
         (), description="windows in which nothing is flagged, learned or trained on; those of several policies add up"

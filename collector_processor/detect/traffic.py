@@ -2,23 +2,25 @@
 
 A rate series counts the requests of its ratio and its quantiles. Each of its points covers the time since the one
 before, but at most twice the usual: after a silence nobody knows how long it was counting. Requests behind a point are
-those of the rate at the very same time, of this batch or the one before.
+those of the rate at the very same time, of this batch or the one before, and, fading over five minutes, those before:
+whether something is busy enough to be judged does not hang on how short its windows are.
 """
 
 import numpy as np
 
-from collector_processor.clock import NANOS_PER_SECOND
+from collector_processor.clock import MINUTE, NANOS_PER_SECOND
 from collector_processor.detect import record
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 
 _LONGEST = 2
+_FADING = 5 * MINUTE  # to 1/e
 
 DTYPE = np.dtype(
     [
         ("is_counted", "?"),  # some series is gated by this one
         ("time", "<i8"),  # of its newest point, 0: none yet
         ("gap", "<i8"),  # between its last two, 0: unknown
-        ("requests", "<f8"),  # of its newest point, NaN: unknown
+        ("requests", "<f8"),  # up to its newest point, faded; NaN: unknown
     ]
 )
 INITIAL = {"requests": np.nan}
@@ -65,13 +67,27 @@ class Traffic:
         gap = np.where(is_first, np.where(rows["time"] > 0, time - rows["time"], rows["gap"]), np.diff(time, prepend=0))
         usual = np.where(rows["gap"] > 0, _LONGEST * rows["gap"], gap)
         seconds = np.clip(gap, 0, usual) / NANOS_PER_SECOND
-        counts = np.where(gap > 0, rates.value * seconds, np.nan)
+        counts = _faded(np.where(gap > 0, rates.value * seconds, np.nan), gap, rows["requests"], is_first)
         is_newest = np.diff(series, append=-1) != 0
         newest = is_newest & (time > rows["time"])
         at = series[newest]
         self._records["time"][at], self._records["requests"][at] = time[newest], counts[newest]
         self._records["gap"][at] = np.maximum(np.minimum(gap, usual), 0)[newest]
         return counts
+
+
+def _faded(counts: Float64, gap: Int64, before: Float64, is_first: Bool) -> Float64:
+    """Add to the counts of each series' points, sorted by (series, time), the faded sum up to the point before.
+
+    `before` is that of what came before this batch; NaN, unknown, adds nothing.
+    """
+    kept = np.exp(-np.maximum(gap, 0) / _FADING)
+    faded = np.where(is_first, counts + kept * np.nan_to_num(before), counts)
+    rank = np.arange(counts.size) - np.maximum.accumulate(np.where(is_first, np.arange(counts.size), 0))
+    for later in range(1, int(rank.max(initial=0)) + 1):
+        at = np.flatnonzero(rank == later)
+        faded[at] += kept[at] * np.nan_to_num(faded[at - 1])
+    return faded
 
 
 def _looked_up(rates: PointBatch, counts: Float64, series: Int32, time: Int64) -> Float64:
