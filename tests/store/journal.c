@@ -1,9 +1,11 @@
 /* Preloaded into a writer: notes every change to the files of a directory, in order, as the disk is told of it.
 
    FOREBAND_JOURNAL names the journal, FOREBAND_JOURNAL_OF the directory, whose own name is empty. A record is: kind, offset or length, size of
-   the name, size of the data (8 bytes each), name, data. Kinds: w(rite), t(runcate), s(ync), u(nlink). */
+   the name, size of the data (8 bytes each), name, data. Kinds: w(rite), t(runcate), s(ync), f(ailed sync), u(nlink).
+   FOREBAND_FAIL_EVERY=n makes every n-th sync fail: EIO, and the disk never gets what was to be synced. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -78,17 +80,22 @@ int ftruncate64(int fd, off64_t length) {
   return failed;
 }
 
-int fsync(int fd) {
-  int failed = REAL(fsync)(fd);
+static int synced(int fd, int (*sync)(int)) {
+  static long count, fail_every = -1;
+  if (fail_every < 0) fail_every = atol(getenv("FOREBAND_FAIL_EVERY") ?: "0");
+  if (fail_every && ++count % fail_every == 0) {
+    note_fd('f', fd, 0, NULL, 0);
+    errno = EIO;
+    return -1;
+  }
+  int failed = sync(fd);
   if (!failed) note_fd('s', fd, 0, NULL, 0);
   return failed;
 }
 
-int fdatasync(int fd) {
-  int failed = REAL(fdatasync)(fd);
-  if (!failed) note_fd('s', fd, 0, NULL, 0);
-  return failed;
-}
+int fsync(int fd) { return synced(fd, REAL(fsync)); }
+
+int fdatasync(int fd) { return synced(fd, REAL(fdatasync)); }
 
 int unlink(const char *path) {
   int failed = REAL(unlink)(path);

@@ -16,9 +16,11 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from collector_processor.clock import MINUTE
 from collector_processor.errors import StoreError
@@ -41,6 +43,9 @@ _COMMITS_BETWEEN_STARTS = 90
 
 Change = tuple[str, int, bytes]
 """w(rite) or t(runcate), where, and what."""
+
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -71,10 +76,13 @@ class Disk:
             self.told += len(data)
         elif kind == "u":
             self.removed[name] = self.files.pop(name)
-        elif kind == "s" and not name:
-            self.removed.clear()
+        elif not name:
+            if kind == "s":
+                self.removed.clear()
         elif kind == "s":
             self.files.setdefault(name, File()).sync()
+        elif kind == "f":
+            self.files.setdefault(name, File()).pending.clear()
         else:
             self.files.setdefault(name, File()).pending.append((kind, at, data))
 
@@ -99,12 +107,13 @@ def build_shim(directory: Path) -> Path | None:
     return target
 
 
-def record(shim: Path, directory: Path, synchronous: str = "FULL") -> Path:
-    """Run a writer on a new store; return its journal."""
+def record(shim: Path, directory: Path, *, synchronous: str = "FULL", fail_every: int = 0) -> Path:
+    """Run a writer on a new store, on a disk where every so many syncs fail; return its journal."""
     journal = directory / "journal"
     environ = {
         "FOREBAND_JOURNAL": str(journal),
         "FOREBAND_JOURNAL_OF": str(directory / "store"),
+        "FOREBAND_FAIL_EVERY": str(fail_every),
         "LD_PRELOAD": str(shim),
     }
     command = [sys.executable, "-m", "tests.store.power_loss", "write", str(directory / "store"), synchronous]
@@ -113,19 +122,26 @@ def record(shim: Path, directory: Path, synchronous: str = "FULL") -> Path:
 
 
 def write(directory: Path, synchronous: str) -> None:
-    """Commit, compact, check-point, close and open again."""
+    """Commit, compact, check-point, close and open again; what is refused is sent again, as a sender would."""
     connection._PAGES_BEFORE_CHECKPOINT = 60
-    store = open_writer(directory, SETTINGS)
+    store = patiently(lambda: open_writer(directory, SETTINGS))
     told = os.open(directory / TOLD, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for number in range(COMMITS):
         if number % _COMMITS_BETWEEN_STARTS == 0:
             store.close()
-            store = open_writer(directory, SETTINGS)
+            store = patiently(lambda: open_writer(directory, SETTINGS))
             store._connection.execute(f"PRAGMA synchronous = {synchronous}")
-        store.commit(tick(number * STEP_MINUTES, SERIES))
+        patiently(partial(store.commit, tick(number * STEP_MINUTES, SERIES)))
         os.write(told, b".")
-        store.maintain(START + number * STEP_MINUTES * MINUTE, 0.002)
+        with suppress(StoreError):
+            store.maintain(START + number * STEP_MINUTES * MINUTE, 0.002)
     store.close()
+
+
+def patiently(work: Callable[[], T]) -> T:
+    while True:
+        with suppress(StoreError):
+            return work()
 
 
 def changes(journal: Path) -> Iterator[tuple[str, str, int, bytes]]:

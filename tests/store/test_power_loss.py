@@ -21,3 +21,7 @@ def test_no_power_failure_takes_what_was_acknowledged(shim: Path, tmp_path: Path
 
 def test_a_store_that_did_not_wait_for_the_disk_would_be_found_out(shim: Path, tmp_path: Path) -> None:
     assert len(verdicts(record(shim, tmp_path, synchronous="OFF"), 60)) > 1
+
+
+def test_a_disk_that_fails_to_sync_never_gets_an_acknowledgement(shim: Path, tmp_path: Path) -> None:
+    assert verdicts(record(shim, tmp_path, fail_every=11), 60).keys() == {"whole"}
