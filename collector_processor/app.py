@@ -144,7 +144,7 @@ class Foreband:
         """Return why telemetry is not taken right now, empty when it is."""
         if self._pressure >= Pressure.TELEMETRY:
             return "short of memory"
-        return "" if self._is_ready else "starting or stopping"
+        return self._pipeline.shortage() if self._is_ready else "starting or stopping"
 
     def _may_answer(self) -> bool:
         return self._pressure < Pressure.QUERIES
@@ -277,7 +277,12 @@ def _nanos(duration: timedelta) -> int:
 
 def _store_settings(config: Config) -> StoreSettings:
     queues = {destination.name: destination.queue for destination in config.forward.all_destinations()}
-    return StoreSettings(retention_nano=_nanos(config.store.retention), outbox_limits=queues)
+    return StoreSettings(
+        retention_nano=_nanos(config.store.retention),
+        outbox_limits=queues,
+        reserve_bytes=config.store.reserve,
+        reserve_share=config.store.reserve_share,
+    )
 
 
 def _pipeline_settings(config: Config) -> PipelineSettings:

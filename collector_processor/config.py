@@ -83,6 +83,10 @@ class StoreConfig(Section):
     retention: Annotated[Duration, Field(ge=timedelta(hours=1), le=timedelta(days=3650))] = Field(
         timedelta(days=15), description="how long points and verdicts are kept; older data is not taken either"
     )
+    reserve: Size = Field(
+        256 << 20, ge=0, le=1 << 50, description="free disk at which nothing more is taken, only read; 0 for none"
+    )
+    reserve_share: float = Field(0.05, ge=0.0, le=0.9, description="the same as a share of the disk; the larger holds")
 
 
 class ForecastConfig(Section):

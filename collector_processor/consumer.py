@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, Full, Queue
 from threading import Thread
 from typing import Any
@@ -49,6 +50,7 @@ class Consumer:
         self._queue: Queue[_Waiting | _Call | _Stop] = Queue(queue_limit)
         self._thread = Thread(target=self._run, name="foreband-consumer", daemon=True)
         self._next_tick = 0
+        self._refused: set[str] = set()  # by the store, and told of
 
     def start(self) -> None:
         """Begin to consume."""
@@ -142,21 +144,31 @@ class Consumer:
         if self._clock.monotonic_nano() < self._next_tick and not is_last:
             return
         self._next_tick = self._clock.monotonic_nano() + _TICK_NANOS
+        self._attempt("saving state", partial(self._pipeline.tick, now, is_last=is_last))
+        if not is_last:
+            self._attempt("housekeeping", partial(self._pipeline.maintain, now, _MAINTENANCE_SECONDS))
+
+    def _attempt(self, what: str, work: Callable[[], None]) -> None:
+        """Do what a later tick does again; a store that refuses is told of once, and once when it no longer does."""
         try:
-            self._pipeline.tick(now, is_last=is_last)
-            if not is_last:
-                self._pipeline.maintain(now, _MAINTENANCE_SECONDS)
+            work()
         except StoreError as error:
-            log.warning("housekeeping failed, will try again: %s", error)
+            if what not in self._refused:
+                log.warning("%s failed, will try again: %s", what, error)
+            self._refused.add(what)
             self._recover()
         except Exception:  # a thread that ended would be noticed only by the missing answers
-            log.exception("housekeeping failed, will try again")
+            log.exception("%s failed, will try again", what)
             self._recover()
+        else:
+            if what in self._refused:
+                log.info("%s works again", what)
+            self._refused.discard(what)
 
     def _recover(self) -> None:
-        """Rebuild all state from what is durable: what a failed commit left in memory never happened."""
+        """Rebuild state from what is durable: what a failed commit left in memory never happened."""
         try:
-            self._pipeline.reload(self._clock.now_unix_nano())
+            self._pipeline.recover(self._clock.now_unix_nano())
         except StoreError as error:
             log.error("the store cannot be read; requests are refused until it can: %s", error)  # noqa: TRY400
         except Exception:

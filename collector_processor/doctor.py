@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http.client import HTTPException
 from importlib.util import find_spec
-from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from collector_processor.config import Config
+from collector_processor.config import Config, StoreConfig
 from collector_processor.doors import Locks
 from collector_processor.errors import ConfigError
 from collector_processor.forward_config import ForwardConfig
 
-_FREE_BYTES = 256 << 20
 _SQLITE_WAL_FIX = (3, 51, 3)
 
 
@@ -47,7 +45,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _python()
     yield _sqlite()
     yield _pcodec()
-    yield _directory(config.store.directory)
+    yield _directory(config.store)
     yield _port("receiver", config.receiver.listen)
     yield _port("receiver http", config.receiver.http_listen)
     yield _port("grafana", config.grafana.listen)
@@ -75,7 +73,8 @@ def _pcodec() -> Finding:
     return Finding(Health.WARNING, "compression", "zlib", "install pcodec: points then take about half the space")
 
 
-def _directory(directory: Path) -> Finding:
+def _directory(store: StoreConfig) -> Finding:
+    directory = store.directory
     existing = directory if directory.exists() else directory.resolve().parent
     if not existing.is_dir():
         return Finding(Health.PROBLEM, "store", f"{existing} is not a directory", "set store.directory")
@@ -84,10 +83,11 @@ def _directory(directory: Path) -> Finding:
             pass
     except OSError as error:
         return Finding(Health.PROBLEM, "store", f"{existing}: {error.strerror}", "make it writable for this user")
-    free = shutil.disk_usage(existing).free
+    disk = shutil.disk_usage(existing)
+    free, reserve = disk.free, max(store.reserve, int(store.reserve_share * disk.total) if store.reserve else 0)
     text = f"{directory}, {free >> 20:,} MiB free"
-    if free < _FREE_BYTES:
-        return Finding(Health.PROBLEM, "store", text, "free some space: at least 256 MiB")
+    if free < reserve:
+        return Finding(Health.PROBLEM, "store", text, f"free some space: {reserve >> 20:,} MiB are its reserve")
     return Finding(Health.OK, "store", text)
 
 

@@ -135,7 +135,7 @@ class Pipeline:
         self._settings = settings
         self._ledger = ledger
         self._record_batch = record_batch
-        self._is_loaded = False
+        self._is_in_step = False  # memory with the store; it is not while a batch is under way
         self._takes_new_series = True
         self._quota = LinkQuota()
         self.noticed = dict.fromkeys(NOTICED, 0)
@@ -150,7 +150,7 @@ class Pipeline:
         Raises:
             StoreError: if it cannot be read; requests are refused until a later reload succeeds.
         """
-        self._is_loaded = False
+        self._is_in_step = False
         writer, settings = self._writer, self._settings
         self._catalog = Catalog(
             parse_resource,
@@ -184,7 +184,20 @@ class Pipeline:
         self._receipts = {r.digest: r for r in writer.receipts(now - _RECEIPT_KEPT)}
         self._times = SeriesTimes(*writer.first_times(), last)
         self._catalog.idle = self._times.silent_since(now - settings.idle_nano)
-        self._is_loaded = True
+        self._is_in_step = True
+
+    def recover(self, now: int) -> None:
+        """Rebuild all state if a failed commit left something in memory that never happened.
+
+        Raises:
+            StoreError: as `reload`.
+        """
+        if not self._is_in_step:
+            self.reload(now)
+
+    def shortage(self) -> str:
+        """Return why the store takes nothing now, empty where it does; for any thread."""
+        return self._writer.shortage()
 
     @property
     def keys(self) -> Sequence[SeriesKey]:
@@ -197,8 +210,8 @@ class Pipeline:
         Raises:
             StoreError: if nothing of it was made durable.
         """
-        if not self._is_loaded:
-            self.reload(now)
+        self._writer.require_room()
+        self.recover(now)
         fresh, receipts = self._set_apart_repeats(requests)
         batch = self._derive(fresh, now)
         self._commit(batch, [_receipt(r, s, now) for r, s in zip(batch.requests, batch.settlements, strict=True)])
@@ -207,8 +220,8 @@ class Pipeline:
 
     def tick(self, now: int, *, is_last: bool = False) -> None:
         """Close windows whose time has come; save detector state now and then, a part at a time, and all at the end."""
-        if not self._is_loaded:
-            self.reload(now)
+        self._writer.require_room()
+        self.recover(now)
         batch = self._derive([], now)
         batch.episodes.extend(self._detector.expire(now))
         self._detector.grow(len(self._catalog))
@@ -220,6 +233,7 @@ class Pipeline:
         batch.blobs = [self._unsaved.popleft() for _ in range(parts)]
         if len(batch.points) or batch.episodes or batch.blobs:
             self._commit(batch, [])
+        self._is_in_step = True
 
     def maintain(self, now: int, budget_seconds: float) -> None:
         """Let the store do a slice of its housekeeping."""
@@ -232,6 +246,7 @@ class Pipeline:
         `fleet` is this pipeline's with `records` in it, made by whoever has time for that. Only state that a seed or a
         first model changed is saved with them; the rest follows within a minute.
         """
+        self._is_in_step = False
         seeded = np.array([series for series, _ in seeds], np.int32)
         self._detector.adopt(seeded, [seed for _, seed in seeds], fleet.winner[seeded])
         series = np.array([record.series for record in records], np.int32)
@@ -240,7 +255,7 @@ class Pipeline:
         blobs = self._detector.save(self._names_of(seeded)) if seeded.size else {}
         bands = self._bands(self._names_of(np.concatenate([seeded, fresh])))
         self._writer.commit(Commit(models=records, bands=bands, blobs=blobs))
-        self.fleet = fleet
+        self.fleet, self._is_in_step = fleet, True
 
     def forget_forwarded(self, item_ids: Sequence[int]) -> None:
         """Remove delivered (or permanently refused) items from the outbox."""
@@ -289,6 +304,7 @@ class Pipeline:
 
     def _derive(self, requests: Sequence[Request], now: int) -> "_Batch":
         """Take the requests of each signal through their stages, then judge and enrich all points together."""
+        self._is_in_step = False
         of = {signal: [r for r in requests if r.signal == signal] for signal in Signal}
         metrics = self._metrics.consume([_metrics(r) for r in of[Signal.METRICS]], now, self._writer.existing)
         self._spans.note(metrics.points)
@@ -388,6 +404,7 @@ class Pipeline:
         )
         self._times.note(batch.points)
         self._receipts |= {r.digest: r for r in receipts}
+        self._is_in_step = True
         if receipts:
             self._record_batch(batch.score_seconds, time.perf_counter() - started)
 

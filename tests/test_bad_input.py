@@ -321,7 +321,7 @@ def test_housekeeping_that_breaks_does_not_end_the_consumer(
     house.send(Signal.TRACES, moment.spans({}))
     monkeypatch.setattr(Pipeline, "tick", fail)
     house.clock.advance(2 * SECOND)
-    assert wait_until(lambda: "housekeeping failed" in caplog.text)
+    assert wait_until(lambda: "saving state failed" in caplog.text)
     monkeypatch.undo()
     house.close_windows()
     assert house.stored(moment)[SPANS + "GET /"] == [(0, 1 / 60)]

@@ -117,12 +117,12 @@ def test_a_failed_commit_leaves_no_trace_and_the_resend_counts_once(
         second, spans = counter_request("orders", (0, 160)), span_request(1)
         with pytest.raises(StoreError):
             room.metrics(second)
-        room.pipeline.reload(NOW)
+        room.pipeline.recover(NOW)
         room.metrics(second)
         room.writer.is_broken = True
         with pytest.raises(StoreError):
             room.spans(spans)
-        room.pipeline.reload(NOW)
+        room.pipeline.recover(NOW)
         room.spans(spans)
         room.pipeline.tick(NOW)
         room.pipeline.tick(NOW + 200 * SECOND)

@@ -74,6 +74,12 @@ class Commit:
     blobs: dict[str, bytes] = field(default_factory=dict)
     exemplars: Sequence[TraceLink] = ()
 
+    @property
+    def only_removes(self) -> bool:
+        """Whether it needs no room that it does not give back."""
+        points, rows = (self.points, self.events, self.bands, self.blobs), (self.series, self.episodes, self.outbox)
+        return not any(len(kept) for kept in (*points, *rows, self.receipts, self.models, self.exemplars))
+
 
 @dataclass(frozen=True, slots=True)
 class JudgedBatch:
@@ -168,6 +174,18 @@ class SeriesWriter(SeriesReader, Protocol):
 
         Raises:
             StoreError: if nothing of it was written; the same commit may succeed later.
+        """
+        ...
+
+    def shortage(self) -> str:
+        """Return why commits are refused before they are tried, empty where they are not; for any thread."""
+        ...
+
+    def require_room(self) -> None:
+        """Do nothing where a commit would be tried.
+
+        Raises:
+            StoreError: with the shortage.
         """
         ...
 

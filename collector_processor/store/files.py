@@ -40,17 +40,17 @@ def create_database(directory: Path) -> None:
     FileIO(os.open(directory / DATABASE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)).close()
 
 
-def free_bytes(directory: Path) -> int:
-    """Return the disk space this user can still fill."""
+def disk_space(directory: Path) -> tuple[int, int]:
+    """Return the bytes this user can still fill, and the size of the disk."""
     disk = os.statvfs(directory)
-    return disk.f_bavail * disk.f_frsize
+    return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
 
 
 class DirectoryLock:
     """Held by the one writer until it closes or dies."""
 
     def __init__(self, directory: Path) -> None:
-        self._file = _open_private(directory, _LOCK)
+        self._file = open_private(directory, _LOCK)
         try:
             fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -71,7 +71,7 @@ class AcknowledgedMark:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._file = _open_private(directory, _MARK)
+        self._file = open_private(directory, _MARK)
 
     def read(self) -> int:
         """Return the number of acknowledged commits, 0 where none is on record."""
@@ -90,7 +90,12 @@ class AcknowledgedMark:
         self._file.close()
 
 
-def _open_private(directory: Path, name: str) -> FileIO:
+def open_private(directory: Path, name: str) -> FileIO:
+    """Open a file that only this user may read and write, made if need be.
+
+    Raises:
+        StoreError: if it cannot be opened.
+    """
     try:
         return FileIO(os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE), "r+")
     except OSError as error:

@@ -13,14 +13,15 @@ class StoreSettings:
     """Limits of the embedded store.
 
     `outbox_limits` are the bytes each destination's queue may hold, `outbox_max_bytes` those of any other.
-    `reserve_bytes` of free disk are never used by commits, so that housekeeping still works when the disk fills:
-    SQLite needs space even to delete. `accept_loss` lets a store start that has lost acknowledged commits.
+    Commits stop while less than `reserve_bytes`, or less than `reserve_share` of the disk, is free (`reserve.py`).
+    `accept_loss` lets a store start that has lost acknowledged commits.
     """
 
     retention_nano: int = 15 * DAY
     outbox_max_bytes: int = 512 * MEBIBYTE
     outbox_limits: Mapping[str, int] = field(default_factory=dict)
     reserve_bytes: int = 256 * MEBIBYTE
+    reserve_share: float = 0.05
     accept_loss: bool = False
 
     def outbox_limit(self, destination: str) -> int:

@@ -14,6 +14,7 @@
 
     acknowledged (file)  number of commits, written after each: a database that knows fewer has lost some
     lock (file)          held by the writer
+    ballast (file)       disk space that a start on a full disk needs
 
 Reading lays block, day and head over each other in this order, so the last write of a (series, time) wins from the
 moment it is committed. Rows are written in order of time: pages fill up, and retention is a range delete.
@@ -29,9 +30,10 @@ from collector_processor.store import exemplars, head, layout, outbox, records
 from collector_processor.store.base import Commit
 from collector_processor.store.connection import connect_reader, connect_writer, inspect, transaction
 from collector_processor.store.faults import DamagedStoreError, translated
-from collector_processor.store.files import AcknowledgedMark, DirectoryLock, create_database, free_bytes, prepare
+from collector_processor.store.files import AcknowledgedMark, DirectoryLock, create_database, prepare
 from collector_processor.store.housekeeping import Housekeeping
 from collector_processor.store.reader import SqliteReader
+from collector_processor.store.reserve import Reserve
 from collector_processor.store.settings import StoreSettings
 
 _OUTBOX_ROOM = 16
@@ -57,13 +59,15 @@ def open_writer(directory: Path, settings: StoreSettings) -> "SqliteWriter":
     with ExitStack() as opened:
         lock = DirectoryLock(directory)
         opened.callback(lock.release)
+        reserve = Reserve(directory, settings)
+        reserve.make_room()
         mark = AcknowledgedMark(directory)
         opened.callback(mark.close)
         known = inspect(directory)
         if mark.read() > (known or 0) and not settings.accept_loss:
             raise _lost(mark.read() - (known or 0))
         create_database(directory)
-        writer = SqliteWriter(directory, settings, lock, mark)
+        writer = SqliteWriter(directory, settings, lock, mark, reserve)
         opened.pop_all()
     return writer
 
@@ -71,11 +75,13 @@ def open_writer(directory: Path, settings: StoreSettings) -> "SqliteWriter":
 class SqliteWriter(SqliteReader):
     """The SeriesWriter of a directory; made by `open_writer`."""
 
-    def __init__(self, directory: Path, settings: StoreSettings, lock: DirectoryLock, mark: AcknowledgedMark) -> None:
+    def __init__(
+        self, directory: Path, settings: StoreSettings, lock: DirectoryLock, mark: AcknowledgedMark, reserve: Reserve
+    ) -> None:
         connection = connect_writer(directory)
         try:
             super().__init__(connection)
-            self._directory, self._settings, self._lock, self._mark = directory, settings, lock, mark
+            self._settings, self._lock, self._mark, self._reserve = settings, lock, mark, reserve
             self._sequence, self._newest = self._resume()
             self._outbox_bytes = {name: held for name, (_, held) in self.outbox_sizes().items()}
             self._outbox_dropped: Counter[str] = Counter()
@@ -92,7 +98,8 @@ class SqliteWriter(SqliteReader):
     def commit(self, commit: Commit) -> None:
         """See `SeriesWriter.commit`."""
         _require_storable(commit)
-        self._require_space()
+        if not commit.only_removes:
+            self.require_room()
         sequence = self._sequence + 1
         newest = max(self._newest, int(commit.points.time_unix_nano.max(initial=0)))
         with transaction(self._connection):
@@ -106,6 +113,15 @@ class SqliteWriter(SqliteReader):
         with suppress(OSError):  # the commit is durable; without its mark only the check at the next start is weaker
             self._mark.write(sequence)
         self._housekeeping.relieve(len(commit.points))
+
+    def shortage(self) -> str:
+        """See `SeriesWriter.shortage`."""
+        return self._reserve.shortage()
+
+    def require_room(self) -> None:
+        """See `SeriesWriter.require_room`."""
+        if text := self.shortage():
+            raise StoreError(text, retry_after_seconds=10.0)
 
     def maintain(self, now_unix_nano: int, budget_seconds: float) -> bool:
         """See `SeriesWriter.maintain`."""
@@ -130,12 +146,6 @@ class SqliteWriter(SqliteReader):
             self._connection.execute("UPDATE store SET sequence = ?, is_clean = 0", (sequence,))
         self._mark.write(sequence)
         return sequence, newest
-
-    def _require_space(self) -> None:
-        free, reserve = free_bytes(self._directory), self._settings.reserve_bytes
-        if free < reserve:
-            text = f"the disk is nearly full: {free >> 20} MiB are left, {reserve >> 20} MiB are reserved"
-            raise StoreError(text, retry_after_seconds=10.0)
 
     def _write_points(self, commit: Commit, sequence: int) -> None:
         records.put_series(self._connection, commit.series)
