@@ -290,7 +290,7 @@ class StoreChecks:
     def test_bands_and_blobs_are_replaced_piece_by_piece(self, stores: Stores) -> None:
         store = stores.writer()
         bands: BandStates = np.zeros(3, BAND_DTYPE)
-        bands["tolerance"][1] = (np.nan, 2.5)
+        bands["tolerance"][1, :2] = (np.nan, 2.5)
         bands["state"] = (0, 1, 2)
         store.commit(Commit(bands={0: np.zeros(3, BAND_DTYPE)}, blobs={"detector": b"old", "other": b"kept"}))
         store.commit(Commit(bands={0: bands, 4: bands[:1], 100_000: bands[1:]}, blobs={"detector": b"\x00new"}))
