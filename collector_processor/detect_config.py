@@ -1,12 +1,12 @@
 """The detect block of a policy: what is flagged of the series that match, and when nothing is."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from collector_processor.ical_config import Ical, RepeatRule
-from collector_processor.sections import Section
+from collector_processor.sections import Duration, Section
 
 PROFILES = {"agile": 1.05, "basic": 1.10, "robust": 1.30}
 """Thresholds by the names that users of Datadog know; in all of them the same forecasts judge."""
@@ -75,6 +75,15 @@ class DetectPolicy(Section):
     bounds: BoundsConfig = Field(BoundsConfig(), description="`{min, max}`: nothing is expected beyond them")
     min_requests: float = Field(
         10.0, ge=0.0, description="an error ratio or a latency of fewer in about five minutes is not judged"
+    )
+    missing: Literal["auto", "gap", "zero", "last", "alert"] = Field(
+        "auto",
+        description="auto: silence is an episode of what was regular for a day; gap: never; alert: always; zero and "
+        "last put points in their place",
+    )
+    silence_intervals: float = Field(5.0, ge=2.0, le=1000.0, description="usual intervals without a point are silence")
+    min_silence: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(days=7))] = Field(
+        timedelta(minutes=5), description="but nothing shorter is; without it 5m"
     )
     maintenance: tuple[MaintenanceConfig, ...] = Field(
         (), description="windows in which nothing is flagged, learned or trained on; those of several policies add up"

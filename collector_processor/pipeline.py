@@ -16,7 +16,7 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
-from collector_processor.clock import DAY, HOUR, MINUTE
+from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND
 from collector_processor.detect.detector import SERIES_PER_BLOB, Detector, blob_names, first_series
 from collector_processor.detect.seed import Seed
 from collector_processor.enrichment import Enricher, expected_durations
@@ -65,6 +65,7 @@ for their ids, metrics of two kinds or units."""
 
 _MOST_RECEIPTS = 100_000  # about 30 MB
 _SAVE_EVERY = MINUTE
+_LOOK_EVERY = 10 * NANOS_PER_SECOND
 _SAVE_TICKS = 45  # over which the state of all series is saved, out of sixty
 
 
@@ -140,6 +141,8 @@ class Pipeline:
         self._quota = LinkQuota()
         self.noticed = dict.fromkeys(NOTICED, 0)
         self._last_saved = 0
+        self._looked = 0
+        self._alive = 0
         self._unsaved: deque[str] = deque()
         self.fleet = FleetModel.empty()
         self.saved_bands: BandStates = unknown_bands(0)
@@ -177,7 +180,7 @@ class Pipeline:
         self._spans.restore(events, last)
         self._logs.restore(events, last)
         self.fleet = FleetModel.from_records(writer.models())
-        self._detector, self._ruled = self._load_detector(), 0
+        self._detector, self._ruled = self._load_detector(now), 0
         self._rule_new_series()
         self._enricher = Enricher(self._catalog, settings.additions)
         self.saved_bands = writer.bands()
@@ -222,9 +225,12 @@ class Pipeline:
         """Close windows whose time has come; save detector state now and then, a part at a time, and all at the end."""
         self._writer.require_room()
         self.recover(now)
-        batch = self._derive([], now)
-        batch.episodes.extend(self._detector.expire(now))
         self._detector.grow(len(self._catalog))
+        batch = self._derive([], now, self._detector.fill(now))
+        batch.episodes.extend(self._detector.expire(now))
+        if now - self._looked >= _LOOK_EVERY:
+            batch.episodes.extend(self._detector.look_for_silence(now))
+            self._looked = now
         names = blob_names(len(self._detector))
         if is_last or now - self._last_saved >= _SAVE_EVERY:
             self._unsaved, self._last_saved = deque(names), now
@@ -302,8 +308,12 @@ class Pipeline:
                 fresh.setdefault(request.digest, request)
         return list(fresh.values()), known
 
-    def _derive(self, requests: Sequence[Request], now: int) -> "_Batch":
-        """Take the requests of each signal through their stages, then judge and enrich all points together."""
+    def _derive(self, requests: Sequence[Request], now: int, filled: PointBatch | None = None) -> "_Batch":
+        """Take the requests of each signal through their stages, then judge and enrich all points together.
+
+        `filled` are points in place of some that are missing.
+        """
+        self._alive = now if requests else self._alive
         self._is_in_step = False
         of = {signal: [r for r in requests if r.signal == signal] for signal in Signal}
         metrics = self._metrics.consume([_metrics(r) for r in of[Signal.METRICS]], now, self._writer.existing)
@@ -311,9 +321,11 @@ class Pipeline:
         self._notice(metrics)
         spans = self._spans.consume([_spans(r) for r in of[Signal.TRACES]], now)
         logs = self._logs.consume([_logs(r) for r in of[Signal.LOGS]], now)
-        closed = PointBatch.concat([self._spans.flush(now), self._logs.flush(now)])
+        flushed = PointBatch.concat([self._spans.flush(now, self._alive), self._logs.flush(now, self._alive)])
+        closed = PointBatch.concat([flushed, filled or PointBatch.empty()])
         points = PointBatch.concat([metrics.points, closed])
         self._rule_new_series()
+        self._detector.hear(PointBatch.concat([metrics.points, flushed.take(flushed.value != 0.0)]), now)
         started = time.perf_counter()
         forecasts = self.fleet.forecasts(points.series, points.time_unix_nano)
         judgement = self._detector.judge(points, forecasts, self.fleet.winners(points.series))
@@ -415,11 +427,11 @@ class Pipeline:
             rules = self._settings.policies.rules(self._catalog.keys[first:], self._catalog.find)
             self._detector.rule(np.arange(first, self._ruled, dtype=np.int32), rules)
 
-    def _load_detector(self) -> Detector:
+    def _load_detector(self, now: int) -> Detector:
         detector = Detector(maintenance=self._settings.policies.maintenance)
         detector.grow(len(self._catalog))
         saved = self._saved_blobs(blob_names(len(self._catalog)))
-        for problem in detector.load(saved, self._writer.open_episodes()):
+        for problem in detector.load(saved, self._writer.open_episodes(), now):
             log.warning("%s", problem)
         return detector
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.episode import SILENCE, Episode
 from grafana_datasource.backend import Session
 from grafana_datasource.directory import Entry
 from grafana_datasource.query import TimeRange, to_ms
@@ -41,23 +41,24 @@ def episode_row(entry: Entry, episode: Episode) -> dict[str, Any]:
         "lower": episode.lower,
         "upper": episode.upper,
         "close_reason": episode.close_reason,
+        "kind": episode.kind,
+        "reason": episode.reason,
     }
 
 
 def annotation(entry: Entry, episode: Episode, until: int) -> dict[str, Any]:
     """Return one Grafana annotation region in ms; an open episode lasts `until`."""
     end = max(until if episode.end_unix_nano is None else episode.end_unix_nano, episode.start_unix_nano)
-    where = "above" if episode.direction > 0 else "below"
+    is_silence = episode.kind == SILENCE
+    where = "silent" if is_silence else "above" if episode.direction > 0 else "below"
     tags = ["anomaly", where, *(["open"] if episode.is_open else [])]
+    told = f"{_short(episode.actual)} where {_short(episode.lower)} to {_short(episode.upper)} was expected "
     return {
         "id": episode.episode_id,
         "time": to_ms(episode.start_unix_nano),
         "timeEnd": to_ms(end),
-        "title": f"{entry.key.service}: {title(entry.key)} {where} its band",
-        "text": (
-            f"{_short(episode.actual)} where {_short(episode.lower)} to {_short(episode.upper)} was expected "
-            f"(score {episode.peak_score:.1f})"
-        ),
+        "title": f"{entry.key.service}: {title(entry.key)} {'went silent' if is_silence else f'{where} its band'}",
+        "text": episode.reason if is_silence else f"{told}(score {episode.peak_score:.1f})",
         "tags": ",".join(tags),
     }
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.store.base import JudgedBatch, SeriesReader
+from collector_processor.telemetry.band import Reason
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 from grafana_datasource import horizon
@@ -24,7 +25,9 @@ STALE_AFTER = 5 * MINUTE
 """A point stands for the times after it until the next one, but no longer than this."""
 
 LIVE_FOR = HOUR
-"""A series is live for this long after its last point: it has a state, and an anomaly of 0 once the point is stale."""
+"""A series is live for this long after its last point: it has a state, and an anomaly of 0 once the point is stale.
+
+One that is known to have fallen silent stays live, with an anomaly of -1, until that is over."""
 
 FARTHEST_HORIZON = 14 * DAY
 """Nothing is forecast further than this beyond the last point."""
@@ -165,8 +168,12 @@ def _aligned(outlook: Outlook, series: Int32, times: Int64, judged: JudgedBatch,
     age = times - np.append(judged.points.time_unix_nano, 0)[row]
     fresh = (row >= 0) & (age <= STALE_AFTER) & observable
     live = fresh | ((last > 0) & (times >= last) & (times < last + LIVE_FOR) & observable)
+    silent = (outlook.bands["reason"][series] == Reason.SILENT)[:, np.newaxis] & (last > 0)
+    silent = silent & (times > last + STALE_AFTER) & observable
+    live |= silent
     row = np.where(fresh, row, -1)
     verdicts = judged.verdicts
+    anomaly = np.where(silent, -1.0, np.nan_to_num(_at(verdicts.anomaly.astype(np.float64), row)))
     state = np.broadcast_to(outlook.bands["state"][series][:, np.newaxis], row.shape)
     return View(
         series,
@@ -176,7 +183,7 @@ def _aligned(outlook: Outlook, series: Int32, times: Int64, judged: JudgedBatch,
         lower=_at(verdicts.lower, row),
         upper=_at(verdicts.upper, row),
         score=_at(verdicts.score, row),
-        anomaly=np.where(live, np.nan_to_num(_at(verdicts.anomaly.astype(np.float64), row)), np.nan),
+        anomaly=np.where(live, anomaly, np.nan),
         state=np.where(live, state, np.nan),
         hindsight=np.zeros(row.shape),
     )

@@ -13,10 +13,13 @@ from collector_processor.errors import StoreError
 from collector_processor.ledger import Signal
 from collector_processor.overview import need
 from collector_processor.pipeline import PipelineSettings
+from collector_processor.policy import Policies
+from collector_processor.policy_config import PolicyConfig
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_writer
 from collector_processor.telemetry.band import BAND_DTYPE, Reason
+from collector_processor.telemetry.episode import SILENCE
 from collector_processor.telemetry.verdict import State
 from tests.otlp.stock import Metric, request_with
 from tests.pipeline_room import NOW, SECOND, Room, counter_request, gauge_request, opened, span_request
@@ -380,3 +383,45 @@ def test_deltas_that_overlap_are_counted(tmp_path: Path) -> None:
         room.metrics(request_with(metric, **{"service.name": "shop"}), now=NOW + 90 * SECOND)
         assert room.points("hits/rate") == [(60, 1.0), (90, 1.0)]
         assert room.pipeline.noticed["overlapping_writers"] == 1
+
+
+def test_a_service_that_dies_is_one_episode_of_silence_until_it_reports_again(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        for minute in range(0, 25 * 60, 5):
+            now = NOW + minute * MINUTE
+            points = [gauge_request(name, (60 * minute, 1.0)) for name in ("cpu", "memory")]
+            room.metrics(*points, now=now)
+            room.pipeline.tick(now)
+        for minute in range(1, 42):
+            room.pipeline.tick(now + minute * MINUTE)
+        (episode,) = room.writer.open_episodes()
+        assert (episode.kind, episode.series) == (SILENCE, 0)
+        assert episode.start_unix_nano == now + 5 * MINUTE
+        assert room.writer.bands()["reason"].tolist() == [Reason.SILENT, Reason.NO_HISTORY]
+        room.metrics(gauge_request("memory", (60 * (minute + 1500), 1.0)), now=now + 42 * MINUTE)
+        room.pipeline.tick(now + 43 * MINUTE)
+        assert room.writer.open_episodes() == []
+
+
+def test_spans_that_simply_stop_coming_leave_the_band_of_their_rate(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        room.spans(span_request(*range(60)), now=NOW + 60 * SECOND)
+        room.pipeline.tick(NOW + 80 * SECOND)
+        room.teach("traces.span.calls/rate/server/GET /", 1.0, 0.1)
+        for minute in range(2, 12):
+            now = NOW + minute * MINUTE
+            room.metrics(gauge_request("elsewhere", (60 * minute, 1.0)), now=now)
+            room.pipeline.tick(now)
+        assert room.points("traces.span.calls/rate/server/GET /")[-1][1] == 0.0
+        assert room.judged("traces.span.calls/rate/server/GET /").anomaly[-1] == -1
+        (episode,) = room.writer.open_episodes()
+        assert (episode.actual, episode.direction) == (0.0, -1)
+
+
+def test_missing_points_are_zeros_where_a_policy_says_so(tmp_path: Path) -> None:
+    policy = PolicyConfig.model_validate({"match": {"metric": "orders"}, "detect": {"missing": "zero"}})
+    with opened(tmp_path, PipelineSettings(policies=Policies([policy]))) as room:
+        room.metrics(gauge_request("orders", (-120, 5.0), (-60, 5.0), (0, 5.0)))
+        for second in range(300):
+            room.pipeline.tick(NOW + second * SECOND)
+        assert room.points("orders/value")[3:] == [(60, 0.0), (120, 0.0), (180, 0.0), (240, 0.0)]

@@ -12,16 +12,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from collector_processor.detect import calibrate, episodes, level, record, threshold
+from collector_processor.detect import calibrate, episodes, level, record, silence, threshold
 from collector_processor.detect.calibrate import QuantileTracker
 from collector_processor.detect.episodes import Episodes
 from collector_processor.detect.level import Levels
 from collector_processor.detect.rulebook import Maintenance, Rulebook
 from collector_processor.detect.score import Scored, judge
 from collector_processor.detect.seed import Seed
+from collector_processor.detect.silence import Silence
 from collector_processor.detect.threshold import BlockMaxima, Standing, waves
 from collector_processor.telemetry.band import BAND_DTYPE, FORECASTS, LEVEL, BandStates, Reason
-from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.episode import SILENCE, Episode
 from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.rule import Rules
 from collector_processor.telemetry.verdict import VerdictBatch
@@ -43,6 +44,7 @@ _SAVED = np.dtype(
         ("episode", episodes.DTYPE),
         ("level", level.DTYPE),
         ("status", _STATUS),
+        ("silence", silence.DTYPE),
     ]
 )
 _WARMING, _ACTIVE, _DEGRADED = 0, 1, 2
@@ -70,6 +72,7 @@ class Detector:
         self._tracker = QuantileTracker()
         self._episodes = Episodes()
         self._levels = Levels()
+        self._silence = Silence()
         self._status = record.filled(_STATUS, 0, {})
 
     def __len__(self) -> int:
@@ -78,7 +81,7 @@ class Detector:
     @property
     def open_episodes(self) -> int:
         """Return how many episodes are open."""
-        return int(self._episodes.records["is_open"].sum())
+        return int(self._episodes.records["is_open"].sum() + self._silence.is_silent(0, self._size).sum())
 
     def grow(self, n: int) -> None:
         """Make room for series ids below `n`; known series keep what is known."""
@@ -88,6 +91,7 @@ class Detector:
         self._tracker.grow(n)
         self._episodes.grow(n)
         self._levels.grow(n)
+        self._silence.grow(n)
         self._status = record.grown(self._status, n, {})
 
     def rule(self, series: Int32, rules: Rules) -> None:
@@ -121,6 +125,20 @@ class Detector:
         forecasts = forecasts.copy()
         forecasts[:, LEVEL] = self._levels.now(series)
         return self._judged(series, np.full(series.size, np.nan), forecasts, winner).verdicts
+
+    def hear(self, points: PointBatch, now: int) -> None:
+        """Take note of who reports now."""
+        self.grow(int(points.series.max(initial=-1)) + 1)
+        self._silence.note(points, now)
+
+    def look_for_silence(self, now: int) -> list[Episode]:
+        """Return episodes of silence that opened or closed by now."""
+        is_flagged = self._episodes.records["is_open"][: self._size]
+        return self._silence.look(now, self._rulebook.all(self._size), is_flagged)
+
+    def fill(self, now: int) -> PointBatch:
+        """Return points in place of those that are missing, where a policy asks for them."""
+        return self._silence.fill(now, self._rulebook.all(self._size))
 
     def expire(self, now_unix_nano: int) -> list[Episode]:
         """Close episodes open for 24 hours, also of series that fell silent; return those closed."""
@@ -173,7 +191,8 @@ class Detector:
         bands["level_from"] = self._levels.since(series)
         bands["threshold"] = self._onset_threshold(series, standing.complete_days)
         bands["limits"] = self._rulebook.limits(series)
-        bands["reason"] = _reason(standing, self._status[rows])
+        reason = _reason(standing, self._status[rows])
+        bands["reason"] = np.where(self._silence.is_silent(rows.start, rows.stop), np.uint8(Reason.SILENT), reason)
         bands["state"] = _STATE_OF_REASON[bands["reason"]]
         return bands
 
@@ -185,7 +204,7 @@ class Detector:
         wanted = blob_names(self._size) if names is None else names
         return {name: self._saved(first_series(name)) for name in wanted}
 
-    def load(self, blobs: Mapping[str, bytes], open_episodes: Sequence[Episode]) -> list[str]:
+    def load(self, blobs: Mapping[str, bytes], open_episodes: Sequence[Episode], now: int = 0) -> list[str]:
         """Restore, into a new detector, what `save` wrote and the open episodes of the store.
 
         Return a sentence for each blob that could not be read: its series start without calibration.
@@ -197,7 +216,8 @@ class Detector:
             except ValueError as error:
                 problems.append(f"{name}: {error}; its series start without calibration")
         self.grow(max((episode.series + 1 for episode in open_episodes), default=0))
-        self._episodes.restore(open_episodes)
+        self._episodes.restore([e for e in open_episodes if e.kind != SILENCE])
+        self._silence.restart(now, [e for e in open_episodes if e.kind == SILENCE])
         return problems
 
     def _judge_once(
@@ -288,6 +308,7 @@ class Detector:
             "episode": self._episodes.records,
             "level": self._levels.records,
             "status": self._status,
+            "silence": self._silence.records,
         }
 
 

@@ -45,6 +45,10 @@ class Rulebook:
         self._traffic.count(np.asarray(rules["companion"][gated], np.int32))
         self._has_direction |= bool(rules["direction"].any())
 
+    def all(self, n: int) -> Rules:
+        """Return the rules of series ids below `n`; not to be changed."""
+        return self._rules[:n]
+
     def threshold(self, series: Int32) -> Float64:
         """Return the threshold `(n,)` before any cold-start factor."""
         threshold: Float64 = self._rules["threshold"][series]

@@ -6,19 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.detect_config import PROFILES, BoundsConfig, DetectPolicy, MaintenanceConfig
 from collector_processor.forecast.maintenance import Maintenance, span_text
 from collector_processor.policy.kind import KindDefaults, MetricKind, defaults_of, kind_of
-from collector_processor.telemetry.rule import NO_COMPANION, RULE_DTYPE, Direction
+from collector_processor.telemetry.rule import NO_COMPANION, RULE_DTYPE, Direction, Missing
 from collector_processor.telemetry.series import Kind, SeriesKey, Statistic
 
 _SENSES = {"up": Direction.UP, "down": Direction.DOWN, "both": Direction.BOTH}
+_DEFAULT = DetectPolicy()
 _GATED = {MetricKind.ERROR_RATIO, MetricKind.LATENCY}
 _SPAN_RATE = ("traces.span.calls", "{span}/s")
 
 
 def rule_of(key: SeriesKey, blocks: Sequence[DetectPolicy], threshold: float, maintenance: int) -> np.void:
-    """Return the RULE_DTYPE record of a series; its companion is not known here and stays -1.
+    """Return the RULE_DTYPE record of a series; its companion and its groups are not known here.
 
     `threshold` is that of the configuration; a profile or threshold in a later block overrides those of earlier ones.
     """
@@ -34,6 +36,9 @@ def rule_of(key: SeriesKey, blocks: Sequence[DetectPolicy], threshold: float, ma
     rule["threshold"] = said.get("threshold", threshold)
     rule["direction"] = _SENSES[said["direction"]] if "direction" in said else default.direction
     rule["least_events"] = said.get("min_requests", default.min_requests) if kind in _GATED else 0.0
+    rule["missing"] = _missing(key, said.get("missing", "auto"))
+    rule["intervals"] = said.get("silence_intervals", _DEFAULT.silence_intervals)
+    rule["at_least"] = round(said.get("min_silence", _DEFAULT.min_silence).total_seconds()) * NANOS_PER_SECOND
     rule["companion"] = NO_COMPANION
     rule["maintenance"] = maintenance
     return rule
@@ -51,6 +56,13 @@ def maintenance_of(blocks: Sequence[DetectPolicy], time_zone: str) -> Maintenanc
     """Return all maintenance windows of blocks: those of later ones come on top."""
     texts = [_window_text(window) for block in blocks for window in block.maintenance]
     return Maintenance(tuple(dict.fromkeys(texts)), time_zone) if texts else Maintenance()
+
+
+def _missing(key: SeriesKey, said: str) -> Missing:
+    """Return what absence means; by itself it means nothing for numbers that need traffic, or are not modelled."""
+    if said == "auto" and key.statistic not in {Statistic.VALUE, Statistic.RATE}:
+        return Missing.GAP
+    return Missing[said.upper()] if key.statistic.is_modelled else Missing.GAP
 
 
 def _range(default: KindDefaults, bounds: BoundsConfig | None) -> tuple[float, float]:

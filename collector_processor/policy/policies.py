@@ -13,8 +13,9 @@ from collector_processor.policy.forecast import prophet_settings
 from collector_processor.policy.selector import Selector
 from collector_processor.policy_config import ForecastPolicy, PolicyConfig
 from collector_processor.sections import Section
+from collector_processor.signals.services import SERVICE_ATTRIBUTES
 from collector_processor.telemetry.rule import NO_COMPANION, RULE_DTYPE, Rules
-from collector_processor.telemetry.series import Kind, SeriesKey, Statistic
+from collector_processor.telemetry.series import Kind, SeriesKey, Statistic, tagged
 
 _Like = tuple[tuple[int, ...], str, str, Kind, Statistic]
 _Block = TypeVar("_Block", bound=Section)
@@ -29,6 +30,7 @@ class Policies:
         self._selectors = [Selector(policy.match) for policy in policies]
         self._matches: dict[bytes, tuple[int, ...]] = {}
         self._forecasts: dict[tuple[int, ...], ProphetSettings] = {(): ProphetSettings()}
+        self._numbers: tuple[dict[str, int], dict[str, int]] = {}, {}
         self._rules: dict[_Like, np.void] = {}
         self._maintenance: dict[tuple[int, ...], int] = {(): 0}
         self.maintenance: list[Maintenance] = []
@@ -59,6 +61,7 @@ class Policies:
         rules = np.zeros(len(keys), RULE_DTYPE)
         for i, key in enumerate(keys):
             rules[i] = self._rule(key)
+            rules["service"][i], rules["resource"][i] = self._groups(key)
             companion = companion_of(key) if rules["least_events"][i] else None
             rules["companion"][i] = NO_COMPANION if companion is None else find(companion)
         return rules
@@ -72,6 +75,15 @@ class Policies:
             number = self._maintenance_number(matched)
             found = self._rules[like] = rule_of(key, self._detect_blocks(matched), self._threshold, number)
         return found
+
+    def _groups(self, key: SeriesKey) -> tuple[int, int]:
+        """Return dense numbers of a series' service and of its resource."""
+        service = tuple((name, value) for name, value in key.resource if name in SERVICE_ATTRIBUTES)
+        names = str(tagged(service)), str(tagged(key.resource))
+        number, resource = (
+            known.setdefault(name, len(known)) for name, known in zip(names, self._numbers, strict=True)
+        )
+        return number, resource
 
     def _maintenance_number(self, matched: tuple[int, ...]) -> int:
         """Return the number of the windows that policies come to, 0 for none."""

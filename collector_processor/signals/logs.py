@@ -67,9 +67,9 @@ class LogSignals:
         events = EventBatch(stream, time, np.full(time.size, np.nan), np.zeros(time.size, np.bool_))
         return enter(self._windows, events, outcome, first, now)
 
-    def flush(self, now: int) -> PointBatch:
-        """Close the windows that are due and return their points."""
-        closed = self._windows.close(now)
+    def flush(self, now: int, alive: int = 0) -> PointBatch:
+        """Close the windows that are due and return their points; something arrived at `alive`, whatever it was."""
+        closed = self._windows.close(now, alive)
         return PointBatch(closed.stream, closed.end_unix_nano, closed.count / self._windows.seconds)
 
     def oldest_open(self) -> int:

@@ -101,9 +101,9 @@ class SpanSignals:
         )
         return enter(self._windows, events, outcome, first, now)
 
-    def flush(self, now: int) -> PointBatch:
-        """Close the windows that are due and return their points."""
-        return self._points(self._windows.close(now))
+    def flush(self, now: int, alive: int = 0) -> PointBatch:
+        """Close the windows that are due and return their points; something arrived at `alive`, whatever it was."""
+        return self._points(self._windows.close(now, alive))
 
     def oldest_open(self) -> int:
         """Return the time of the oldest event still needed; older ones may be forgotten."""

@@ -4,6 +4,10 @@ A window is [end - length, end) and is stamped with its end. It is closed, all s
 service's newest event is `grace` past the end; or, once the service has shown no newer event for `grace`, when
 the clock is `grace` past the end. Waiting for the service rather than for the clock alone keeps windows whole that
 arrive late as a backlog. Events of closed windows are late.
+
+A service that shows no event at all has windows too, two minutes later than its events used to come: its known streams
+are silent in them, for as long as something else arrives here. Where nothing arrives at all nobody knows, nor of the
+time that this process was away.
 """
 
 from dataclasses import dataclass
@@ -14,8 +18,12 @@ from collector_processor.clock import HOUR, MINUTE, NANOS_PER_SECOND
 from collector_processor.signals.columns import grown
 from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int32, Int64
 
+_SILENT_AFTER = 2 * MINUTE
+
 NOTHING_OPEN = 2**63 - 1
 """What `oldest_open` returns when every event may be forgotten."""
+
+_NO_STREAM, _NO_TIME = np.empty(0, np.int32), np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,7 @@ class Windows:
         self._newest = np.zeros(0, np.int64)  # by service: time of the newest event
         self._progress = np.zeros(0, np.int64)  # by service: clock when that event came; 0: not known yet
         self._closed = np.zeros(0, np.int64)  # by service: end of the newest closed window
+        self._since = 0  # when something arrived for the first time
         self._oldest = np.zeros(0, np.int64)  # by service: time of the oldest open event
 
     def register(self, stream: int, service: int) -> None:
@@ -113,8 +122,12 @@ class Windows:
         np.minimum.at(self._oldest, service, events.time_unix_nano)
         self._open.append(events)
 
-    def close(self, now: int) -> ClosedWindows:
-        """Close what is due and return it."""
+    def close(self, now: int, alive: int = 0) -> ClosedWindows:
+        """Close what is due and return it; at `alive` something arrived from somewhere, 0: nothing ever did."""
+        closed, silent = self._close(now), self._silent(now, alive)
+        return _with_rows(closed, *silent) if silent[0].size else closed
+
+    def _close(self, now: int) -> ClosedWindows:
         if not self._open:
             return _no_windows()
         due = self._due(now)
@@ -158,18 +171,40 @@ class Windows:
     def _with_silent(self, closed: ClosedWindows) -> ClosedWindows:
         """Add a row without events for each known stream of a service that had events in that window."""
         services = self._service[closed.stream]
-        expiry = self._settings.expiry
-        stream, end = [closed.stream], [closed.end_unix_nano]
+        stream, end = [_NO_STREAM], [_NO_TIME]
         for at in _runs(closed.end_unix_nano, services):
             window_end = int(closed.end_unix_nano[at[0]])
             known = np.array(self._streams[services[at[0]]], np.int32)
-            active = self._active[known]
-            is_known = (active > 0) & ((active >= window_end - expiry) if expiry is not None else True)
-            silent = np.setdiff1d(known[is_known], closed.stream[at])
+            silent = np.setdiff1d(known[self._is_active(known, window_end)], closed.stream[at])
             stream.append(silent)
             end.append(np.full(silent.size, window_end))
             self._active[closed.stream[at]] = window_end
         return _with_rows(closed, np.concatenate(stream), np.concatenate(end))
+
+    def _silent(self, now: int, alive: int) -> tuple[Int32, Int64]:
+        """Return stream and window end of rows of services without any event; their windows are closed with that."""
+        self._since = self._since or alive
+        length = self._settings.length
+        lag = np.maximum(self._progress - self._newest, 0)
+        until = _window_start(min(now, alive) - _SILENT_AFTER - lag, length)
+        is_silent = (self._newest > 0) & (self._progress > 0) & (self._closed > 0)
+        is_silent &= (self._closed < until) & (self._oldest >= until)
+        streams, ends = [_NO_STREAM], [_NO_TIME]
+        for service in np.flatnonzero(is_silent).tolist() if alive else ():
+            first = max(int(self._closed[service]), -(-self._since // length) * length)
+            known = np.array(self._streams[service], np.int32)
+            end = np.arange(first + length, until[service] + 1, length)
+            is_known = self._is_active(known, end[:, np.newaxis])
+            streams.append(np.broadcast_to(known, is_known.shape)[is_known])
+            ends.append(np.broadcast_to(end[:, np.newaxis], is_known.shape)[is_known])
+            self._closed[service] = until[service]
+        return np.concatenate(streams), np.concatenate(ends)
+
+    def _is_active(self, stream: Int32, window_end: Int64 | int) -> Bool:
+        """Tell which streams had events within `expiry` of the end of a window."""
+        active, expiry = self._active[stream], self._settings.expiry
+        is_active: Bool = (active > 0) & ((active >= window_end - expiry) if expiry is not None else (window_end > 0))
+        return is_active
 
 
 def _window_start(time: Int64, length: int) -> Int64:
@@ -202,8 +237,8 @@ def _runs(end: Int64, service: Int32) -> list[Int64]:
 
 def _with_rows(closed: ClosedWindows, stream: Int32, end: Int64) -> ClosedWindows:
     """Append rows without events and sort by window, then stream, as `closed` itself is."""
-    added = stream.size - len(closed)
-    nothing = np.zeros(added, np.int64)
+    nothing = np.zeros(stream.size, np.int64)
+    stream, end = np.concatenate([closed.stream, stream]), np.concatenate([closed.end_unix_nano, end])
     order = np.lexsort((stream, end))
     return ClosedWindows(
         stream=stream[order],

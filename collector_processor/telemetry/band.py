@@ -35,6 +35,7 @@ class Reason(IntEnum):
     MAINTENANCE = 7  # a maintenance window is open: nothing is judged or learned
     LOW_TRAFFIC = 8  # the newest point was made of too few requests to judge it
     OTHER_DIRECTION = 9  # the newest point was outside on the side that its policy does not ask for
+    SILENT = 10  # nothing comes although it always did
 
 
 REASON_TEXT = {
@@ -48,6 +49,7 @@ REASON_TEXT = {
     Reason.MAINTENANCE: "in a maintenance window: nothing is flagged and nothing is learned",
     Reason.LOW_TRAFFIC: "too few requests to judge the newest point by",
     Reason.OTHER_DIRECTION: "outside the band on the side that is not asked for: not flagged",
+    Reason.SILENT: "it stopped reporting",
 }
 
 BAND_DTYPE = np.dtype(

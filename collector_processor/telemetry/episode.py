@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 
+DEVIATION = "deviation"
+SILENCE = "silence"
+
 
 @dataclass(frozen=True, slots=True)
 class Episode:
     """Opened at an onset, held, and closed by its own condition.
 
     `end_unix_nano` is None while it is open. `direction` is +1 above the band, -1 below. `peak_score` is the
-    score furthest from 0 so far, `actual`, `yhat`, `lower` and `upper` are those of that peak point.
+    score furthest from 0 so far, `actual`, `yhat`, `lower` and `upper` are those of that peak point. One of `kind`
+    SILENCE has none of these: the series, or its whole service, stopped reporting; `reason` says which.
     """
 
     episode_id: str
@@ -23,6 +27,8 @@ class Episode:
     lower: float
     upper: float
     close_reason: str = ""
+    kind: str = DEVIATION
+    reason: str = ""
 
     @property
     def is_open(self) -> bool:

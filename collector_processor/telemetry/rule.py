@@ -29,6 +29,16 @@ class Direction(IntEnum):
     UP = 1
 
 
+class Missing(IntEnum):
+    """What the absence of points means."""
+
+    AUTO = 0  # news, where the series was always there
+    GAP = 1  # nothing
+    ZERO = 2  # zeros
+    LAST = 3  # the last value
+    ALERT = 4  # news, always
+
+
 NO_COMPANION = -1
 
 RULE_DTYPE = np.dtype(
@@ -40,6 +50,11 @@ RULE_DTYPE = np.dtype(
         ("least_events", "<f8"),  # a point made of fewer requests is not judged
         ("companion", "<i4"),  # the series that counts those requests per second
         ("maintenance", "<i4"),  # which maintenance windows, 0: none
+        ("missing", "u1"),
+        ("intervals", "<f8"),  # usual ones without a point are a silence
+        ("at_least", "<i8"),  # but none shorter than this
+        ("service", "<i4"),  # dense numbers of the series' service and resource
+        ("resource", "<i4"),
     ]
 )
 Rules = npt.NDArray[np.void]

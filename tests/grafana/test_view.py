@@ -13,6 +13,7 @@ from collector_processor.clock import HOUR, MINUTE, ManualClock
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_reader, open_writer
+from collector_processor.telemetry.band import Reason, unknown_bands
 from collector_processor.telemetry.points import PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 from grafana_datasource.app import Settings, create_app
@@ -76,6 +77,21 @@ def test_a_silent_series_is_not_anomalous_and_after_an_hour_no_longer_live(
     client: FlaskClient, time: int, value: str | None
 ) -> None:
     assert at(client, "foreband_anomaly", time) == value
+
+
+def test_a_series_whose_silence_is_an_episode_is_anomalous_for_as_long_as_that_is_open(tmp_path: Path) -> None:
+    bands = unknown_bands(1)
+    bands["state"], bands["reason"] = 2, Reason.SILENT
+    with closing(open_writer(tmp_path, StoreSettings())) as writer:
+        batch = PointBatch(np.zeros(4, np.int32), POINTS, VALUES)
+        writer.commit(Commit(series=[(0, CPU)], points=batch, verdicts=VerdictBatch.absent(4), bands={0: bands}))
+    app = create_app(Settings(partial(open_reader, tmp_path), clock=ManualClock(NOW)))
+    silent = app.test_client()
+    assert at(silent, "foreband_anomaly", LAST + 4 * MINUTE) == "0"
+    assert at(silent, "foreband_anomaly", LAST + 6 * MINUTE) == "-1"
+    assert at(silent, "foreband_anomaly", LAST + 90 * MINUTE) == "-1"
+    assert at(silent, "foreband_anomaly", NOW + MINUTE) is None
+    app.extensions["foreband"].close()
 
 
 def test_long_rows_leave_out_what_does_not_exist(client: FlaskClient) -> None:

@@ -106,8 +106,9 @@ class Room:
     def take_logs(self, *arrivals: LogArrivals, now: float = 0.0) -> EventsConsumed:
         return self._take_events(self.logs.consume(arrivals, at(now)), arrivals, now)
 
-    def flush(self, now: float) -> PointBatch:
-        points = PointBatch.concat([self.spans.flush(at(now)), self.logs.flush(at(now))])
+    def flush(self, now: float, alive: float | None = None) -> PointBatch:
+        heard = 0 if alive is None else at(alive)
+        points = PointBatch.concat([self.spans.flush(at(now), heard), self.logs.flush(at(now), heard)])
         self._commit(points)
         oldest = min(self.spans.oldest_open(), self.logs.oldest_open())
         self.events = self.events.take(self.events.time_unix_nano >= oldest)

@@ -376,3 +376,35 @@ def test_a_series_that_has_a_span_name_keeps_it() -> None:
 
 def operations(room: Room) -> set[object]:
     return {dict(key.attributes)["span.name"] for key in room.keys}
+
+
+def test_a_service_that_shows_no_span_at_all_has_a_rate_of_zero_while_others_still_arrive() -> None:
+    room = Room()
+    for end in range(60, 360, 60):
+        room.take_spans(spans(window(5, end) + window(5, end, service="cart")), now=end)
+        room.flush(now=end, alive=end)
+    for end in range(360, 900, 60):
+        room.take_spans(spans(window(5, end, service="cart")), now=end)
+        room.flush(now=end, alive=end)
+    rates = {end: value for (service, _, s, end), value in named(room).items() if (service, s) == ("shop", RATE)}
+    assert [rates[end] > 0 for end in range(60, 360, 60)] == [True] * 5
+    assert [rates[end] for end in range(360, 720, 60)] == [0.0] * 6
+    assert max(rates) <= 900 - 120
+    ratios = [end for (service, _, s, end) in named(room) if (service, s) == ("shop", RATIO)]
+    assert max(ratios) == 300
+
+
+def test_where_nothing_arrives_at_all_nobody_knows() -> None:
+    room = Room()
+    for end in range(60, 360, 60):
+        room.take_spans(spans(window(5, end)), now=end)
+    room.flush(now=900, alive=300)
+    assert max(end for *_, end in named(room)) == 300
+
+
+def test_zeros_of_a_silent_service_end_after_an_hour() -> None:
+    room = Room()
+    room.take_spans(spans(window(5, 60)), now=60)
+    for now in range(120, 2 * 3600, 60):
+        room.flush(now=now, alive=now)
+    assert max(end for *_, end in named(room)) == 60 + 3600
