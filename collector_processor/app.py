@@ -282,6 +282,7 @@ def _store_settings(config: Config) -> StoreSettings:
         outbox_limits=queues,
         reserve_bytes=config.store.reserve,
         reserve_share=config.store.reserve_share,
+        accept_loss=config.store.accept_loss,
     )
 
 

@@ -86,6 +86,7 @@ class StoreConfig(Section):
     reserve: Size = Field(
         256 << 20, ge=0, le=1 << 50, description="free disk at which nothing more is taken, only read; 0 for none"
     )
+    accept_loss: bool = Field(default=False, description="start a store that has lost acknowledged data")
     reserve_share: float = Field(0.05, ge=0.0, le=0.9, description="the same as a share of the disk; the larger holds")
 
 

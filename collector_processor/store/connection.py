@@ -9,7 +9,7 @@ from pathlib import Path
 
 from collector_processor.errors import StoreError
 from collector_processor.store.faults import DamagedStoreError, translated
-from collector_processor.store.files import DATABASE, has_database
+from collector_processor.store.files import DATABASE, disk_space, has_database, open_private
 
 SCHEMA_VERSION = 3
 _MIGRATIONS = {
@@ -93,7 +93,7 @@ def connect_writer(directory: Path) -> sqlite3.Connection:
         try:
             _configure(connection)
             _create_schema(connection)
-            _migrate(connection)
+            _migrate(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -151,14 +151,35 @@ def _create_schema(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring an older store to this version, a version at a time, each in one transaction."""
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring an older store to this version, a version at a time, each in one transaction; keep a copy as it was."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version < SCHEMA_VERSION:
+        _back_up(connection, path.with_name(f"{path.name}.version-{version}"))
     for older in range(version, SCHEMA_VERSION):
         with transaction(connection):
             for statement in _MIGRATIONS[older]:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {older + 1}")
+
+
+def _back_up(connection: sqlite3.Connection, target: Path) -> None:
+    """Copy the store, whole or not at all, for the older Foreband that somebody may want to go back to."""
+    if target.exists():
+        return
+    ((size,),) = connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+    free, _ = disk_space(target.parent)
+    if free < size:
+        raise StoreError(
+            f"the store is of an older version and is copied before it is changed: {size >> 20} MiB are needed,"
+            f" {free >> 20} MiB are free"
+        )
+    part = target.with_name(f"{target.name}.part")
+    part.unlink(missing_ok=True)
+    open_private(part.parent, part.name).close()
+    with closing(sqlite3.connect(part)) as copy:
+        connection.backup(copy)
+    part.replace(target)
 
 
 def _require_our_schema(connection: sqlite3.Connection) -> None:

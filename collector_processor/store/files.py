@@ -36,8 +36,12 @@ def has_database(directory: Path) -> bool:
 
 
 def create_database(directory: Path) -> None:
-    """Make an empty database file that only this user may read; its log files take over the permissions."""
-    FileIO(os.open(directory / DATABASE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)).close()
+    """Make an empty database file that only this user may read; its log files take over the permissions.
+
+    Raises:
+        StoreError: if it may not be written.
+    """
+    open_private(directory, DATABASE).close()
 
 
 def disk_space(directory: Path) -> tuple[int, int]:

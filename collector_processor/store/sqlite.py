@@ -204,5 +204,5 @@ def _require_storable(commit: Commit) -> None:
 
 def _lost(commits: int) -> DamagedStoreError:
     return DamagedStoreError(
-        f"{commits} acknowledged commits are missing; `accept_loss` in the store's settings starts with what is left"
+        f"{commits} acknowledged commits are missing; `store.accept_loss: true` starts with what is left"
     )

@@ -17,6 +17,7 @@ from collector_processor.store.faults import DamagedStoreError
 from collector_processor.store.files import DATABASE
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_reader, open_writer
+from collector_processor.telemetry.points import PointBatch
 from tests.store.batches import (
     START,
     episode,
@@ -148,22 +149,59 @@ def test_a_lost_database_never_starts_empty(stores: SqliteStores, damage: str) -
         open_writer(stores.directory, SETTINGS)
 
 
-def test_a_log_cut_anywhere_is_whole_or_loud(stores: SqliteStores, tmp_path: Path) -> None:
+def with_a_short_log(stores: SqliteStores) -> PointBatch:
+    """Leave three commits in the log; return all points."""
     store = stores.writer()
-    for number in range(6):
+    store.commit(tick(0))
+    store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for number in range(1, 4):
         store.commit(tick(number))
-    before = read_all(store).points
+    return read_all(store).points
+
+
+def test_a_log_cut_anywhere_is_whole_or_loud(stores: SqliteStores, tmp_path: Path) -> None:
+    before = with_a_short_log(stores)
     size = (stores.directory / LOG).stat().st_size
-    loud = 0
-    for number, length in enumerate(range(0, size, size // 40)):
-        target = image(stores.directory, tmp_path / str(number))
+    target = image(stores.directory, tmp_path / "image")
+    for length in range(0, size, 512):
+        restore(stores.directory, target)
         os.truncate(target / LOG, length)
+        with pytest.raises(DamagedStoreError, match="acknowledged commits are missing"):
+            open_writer(target, SETTINGS)
+    restore(stores.directory, target)
+    with opened(target) as again:
+        assert same_bits(read_all(again).points, before)
+
+
+def test_a_flipped_bit_in_the_log_is_harmless_or_loud(stores: SqliteStores, tmp_path: Path) -> None:
+    before = with_a_short_log(stores)
+    target, offsets, loud = image(stores.directory, tmp_path / "image"), random.Random(5), 0
+    original = (target / LOG).read_bytes()
+    for _ in range(100):
+        restore(stores.directory, target)
+        flipped, at = bytearray(original), offsets.randrange(len(original))
+        flipped[at] ^= 1 << offsets.randrange(8)
+        (target / LOG).write_bytes(flipped)
         try:
             with opened(target) as again:
-                assert same_bits(read_all(again).points, before)
+                assert same_bits(read_all(again).points, before), f"a flipped bit at {at} went unnoticed"
         except DamagedStoreError:
             loud += 1
-    assert loud >= 39
+    assert loud > 90
+
+
+def restore(directory: Path, target: Path) -> None:
+    """Make an image anew."""
+    shutil.rmtree(target)
+    image(directory, target)
+
+
+def test_a_damaged_mark_costs_only_the_check(stores: SqliteStores, tmp_path: Path) -> None:
+    before = with_a_short_log(stores)
+    target = image(stores.directory, tmp_path / "image")
+    (target / "acknowledged").write_bytes(bytes(3))
+    with opened(target) as again:
+        assert same_bits(read_all(again).points, before)
 
 
 def contents(store: SqliteWriter) -> list[object]:

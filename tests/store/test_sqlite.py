@@ -2,6 +2,7 @@ import os
 import resource
 import sqlite3
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,7 +19,7 @@ from collector_processor.store.base import Commit, RequestReceipt
 from collector_processor.store.connection import SCHEMA_VERSION
 from collector_processor.store.files import DATABASE
 from collector_processor.store.settings import MEBIBYTE, StoreSettings
-from collector_processor.store.sqlite import SqliteWriter, open_reader
+from collector_processor.store.sqlite import SqliteWriter, open_reader, open_writer
 from tests.store.batches import (
     FOREVER,
     START,
@@ -162,9 +163,28 @@ def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores
         assert reader.exemplars(0, 2**62) == []
     again = stores.writer()
     again.commit(Commit(outbox=[replace(outbox_item(2), destination="tempo")]))
+    copy = stores.directory / f"{DATABASE}.version-1"
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with closing(sqlite3.connect(copy)) as older:
+        assert older.execute("PRAGMA user_version").fetchone() == (1,)
+        assert older.execute("SELECT count(*) FROM outbox").fetchone() == (1,)
+        assert older.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert [w.item for w in again.outbox(after=0, limit=9)] == [outbox_item(1)]
     assert again.outbox_sizes() == {"default": (1, 100), "tempo": (1, 100)}
     assert finds_chunks_by_their_times(again)
+
+
+def test_an_older_store_is_not_changed_where_there_is_no_room_for_a_copy(
+    stores: SqliteStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = stores.writer()
+    writer._connection.execute("PRAGMA user_version = 2")
+    writer.close()
+    before = (stores.directory / DATABASE).read_bytes()
+    monkeypatch.setattr("collector_processor.store.connection.disk_space", lambda _: (1000, 1 << 30))
+    with pytest.raises(StoreError, match="copied before it is changed"):
+        stores.writer()
+    assert (stores.directory / DATABASE).read_bytes() == before
 
 
 def test_another_programs_database_is_refused_and_left_alone(stores: SqliteStores) -> None:
@@ -492,11 +512,55 @@ def test_a_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
         SqliteStores(tmp_path / "file", None).writer()  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_directory_without_permission_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(StoreError, match="cannot be used"):
-        SqliteStores(tmp_path / "store", None).writer()  # type: ignore[arg-type]
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Have no rights but those everybody has, where root runs the tests; else it is so already."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.fixture
+def opened_to_all() -> Iterator[Path]:
+    """A directory that users other than the owner may look into, as they may not into those of the tests."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
+def test_a_directory_without_permission_is_refused(opened_to_all: Path) -> None:
+    opened_to_all.chmod(0o500)
+    with nobody(), pytest.raises(StoreError, match="cannot be used: Permission denied"):
+        open_writer(opened_to_all / "store", SETTINGS)
+
+
+@pytest.mark.parametrize("what", ["directory", "database", "lock"])
+def test_a_store_that_may_only_be_read_is_refused_and_says_what_to_look_at(opened_to_all: Path, what: str) -> None:
+    directory = opened_to_all / "store"
+    with closing(open_writer(directory, SETTINGS)) as store:
+        store.commit(tick(0))
+    if os.geteuid() == 0:
+        for path in (directory, *directory.iterdir()):
+            os.chown(path, 65534, 65534)
+    denied = {"directory": directory, "database": directory / DATABASE, "lock": directory / "lock"}[what]
+    denied.chmod(0o500 if denied.is_dir() else 0o400)
+    before = (directory / DATABASE).read_bytes()
+    with nobody(), pytest.raises(StoreError, match=r"Permission denied|check owner and permissions"):
+        open_writer(directory, SETTINGS)
+    assert (directory / DATABASE).read_bytes() == before
+    denied.chmod(0o700)
+
+
+def test_a_store_of_another_user_is_refused(opened_to_all: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root is somebody else")
+    open_writer(opened_to_all / "store", SETTINGS).close()
+    with nobody(), pytest.raises(StoreError, match="cannot be used: Permission denied"):
+        open_writer(opened_to_all / "store", SETTINGS)
 
 
 def test_a_large_read_is_sorted_and_whole(stores: SqliteStores) -> None:
