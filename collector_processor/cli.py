@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from collector_processor.clock import NANOS_PER_SECOND
+from collector_processor.clock import HOUR, NANOS_PER_SECOND, SystemClock
 from collector_processor.config import Config, describe, load_config
 from collector_processor.errors import ConfigError, ForebandError
 
@@ -135,6 +135,42 @@ def export_model(series: str, output: Path | None, path: Path | None, overrides:
         click.echo(text)
     else:
         output.write_text(text + "\n", encoding="utf-8")
+
+
+@cli.group()
+def episodes() -> None:
+    """Look at the episodes of a store, and why they are some."""
+
+
+@episodes.command("list")
+@click.option("--hours", default=168.0, show_default=True, type=click.FloatRange(0.0), help="How far back.")
+@_CONFIG
+@_SET
+def list_episodes(hours: float, path: Path | None, overrides: tuple[str, ...]) -> None:
+    """List the episodes of the last days, the newest last."""
+    config = _load(path, overrides)
+    from rich.console import Console
+
+    from collector_processor.episodes import stored_episodes, table_of
+
+    now = SystemClock().now_unix_nano()
+    found = stored_episodes(config.store.directory, now - round(hours * HOUR), now + 1)
+    Console(highlight=False).print(table_of(found, now))
+
+
+@episodes.command("show")
+@click.argument("episode")
+@_CONFIG
+@_SET
+def show_episode(episode: str, path: Path | None, overrides: tuple[str, ...]) -> None:
+    """Explain one EPISODE, given by the id that `list` shows."""
+    config = _load(path, overrides)
+    from rich.console import Console
+
+    from collector_processor.episodes import description_of, find_episode
+
+    found, explanation = find_episode(config.store.directory, episode)
+    Console(highlight=False).print(description_of(found, explanation, SystemClock().now_unix_nano()))
 
 
 @cli.command()

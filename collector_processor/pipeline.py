@@ -22,6 +22,7 @@ from collector_processor.detect.seed import Seed
 from collector_processor.enrichment import Enricher, expected_durations
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.ledger import Ledger, Signal
+from collector_processor.onsets import Onsets
 from collector_processor.otlp.decode import (
     ParsedTraces,
     decode_logs,
@@ -182,6 +183,7 @@ class Pipeline:
         self.fleet = FleetModel.from_records(writer.models())
         self._detector, self._ruled = self._load_detector(now), 0
         self._rule_new_series()
+        self._onsets = Onsets(writer.open_episodes())
         self._enricher = Enricher(self._catalog, settings.additions)
         self.saved_bands = writer.bands()
         self._receipts = {r.digest: r for r in writer.receipts(now - _RECEIPT_KEPT)}
@@ -227,7 +229,8 @@ class Pipeline:
         self.recover(now)
         self._detector.grow(len(self._catalog))
         batch = self._derive([], now, self._detector.fill(now))
-        batch.episodes.extend(self._detector.expire(now))
+        batch.episodes.extend(self._onsets.attached(self._detector.expire(now), self.fleet))
+        batch.episodes.extend(self._looked_up())
         if now - self._looked >= _LOOK_EVERY:
             batch.episodes.extend(self._detector.look_for_silence(now))
             self._looked = now
@@ -334,7 +337,7 @@ class Pipeline:
             settlements=[*metrics.settlements, *spans.settlements, *logs.settlements],
             points=points,
             verdicts=judgement.verdicts,
-            episodes=judgement.episodes,
+            episodes=self._onsets.attached(judgement.episodes, self.fleet),
             events=EventBatch.concat([spans.events, logs.events]),
             exemplars=self._quota.choose(metrics.links, _unusual(points, judgement.verdicts)),
             score_seconds=time.perf_counter() - started,
@@ -426,6 +429,11 @@ class Pipeline:
         if first < self._ruled:
             rules = self._settings.policies.rules(self._catalog.keys[first:], self._catalog.find)
             self._detector.rule(np.arange(first, self._ruled, dtype=np.int32), rules)
+
+    def _looked_up(self) -> list[Episode]:
+        """Return new episodes again, with what their first points were judged by."""
+        writer, detector = self._writer, self._detector
+        return self._onsets.look_up(writer.episode, writer.model, lambda series: detector.bands(series, series + 1))
 
     def _load_detector(self, now: int) -> Detector:
         detector = Detector(maintenance=self._settings.policies.maintenance)

@@ -1,11 +1,17 @@
 """Describe episodes for people: rows for tables, regions for annotations."""
 
-import math
+from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
+from collector_processor.store.base import SeriesReader
 from collector_processor.telemetry.episode import SILENCE, Episode
+from collector_processor.telemetry.series import SeriesKey
 from grafana_datasource.backend import Session
 from grafana_datasource.directory import Entry
+from grafana_datasource.exemplars import traces_of
+from grafana_datasource.explanation import LOOK_BACK, EvidencePoint, Explanation, explain, summary
 from grafana_datasource.query import TimeRange, to_ms
 from grafana_datasource.titles import title, unit
 
@@ -43,6 +49,28 @@ def episode_row(entry: Entry, episode: Episode) -> dict[str, Any]:
         "close_reason": episode.close_reason,
         "kind": episode.kind,
         "reason": episode.reason,
+        "explanation": summary(entry.key, episode),
+    }
+
+
+def explained(reader: SeriesReader, key: SeriesKey, episode: Episode) -> Explanation:
+    """Explain an episode by what is stored of its series."""
+    since = episode.start_unix_nano - LOOK_BACK
+    past = reader.read_judged(np.array([episode.series], np.int32), since, episode.last_unix_nano + 1)
+    return explain(key, episode, past)
+
+
+def explained_row(session: Session, entry: Entry, episode: Episode) -> dict[str, Any]:
+    """Return one episode with all that explains it."""
+    found = explained(session.reader, entry.key, episode)
+    session.budget.spend(len(found.evidence))
+    (traces,) = traces_of(session, [(entry, episode)])
+    return episode_row(entry, episode) | {
+        "explanation": found.sentence,
+        "rarity": None if found.rarity is None else asdict(found.rarity),
+        "evidence": [_evidence(point) for point in found.evidence],
+        "onset": None if episode.onset is None else asdict(episode.onset),
+        "traces": traces,
     }
 
 
@@ -52,16 +80,16 @@ def annotation(entry: Entry, episode: Episode, until: int) -> dict[str, Any]:
     is_silence = episode.kind == SILENCE
     where = "silent" if is_silence else "above" if episode.direction > 0 else "below"
     tags = ["anomaly", where, *(["open"] if episode.is_open else [])]
-    told = f"{_short(episode.actual)} where {_short(episode.lower)} to {_short(episode.upper)} was expected "
     return {
         "id": episode.episode_id,
         "time": to_ms(episode.start_unix_nano),
         "timeEnd": to_ms(end),
         "title": f"{entry.key.service}: {title(entry.key)} {'went silent' if is_silence else f'{where} its band'}",
-        "text": episode.reason if is_silence else f"{told}(score {episode.peak_score:.1f})",
+        "text": episode.reason if is_silence else f"{summary(entry.key, episode)}, score {episode.peak_score:.1f}",
         "tags": ",".join(tags),
     }
 
 
-def _short(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else "?"
+def _evidence(point: EvidencePoint) -> dict[str, Any]:
+    columns = asdict(point)
+    return {"time": to_ms(columns.pop("time_unix_nano")), **columns}

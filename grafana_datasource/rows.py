@@ -17,7 +17,7 @@ from collector_processor.telemetry.points import Float64
 from grafana_datasource.backend import Backend, Session
 from grafana_datasource.catalog import catalog_page, catalog_row
 from grafana_datasource.directory import Entry
-from grafana_datasource.episodes import annotation, episode_row, episodes_between
+from grafana_datasource.episodes import annotation, episode_row, episodes_between, explained_row
 from grafana_datasource.exemplars import traces_of
 from grafana_datasource.families import DERIVED, Family
 from grafana_datasource.query import (
@@ -67,6 +67,7 @@ def row_routes(backend: Backend) -> Blueprint:
     route("/anomalies/current", lambda: _current(backend))
     route("/annotations", lambda: _annotations(backend))
     route("/episodes", lambda: _episodes(backend))
+    route("/episodes/<text>", lambda text: _episode(backend, text))
     route("/services", lambda: _services(backend))
     route("/metrics", lambda: _metrics(backend))
     route("/catalog", lambda: _catalog(backend))
@@ -148,6 +149,15 @@ def _episodes(backend: Backend) -> Response:
         shown = found[-most:]
         traces = traces_of(session, shown)
         return reply([episode_row(*each) | {"traces": ids} for each, ids in zip(shown, traces, strict=True)])
+
+
+def _episode(backend: Backend, text: str) -> Response:
+    with backend.session() as session:
+        episode = session.reader.episode(text)
+        entry = None if episode is None else session.outlook.directory.entries.get(episode.series)
+        if episode is None or entry is None:
+            raise NotFound(f"no episode {text:.80}")
+        return reply(explained_row(session, entry, episode))
 
 
 def _services(backend: Backend) -> Response:

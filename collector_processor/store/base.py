@@ -124,6 +124,10 @@ class SeriesReader(Protocol):
         """Return episodes that overlap `[start, end)` (open ones last until now), ascending by start."""
         ...
 
+    def episode(self, episode_id: str) -> Episode | None:
+        """Return the episode of that id, None where there is none (any more)."""
+        ...
+
     def open_episodes(self) -> list[Episode]:
         """Return all open episodes."""
         ...
@@ -134,6 +138,10 @@ class SeriesReader(Protocol):
 
     def models(self, *, after_version: int = 0) -> list[ModelRecord]:
         """Return the newest record of each series among those with version > `after_version`."""
+        ...
+
+    def model(self, series: int, version: int) -> ModelRecord | None:
+        """Return one version of a series' model, None where it is not kept (any more)."""
         ...
 
     def bands(self) -> BandStates:

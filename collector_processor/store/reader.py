@@ -125,6 +125,11 @@ class SqliteReader:
         with snapshot(self._connection):
             return records.episodes(self._connection, start, end, series)
 
+    def episode(self, episode_id: str) -> Episode | None:
+        """See `SeriesReader.episode`."""
+        with snapshot(self._connection):
+            return records.episode(self._connection, episode_id)
+
     def open_episodes(self) -> list[Episode]:
         """See `SeriesReader.open_episodes`."""
         with snapshot(self._connection):
@@ -139,6 +144,11 @@ class SqliteReader:
         """See `SeriesReader.models`."""
         with snapshot(self._connection):
             return records.models(self._connection, after_version)
+
+    def model(self, series: int, version: int) -> ModelRecord | None:
+        """See `SeriesReader.model`."""
+        with snapshot(self._connection):
+            return records.model(self._connection, series, version)
 
     def bands(self) -> BandStates:
         """See `SeriesReader.bands`."""

@@ -16,7 +16,7 @@ from collector_processor.store.base import RequestReceipt
 from collector_processor.store.codec import seal, text_key, unseal
 from collector_processor.store.faults import DamagedStoreError
 from collector_processor.telemetry.band import BAND_DTYPE, BandStates
-from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.episode import Episode, Onset
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import EventBatch, Int32
 from collector_processor.telemetry.series import SeriesKey
@@ -101,6 +101,12 @@ def episodes(connection: sqlite3.Connection, start: int, end: int, series: Int32
     return [_decode_episode(name, body) for name, of, body in found if wanted is None or of in wanted]
 
 
+def episode(connection: sqlite3.Connection, episode_id: str) -> Episode | None:
+    """Return the episode of that id."""
+    found = connection.execute("SELECT id, body FROM episode WHERE id = ?", (episode_id,)).fetchone()
+    return None if found is None else _decode_episode(*found)
+
+
 def open_episodes(connection: sqlite3.Connection) -> list[Episode]:
     """Return open episodes, ascending by start."""
     found = connection.execute("SELECT id, body FROM episode WHERE end_time IS NULL ORDER BY start_time, id").fetchall()
@@ -133,7 +139,15 @@ def models(connection: sqlite3.Connection, after_version: int) -> list[ModelReco
         " USING (series, version) ORDER BY series",
         (after_version,),
     ).fetchall()
-    return [ModelRecord(**orjson.loads(zlib.decompress(unseal(body, series, "model")))) for series, body in found]
+    return [_decode_model(*row) for row in found]
+
+
+def model(connection: sqlite3.Connection, series: int, version: int) -> ModelRecord | None:
+    """Return one version of a series' model."""
+    found = connection.execute(
+        "SELECT series, body FROM model WHERE series = ? AND version = ?", (series, version)
+    ).fetchone()
+    return None if found is None else _decode_model(*found)
 
 
 def put_blob(connection: sqlite3.Connection, name: str, data: bytes) -> None:
@@ -220,7 +234,13 @@ def _decode_bands(name: str, body: bytes) -> BandStates:
 
 
 def _decode_episode(name: str, body: bytes) -> Episode:
-    return Episode(**json.loads(unseal(body, text_key(name), "episode")))
+    fields = json.loads(unseal(body, text_key(name), "episode"))
+    onset = fields.pop("onset", None)
+    return Episode(**fields, onset=None if onset is None else Onset(**onset))
+
+
+def _decode_model(series: int, body: bytes) -> ModelRecord:
+    return ModelRecord(**orjson.loads(zlib.decompress(unseal(body, series, "model"))))
 
 
 def _decode_events(body: bytes) -> EventBatch:

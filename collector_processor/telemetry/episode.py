@@ -7,12 +7,31 @@ SILENCE = "silence"
 
 
 @dataclass(frozen=True, slots=True)
+class Onset:
+    """What an episode's first point was judged by, kept with the episode because models and bands are not.
+
+    `forecasts` and `tolerance` are by name, of those that existed: what each expected then, and how far the series
+    usually strays from it. A value was anomalous where these, combined, put it beyond `threshold`. `parts` is what
+    Prophet's forecast was the sum of. `reason` says why `forecaster` was the one drawn.
+    """
+
+    model_version: int
+    forecaster: str
+    reason: str
+    forecasts: dict[str, float]
+    tolerance: dict[str, float]
+    threshold: float
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Episode:
     """Opened at an onset, held, and closed by its own condition.
 
     `end_unix_nano` is None while it is open. `direction` is +1 above the band, -1 below. `peak_score` is the
-    score furthest from 0 so far, `actual`, `yhat`, `lower` and `upper` are those of that peak point. One of `kind`
-    SILENCE has none of these: the series, or its whole service, stopped reporting; `reason` says which.
+    score furthest from 0 so far, `actual`, `yhat`, `lower` and `upper` are those of that peak point. `onset` follows
+    within seconds of the first report; it is None also where the model was gone by then. One of `kind` SILENCE has
+    none of these: the series, or its whole service, stopped reporting; `reason` says which.
     """
 
     episode_id: str
@@ -29,6 +48,7 @@ class Episode:
     close_reason: str = ""
     kind: str = DEVIATION
     reason: str = ""
+    onset: Onset | None = None
 
     @property
     def is_open(self) -> bool:

@@ -18,7 +18,10 @@ _TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-_OWN_FILES = ("page.css", "theme.js", "format.js", "sentences.js", "list.js", "chart.js", "page.js", "icon.svg")
+_OWN_FILES = (
+    *("page.css", "theme.js", "format.js", "sentences.js", "explain.js", "list.js", "chart.js", "page.js"),
+    "icon.svg",
+)
 _PLOTLY = "plotly.min.js"
 
 

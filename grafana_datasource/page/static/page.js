@@ -1,6 +1,7 @@
 // Fetches what the person asked for and puts it on the page; the address bar always names the view.
 
 import * as chart from "./chart.js";
+import { explanation } from "./explain.js";
 import * as format from "./format.js";
 import * as list from "./list.js";
 import { badge, sentence, silence } from "./sentences.js";
@@ -150,6 +151,7 @@ function episodeRow(episode) {
   );
   const direction = element("span", `badge ${isOpen ? "anomalous" : "closed"}`, episode.direction > 0 ? "Above" : "Below");
   row.append(direction, when, what, element("span", "episode-score", `score ${format.score(episode.peak_score)}`));
+  row.append(explanation(episode, state.now, fetched));
   return row;
 }
 
