@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import signal
 import threading
 from collections.abc import Mapping, Sequence
@@ -50,6 +51,7 @@ from collector_processor.training import Trainer, TrainingSettings
 log = logging.getLogger(__name__)
 
 VERSION = distribution_version("foreband")
+_MAX_FILES = 65_536
 _ANSWER_SECONDS = 30.0
 _HTTP_DRAIN_SECONDS = 2.0
 
@@ -230,6 +232,7 @@ def run_until_stopped(config: Config) -> None:
     """Run Foreband until SIGTERM or SIGINT."""
     share_arenas()
     set_up_logging(config.log)
+    _allow_many_files()
     foreband = Foreband(config)
     stopping = _stop_signal()
     addresses = foreband.start()
@@ -269,6 +272,14 @@ def _stop_signal() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     return stopping
+
+
+def _allow_many_files() -> None:
+    """Let connections have the file descriptors an operator allows, not only those a shell begins with."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _nanos(duration: timedelta) -> int:

@@ -1,5 +1,6 @@
 """Run a WSGI application in a thread, and stop it without cutting answers off."""
 
+import errno
 import socket
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from collector_processor.web.channel import Channel, Patience
 from collector_processor.web.guard import Guard, PlainGuard
 from collector_processor.web.tls import TlsContext, TlsFront
 
+_PAUSE_WITHOUT_FILES = 0.05
 _HEADER_BYTES = 32 << 10
 _ANSWER_IN_MEMORY = 2 << 20
 """Larger answers wait in a file for a slow reader; the compressed chart script fits."""
@@ -105,6 +107,17 @@ def serve(
     return Server(bound[0], bound[1], waitress, thread, front)
 
 
+def _accept(accept: Callable[[], Any]) -> Any:
+    """Take the next connection; without a file descriptor to spare leave it waiting for a moment."""
+    try:
+        return accept()
+    except OSError as error:
+        if error.errno not in {errno.EMFILE, errno.ENFILE}:
+            raise
+        time.sleep(_PAUSE_WITHOUT_FILES)
+        return None
+
+
 def _waitress(app: Application, listener: socket.socket, settings: WebSettings, guard: Guard, scheme: str) -> Any:
     server: Any = create_server(
         app,
@@ -121,6 +134,7 @@ def _waitress(app: Application, listener: socket.socket, settings: WebSettings, 
         url_scheme=scheme,
         clear_untrusted_proxy_headers=True,
     )
+    server.accept = partial(_accept, server.accept)
     server.adj.channel_timeout = settings.patience  # set here, for what is given above is cut to whole seconds
     server.adj.cleanup_interval = server.adj.asyncore_loop_timeout = min(1.0, settings.patience / 4)
     patience = Patience(settings.patience, settings.bytes_per_second)
