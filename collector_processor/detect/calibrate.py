@@ -55,19 +55,20 @@ class QuantileTracker:
         `reach` `(n,)` is how far the series usually strays; it sizes the step of a series without seed. A series
         without offsets starts with its first residual on both sides, which is not counted.
         """
-        rows = self.records[series]
+        rows = self.records.take(series)
         lower, upper = np.ascontiguousarray(rows["offset_lower"].T), np.ascontiguousarray(rows["offset_upper"].T)
         known = ~np.isnan(lower[0])
         if not known.all():
             lower, upper = np.where(known, lower, -np.abs(residual)), np.where(known, upper, np.abs(residual))
         above, below = residual > upper, residual < lower
-        self.records["inside"][series] += (known & ~above & ~below).T.astype(np.uint32)
-        self.records["scored"][series] += known.astype(np.uint32)
+        rows["inside"] += (known & ~above & ~below).T
+        rows["scored"] += known
         step = np.where(rows["step"] > 0.0, rows["step"], STEP_SHARE * reach)
         growth = np.where(is_episode_open, 0.0, OFFSET_SHARE)
         down, up = np.maximum(step, growth * np.abs(lower)), np.maximum(step, growth * np.abs(upper))
         lower, upper = _ordered(lower - down * (below - _TAIL), upper + up * (above - _TAIL))
-        self.records["offset_lower"][series], self.records["offset_upper"][series] = lower.T, upper.T
+        rows["offset_lower"], rows["offset_upper"] = lower.T, upper.T
+        self.records.put(series, rows)
 
     def adopt(self, series: Int32, forecast: Int32, seeds: record.Records) -> None:
         """Take the offsets of seeds `(n,)` where there are none yet or they belong to another `forecast` `(n,)`.
@@ -95,10 +96,13 @@ def seeded(residual: Float64) -> record.Records:
 
 
 def _ordered(lower: Float64, upper: Float64) -> tuple[Float64, Float64]:
-    """Keep, of `(L, n)`, a wider level around a narrower one, and the two sides from crossing."""
+    """Keep, of `(L, n)` that are changed, a wider level around a narrower one, and the two sides from crossing."""
     crossed = lower[0] > upper[0]
     if crossed.any():
         middle = 0.5 * (lower[0] + upper[0])
         lower = np.where(crossed, np.minimum(lower, middle), lower)
         upper = np.where(crossed, np.maximum(upper, middle), upper)
-    return np.minimum.accumulate(lower, axis=0), np.maximum.accumulate(upper, axis=0)
+    for level in range(1, len(lower)):
+        np.minimum(lower[level], lower[level - 1], out=lower[level])
+        np.maximum(upper[level], upper[level - 1], out=upper[level])
+    return lower, upper

@@ -109,6 +109,7 @@ class Detector:
         verdicts, changed = VerdictBatch.absent(len(points)), list[Episode]()
         self.grow(int(points.series.max(initial=-1)) + 1)
         held = self._rulebook.held(points)
+        forecasts = np.asfortranarray(forecasts)  # arithmetic over few neighbours is many times slower than over n
         rows = np.flatnonzero(~np.isnan(forecasts).all(axis=1))
         for wave in waves(points.series[rows], points.time_unix_nano[rows]):
             at = rows[wave]
@@ -279,11 +280,16 @@ class Detector:
         return changed
 
     def _without_episodes(self, series: Int32, distance: Float64) -> Float64:
-        """Hold back the distances of series in an episode; add what was held back where one has ended."""
-        is_open = self._episodes.is_open(series)[:, np.newaxis]
-        largest = np.fmax(self._status["held_back"][series], distance)
-        self._status["held_back"][series] = np.where(is_open, np.nan_to_num(largest), 0.0)
-        return np.where(np.isnan(distance), np.nan, np.where(is_open, 0.0, largest))
+        """Hold back, in `distance`, those of series in an episode; add what was held back where one has ended."""
+        is_open, held_back = self._episodes.is_open(series), self._status.take(series)["held_back"]
+        at = np.flatnonzero(is_open | (held_back.T != 0.0).any(axis=0))
+        if not at.size:
+            return distance
+        is_open = is_open[at, np.newaxis]
+        largest = np.fmax(held_back[at], distance[at])
+        self._status["held_back"][series[at]] = np.where(is_open, np.nan_to_num(largest), 0.0)
+        distance[at] = np.where(np.isnan(distance[at]), np.nan, np.where(is_open, 0.0, largest))
+        return distance
 
     def _onset_threshold(self, series: Int32, complete_days: Int64) -> Float64:
         return self._rulebook.threshold(series) * (1.0 + COLD_START / np.maximum(complete_days, 1))

