@@ -41,6 +41,8 @@ class SeriesTimes:
 
     def note(self, points: PointBatch) -> None:
         """Take in new points."""
+        if not len(points):
+            return
         self._grow(int(points.series.max(initial=-1)) + 1)
         np.minimum.at(self._first, points.series, points.time_unix_nano)
         np.maximum.at(self._last, points.series, points.time_unix_nano)

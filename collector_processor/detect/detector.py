@@ -107,6 +107,8 @@ class Detector:
         whatever their order in the batch.
         """
         verdicts, changed = VerdictBatch.absent(len(points)), list[Episode]()
+        if not len(points):
+            return Judgement(verdicts, changed)
         self.grow(int(points.series.max(initial=-1)) + 1)
         held = self._rulebook.held(points)
         forecasts = np.asfortranarray(forecasts)  # arithmetic over few neighbours is many times slower than over n

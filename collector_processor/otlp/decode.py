@@ -122,7 +122,7 @@ def decode_traces(body: bytes) -> tuple[SpanArrivals, ParsedTraces]:
     """
     check_elements(body, RECORDS_SHAPE)
     request = parse(schema.TraceRequest, body, "trace request")
-    resources, index, (name, kind, start, end, is_error) = _records(
+    resources, index, (name, kind, start, end, status) = _records(
         request.resource_spans, "scope_spans", "spans", _span_columns
     )
     arrivals = SpanArrivals(
@@ -132,7 +132,7 @@ def decode_traces(body: bytes) -> tuple[SpanArrivals, ParsedTraces]:
         _small(kind, 5),
         wire.signed_times(start),
         wire.signed_times(end),
-        np.array(is_error, np.bool_),
+        np.array(status, np.int64) == _STATUS_ERROR,
     )
     return arrivals, ParsedTraces(body, len(name))
 
@@ -234,7 +234,7 @@ def _span_columns(spans: list[Any]) -> Columns:
         [span.kind for span in spans],
         [span.start_time_unix_nano for span in spans],
         [span.end_time_unix_nano for span in spans],
-        [span.HasField("status") and span.status.code == _STATUS_ERROR for span in spans],
+        [span.status.code for span in spans],
     )
 
 

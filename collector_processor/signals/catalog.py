@@ -5,6 +5,7 @@ attribute order or encoding of the same attributes is a further alias of the sam
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 
 import numpy as np
 
@@ -97,7 +98,7 @@ class Catalog:
         if families is None:
             families = self._families[statistics] = _Families(len(statistics))
         get = self._aliases.get((source, statistics), {}).get
-        rows = [get(raw, _UNKNOWN_ROW) for raw in attributes]
+        rows = list(map(get, attributes, repeat(_UNKNOWN_ROW)))
         if _UNKNOWN_ROW in rows or (_REFUSED_ROW in rows and self.room):
             for i, row in enumerate(rows):
                 if row in {_UNKNOWN_ROW, _REFUSED_ROW}:

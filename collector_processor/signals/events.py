@@ -8,7 +8,7 @@ import numpy as np
 from collector_processor.signals.catalog import MALFORMED, REFUSED
 from collector_processor.signals.outcome import Outcome, Settlement, first_of, settle, where
 from collector_processor.signals.windows import Windows
-from collector_processor.telemetry.points import EventBatch, Int8, Int32, Int64
+from collector_processor.telemetry.points import Bool, EventBatch, Int8, Int32, Int64
 
 PASSED = -3
 """Stream of an event that is taken but makes no series: others have measured it already."""
@@ -50,16 +50,23 @@ def enter(windows: Windows, events: EventBatch, outcome: Int8, first: Int64, now
         where(events.stream == MALFORMED, Outcome.BAD_ATTRIBUTES),
         where(events.stream == REFUSED, Outcome.SERIES_LIMIT),
     )
-    in_time = np.flatnonzero((outcome == Outcome.STORED) & (events.stream != PASSED))
-    outcome[in_time] = where(windows.is_late(events.take(in_time)), Outcome.LATE)
-    accepted = (outcome == Outcome.STORED) & (events.stream != PASSED)
-    windows.add(events.take(accepted), now)
+    entering = (outcome == Outcome.STORED) & (events.stream != PASSED)
+    late = windows.is_late(_chosen(events, entering))
+    outcome[entering] = where(late, Outcome.LATE)
+    accepted = (outcome == Outcome.STORED) & entering
+    entered = _chosen(events, accepted)
+    windows.add(entered, now)
     requests = first.size - 1
     return EventsConsumed(
-        events=events.take(accepted),
+        events=entered,
         stream=np.where(accepted, events.stream, np.int32(REFUSED)),
         first=first,
         settlements=settle(
             outcome, np.repeat(np.arange(requests, dtype=np.int32), np.diff(first)), [{} for _ in range(requests)]
         ),
     )
+
+
+def _chosen(events: EventBatch, mask: Bool) -> EventBatch:
+    """Select rows; nearly always it is all of them."""
+    return events if mask.all() else events.take(mask)

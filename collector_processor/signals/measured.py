@@ -47,6 +47,8 @@ class Measured:
         self._learn()
         of = self._of[points.series]
         rows = np.flatnonzero(of != _NOBODY)
+        if not rows.size:
+            return
         for place in np.unique(of[rows]).tolist():
             time = points.time_unix_nano[rows[of[rows] == place]]
             self._extend(self._periods[place], int(time.min()), int(time.max()))

@@ -61,6 +61,9 @@ class MetricsConsumed:
     bad_exemplars: int
 
 
+_NOTHING = MetricsConsumed(PointBatch.empty(), np.empty(0, np.int32), (), 0, (), 0)
+
+
 class MetricSignals:
     """State of all metric series; one thread. After a failed commit, make a new one and restore it."""
 
@@ -98,6 +101,8 @@ class MetricSignals:
 
     def consume(self, arrivals: Sequence[MetricArrivals], now: int, existing: Existing) -> MetricsConsumed:
         """Turn the requests of one micro-batch into points and say what became of each item."""
+        if not arrivals:
+            return _NOTHING
         rows = gather(arrivals, self._own_prefix)
         with np.errstate(over="ignore"):  # a rate past the largest double is stored as infinity, and not learned from
             parts = [self._derive(r, now, existing) for r in rows]
@@ -128,7 +133,8 @@ class MetricSignals:
         written = ok[admission.written]
         points, row, more = self._points(rows, ids, written, primary.take(admission.written))
         present = points.series >= 0
-        points, row = points.take(present), row[present]
+        if not present.all():
+            points, row = points.take(present), row[present]
         np.maximum.at(self._newest, points.series, points.time_unix_nano)
         return _Derived(outcome, points, row, overlaps + more, _links(rows, ids, written, now))
 

@@ -5,7 +5,7 @@ of a service that has span metrics of its own are taken, but make no series.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 
@@ -61,7 +61,8 @@ class SpanSignals:
         self._services = Services(parse_resource, limit=catalog.series_limit // _STATISTICS)
         self._windows = Windows(windows)
         self._measured = Measured(catalog, (windows or WindowSettings()).length)
-        self._aliases: dict[tuple[int, str, str], int] = {}  # (service, kind, span name) -> stream
+        self._aliases: dict[int, dict[str, int]] = {}  # service and kind (see `_groups`) -> span name -> stream
+        self._alias_count = 0
         self._operations: dict[tuple[int, str, str], int] = {}  # (service, kind, operation) -> stream
         self._overflow: dict[int, int] = {}  # service -> stream
         self._operation_count: dict[int, int] = {}
@@ -103,7 +104,8 @@ class SpanSignals:
 
     def flush(self, now: int, alive: int = 0) -> PointBatch:
         """Close the windows that are due and return their points; something arrived at `alive`, whatever it was."""
-        return self._points(self._windows.close(now, alive))
+        closed = self._windows.close(now, alive)
+        return self._points(closed) if len(closed) else PointBatch.empty()
 
     def oldest_open(self) -> int:
         """Return the time of the oldest event still needed; older ones may be forgotten."""
@@ -127,13 +129,11 @@ class SpanSignals:
         """Return the stream of each span; spans not `wanted` make no new one."""
         services = [self._services.of_bytes(r) for r in arrivals.resources]
         service = np.array(services, np.int64)[arrivals.resource] if services else np.empty(0, np.int64)
-        kinds = [KIND_NAMES[k] if 0 <= k < len(KIND_NAMES) else KIND_NAMES[0] for k in arrivals.kind.tolist()]
-        get = self._aliases.get
-        found = [get(name, REFUSED) for name in zip(service.tolist(), kinds, arrivals.name, strict=True)]
-        streams = np.array(found, np.int32)
+        groups = _groups(service, arrivals.kind)
+        streams = self._known(groups, arrivals.name)
         passed = self._is_measured(services, arrivals.resource, end) & wanted & (service >= 0)
         for i in np.flatnonzero((streams < 0) & wanted & ~passed).tolist():
-            streams[i] = self._recognise(int(service[i]), kinds[i], arrivals.name[i])
+            streams[i] = self._recognise(groups[i], arrivals.name[i])
         streams[passed] = PASSED
         return streams
 
@@ -146,19 +146,34 @@ class SpanSignals:
         measured: Bool = (end >= since) & (end < until)
         return measured
 
-    def _recognise(self, service: int, kind: str, name: str) -> int:
+    def _known(self, groups: Sequence[int], names: Sequence[str]) -> Int32:
+        """Return the stream of each span whose name was seen before, `REFUSED` for the others."""
+        lookups = {group: self._aliases.get(group, {}).get for group in set(groups)}
+        if len(lookups) == 1:
+            (get,) = lookups.values()
+            return np.array(list(map(get, names, repeat(REFUSED))), np.int32)
+        found = [lookups[group](name, REFUSED) for group, name in zip(groups, names, strict=True)]
+        return np.array(found, np.int32)
+
+    def _recognise(self, group: int, name: str) -> int:
         """Return the stream of a span name never seen, or forgotten."""
+        service, number = divmod(group, len(KIND_NAMES))
         if service < 0:
             return service
-        alias = (service, kind, name)
-        stream = self._aliases.get(alias)  # an earlier row of this very batch may have brought it
+        stream = self._aliases.get(group, {}).get(name)  # an earlier row of this very batch may have brought it
         if stream is None:
-            stream = self._learn(service, kind, name if alias in self._operations else self._operation_of(name))
-            if len(self._aliases) >= _MOST_ALIASES:
-                self._aliases = {}
+            kind = KIND_NAMES[number]
+            is_whole = (service, kind, name) in self._operations
+            stream = self._learn(service, kind, name if is_whole else self._operation_of(name))
             if stream >= 0 and len(name) <= MAX_NAME_LENGTH and stream != self._overflow.get(service):
-                self._aliases[alias] = stream
+                self._remember(group, name, stream)
         return stream
+
+    def _remember(self, group: int, name: str, stream: int) -> None:
+        if self._alias_count >= _MOST_ALIASES:
+            self._aliases, self._alias_count = {}, 0
+        self._aliases.setdefault(group, {})[name] = stream
+        self._alias_count += 1
 
     def _learn(self, service: int, kind: str, name: str) -> int:
         """Return the stream of an operation: its own, or past a limit the overflow of its service."""
@@ -216,6 +231,12 @@ class SpanSignals:
             series = self._members[closed.stream[have], column]
             batches.append(PointBatch(series, closed.end_unix_nano[have], value[have]))
         return PointBatch.concat(batches)
+
+
+def _groups(service: Int64, kind: Int8) -> list[int]:
+    """Return one number for service and kind of each span; that of a service that is none is negative, too."""
+    groups: list[int] = (service * len(KIND_NAMES) + np.where((kind >= 0) & (kind < len(KIND_NAMES)), kind, 0)).tolist()
+    return groups
 
 
 def _slices(first: Int64) -> list[slice]:
