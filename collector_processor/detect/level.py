@@ -43,14 +43,14 @@ class Levels:
         moved = np.flatnonzero(slot > self.records["slot"][series])
         if not moved.size:
             return
-        rows, slot = self.records[series[moved]], slot[moved]
+        rows, slot = self.records.take(series[moved]), slot[moved]
         mean = np.where(rows["count"] > 0, rows["total"] / np.maximum(rows["count"], 1), np.nan)
         rows["ring"][np.arange(moved.size), rows["slot"] % _SLOTS] = mean
         age = (np.arange(_SLOTS) - rows["slot"][:, np.newaxis] - 1) % _SLOTS
         rows["ring"][age < (slot - rows["slot"] - 1)[:, np.newaxis]] = np.nan
         rows["slot"], rows["total"], rows["count"] = slot, 0.0, 0
         rows["level"] = _median(rows["ring"])
-        self.records[series[moved]] = rows
+        self.records.put(series[moved], rows)
 
     def learn(self, series: Int32, value: Float64) -> None:
         """Take finite values `(n,)` of the slots that were advanced to."""
@@ -59,9 +59,8 @@ class Levels:
 
     def at(self, series: Int32, time_unix_nano: Int64) -> Float64:
         """Return the level `(n,)` at times in the running slot or soon after it, NaN where it is not known."""
-        rows = self.records[series]
-        ahead = time_unix_nano - rows["slot"] * SLOT
-        return np.where((ahead >= 0) & (ahead < LEVEL_REACH), rows["level"], np.nan)
+        ahead = time_unix_nano - self.since(series)
+        return np.where((ahead >= 0) & (ahead < LEVEL_REACH), self.now(series), np.nan)
 
     def now(self, series: Int32) -> Float64:
         """Return the level `(n,)` as of the running slot."""

@@ -61,7 +61,7 @@ class Rulebook:
 
     def limits_around(self, series: Int32, value: Float64) -> npt.NDArray[np.void]:
         """Return `limits` for judging values `(n,)`: bounds that nobody set give way to a value that is beyond them."""
-        rules = self._rules[series]
+        rules = self._rules.take(series)
         limits = rules["limits"]
         gives_way = ~rules["has_bounds"]
         limits["low"] = np.where(gives_way, np.fmin(limits["low"], value), limits["low"])
@@ -77,7 +77,7 @@ class Rulebook:
 
     def held(self, points: PointBatch) -> npt.NDArray[np.uint8]:
         """Return why points `(n,)` are not to be judged, Reason.NONE where they are."""
-        rules = self._rules[points.series]
+        rules = self._rules.take(points.series)
         requests = self._traffic.requests(points, rules["companion"])
         reason = np.where(requests < rules["least_events"], np.uint8(Reason.LOW_TRAFFIC), np.uint8(Reason.NONE))
         number = rules["maintenance"]

@@ -21,9 +21,9 @@ from collector_processor.telemetry.points import Bool, Float64
 _RAISE = 1.1  # forecasts that disagree still leave a band: the threshold is at least this times the smallest z
 _INNER_MARGIN = 0.05  # yhat keeps this share of the band's width away from its edges
 _SMALLEST_TOLERANCE = 1e-300  # below: an exact forecast, 1 / w would overflow
-_STEPS_AT_ONCE = 5
+_STEPS_AT_ONCE = 3
 _LAST_STEP = 1e-8  # in tolerances: the error left is about its square
-_MAX_ROUNDS = 12
+_MAX_ROUNDS = 20
 _BISECTIONS = 48
 _LEAST_NOISE = 1e-9  # of the trend's standard deviation
 
@@ -210,7 +210,8 @@ def _edges(offset: Float64, inverse: Float64, count: npt.NDArray[np.int64]) -> t
     """Return both solutions of `sum ((x - offset) * inverse)^4 = count`.
 
     The lower edge is the upper edge of the mirrored problem; both are solved together. An upper edge is at most where
-    a single forecast alone uses up the whole sum, and from there Newton's method descends monotonically.
+    a single forecast alone uses up the whole sum, and from there Newton's method descends monotonically. It is taken
+    on the fourth root of the sum, a norm, which is a straight line where the forecasts agree.
     """
     both = np.concatenate([offset, -offset], axis=1)
     slope = np.concatenate([inverse, inverse], axis=1)
@@ -230,7 +231,8 @@ def _descend(x: Float64, offset: Float64, inverse: Float64, total: Float64, roun
         cube *= ratio
         ratio *= cube
         cube *= inverse
-        step = (ratio.sum(axis=0) - total) / (4.0 * cube.sum(axis=0))
+        power = ratio.sum(axis=0)
+        step = power * (1.0 - np.sqrt(np.sqrt(total / power))) / cube.sum(axis=0)
         x = x - step
     unfinished = np.flatnonzero(np.abs(step) * inverse.max(axis=0) > _LAST_STEP)
     if unfinished.size and rounds:
