@@ -235,7 +235,7 @@ class Pipeline:
             batch.episodes.extend(self._detector.look_for_silence(now))
             self._looked = now
         names = blob_names(len(self._detector))
-        if is_last or now - self._last_saved >= _SAVE_EVERY:
+        if is_last or not 0 <= now - self._last_saved < _SAVE_EVERY:
             self._unsaved, self._last_saved = deque(names), now
             self._catalog.idle = self._times.silent_since(now - self._settings.idle_nano)
         parts = len(self._unsaved) if is_last else min(len(self._unsaved), -(-len(names) // _SAVE_TICKS))

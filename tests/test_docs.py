@@ -39,7 +39,15 @@ def test_every_setting_is_described() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/architecture.md", "docs/promql.md", "otel-config/README.md", "examples/README.md"]
+    "page",
+    [
+        "README.md",
+        "docs/architecture.md",
+        "docs/faults.md",
+        "docs/promql.md",
+        "otel-config/README.md",
+        "examples/README.md",
+    ],
 )
 def test_links_inside_the_repository_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", (ROOT / page).read_text()):

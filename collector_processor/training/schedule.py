@@ -121,6 +121,7 @@ class Schedule:
         """Return the series to fit, most urgent first, without those being fitted."""
         self._grow(overview.last_time.size)
         rows = self._rows[: overview.last_time.size]
+        self._believe(now)
         age = overview.last_time - overview.first_time
         is_fitted = rows["fitted_until"] > 0
         is_pending = is_fitted & (rows["backtested"] == 0) & (age >= _BACKTEST_HISTORY)
@@ -180,6 +181,12 @@ class Schedule:
     def paused(self, now: int) -> int:
         """Return how many series are paused."""
         return int(np.count_nonzero(self._rows["paused_until"] > now))
+
+    def _believe(self, now: int) -> None:
+        """Leave nothing in the future: a clock that was ahead would keep everybody waiting for its time to come."""
+        for name in ("seen", "moved", "tried", "backtested"):
+            np.minimum(self._rows[name], now, out=self._rows[name])
+        np.minimum(self._rows["paused_until"], now + _PAUSE, out=self._rows["paused_until"])
 
     def _is_back_filled(self, last_time: Int64, now: int) -> Bool:
         """Tell which series lie in the past and are still moving."""

@@ -244,3 +244,12 @@ def test_a_restored_series_goes_on_where_it_was(schedule: Schedule) -> None:
 
 def test_a_hundred_thousand_series_can_be_due_at_once(schedule: Schedule) -> None:
     assert schedule.due(ages(*[9 * DAY] * 100_000), NOW).size == 100_000
+
+
+def test_a_clock_that_was_ahead_for_years_keeps_nobody_waiting_once_it_is_right(schedule: Schedule) -> None:
+    ahead = NOW + 3650 * DAY
+    fitted(schedule, 0, ahead, until=NOW)
+    for _ in range(3):
+        failed(schedule, 1, ahead)
+    seen = [schedule.due(ages(DAY, DAY, last=NOW + hour * HOUR), NOW + hour * HOUR).tolist() for hour in (0, 1, 2)]
+    assert {series for due in seen for series in due} == {0, 1}
