@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.figures import append_rows, show
 
-ALL = ("decode", "detect", "engine", "store", "fast_path", "forwarding", "fleet", "peers", "grafana")
+ALL = ("decode", "detect", "engine", "store", "recovery", "fast_path", "forwarding", "fleet", "peers", "grafana")
 SIZES = {"fleet": ("series", "minutes"), "grafana": ("days",)}
 RESULTS = Path("bench-results/figures.jsonl")
 
