@@ -12,6 +12,7 @@ from collector_processor.errors import ForebandError
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.series import SeriesKey
+from collector_processor.telemetry.severity import severity
 from grafana_datasource.episodes import explained
 from grafana_datasource.explanation import Explanation, summary
 from grafana_datasource.titles import full_title
@@ -57,10 +58,11 @@ def find_episode(directory: Path, episode_id: str) -> tuple[StoredEpisode, Expla
 
 def table_of(found: list[StoredEpisode], now: int) -> Table:
     """Lay out episodes for people, one a row, the newest last."""
-    table = Table("id", "from", "lasted", "score", "series", "what", box=None, header_style="bold")
+    table = Table("id", "from", "lasted", "score", "severity", "series", "what", box=None, header_style="bold")
     for each in found:
         episode = each.episode
-        row = (_moment(episode.start_unix_nano), _lasted(episode, now), f"{episode.peak_score:.1f}")
+        urgency = severity(each.key, episode, now).value
+        row = (_moment(episode.start_unix_nano), _lasted(episode, now), f"{episode.peak_score:.1f}", urgency)
         table.add_row(episode.episode_id, *row, full_title(each.key), summary(each.key, episode))
     return table
 
@@ -75,6 +77,8 @@ def description_of(found: StoredEpisode, explanation: Explanation, now: int) -> 
     table.add_row(
         "from", f"{_moment(episode.start_unix_nano)}, {_lasted(episode, now)} {episode.close_reason}".rstrip()
     )
+    table.add_row("severity", severity(found.key, episode, now).value)
+    table.add_row("onsets", f"{episode.onsets}{', flapping' if episode.is_flapping else ''}")
     table.add_row("at its peak", f"{episode.actual:.4g}, score {episode.peak_score:.2f}")
     table.add_row("expected", f"{episode.yhat:.4g}, band {episode.lower:.4g} to {episode.upper:.4g}")
     if onset is not None:

@@ -8,6 +8,7 @@ import numpy as np
 from collector_processor.store.base import SeriesReader
 from collector_processor.telemetry.episode import SILENCE, Episode
 from collector_processor.telemetry.series import SeriesKey
+from collector_processor.telemetry.severity import severity
 from grafana_datasource.backend import Session
 from grafana_datasource.directory import Entry
 from grafana_datasource.exemplars import traces_of
@@ -28,7 +29,7 @@ def episodes_between(session: Session, span: TimeRange, wanted: set[int] | None)
     ]
 
 
-def episode_row(entry: Entry, episode: Episode) -> dict[str, Any]:
+def episode_row(entry: Entry, episode: Episode, now: int) -> dict[str, Any]:
     """Return one row of the episode table; times in ms, `end` null while it is open."""
     return {
         "id": episode.episode_id,
@@ -49,6 +50,10 @@ def episode_row(entry: Entry, episode: Episode) -> dict[str, Any]:
         "close_reason": episode.close_reason,
         "kind": episode.kind,
         "reason": episode.reason,
+        "severity": severity(entry.key, episode, now).value,
+        "onsets": episode.onsets,
+        "flapping": episode.is_flapping,
+        "muted": episode.is_muted(now),
         "explanation": summary(entry.key, episode),
     }
 
@@ -65,7 +70,7 @@ def explained_row(session: Session, entry: Entry, episode: Episode) -> dict[str,
     found = explained(session.reader, entry.key, episode)
     session.budget.spend(len(found.evidence))
     (traces,) = traces_of(session, [(entry, episode)])
-    return episode_row(entry, episode) | {
+    return episode_row(entry, episode, session.now) | {
         "explanation": found.sentence,
         "rarity": None if found.rarity is None else asdict(found.rarity),
         "evidence": [_evidence(point) for point in found.evidence],
@@ -74,12 +79,12 @@ def explained_row(session: Session, entry: Entry, episode: Episode) -> dict[str,
     }
 
 
-def annotation(entry: Entry, episode: Episode, until: int) -> dict[str, Any]:
+def annotation(entry: Entry, episode: Episode, until: int, now: int) -> dict[str, Any]:
     """Return one Grafana annotation region in ms; an open episode lasts `until`."""
     end = max(until if episode.end_unix_nano is None else episode.end_unix_nano, episode.start_unix_nano)
     is_silence = episode.kind == SILENCE
     where = "silent" if is_silence else "above" if episode.direction > 0 else "below"
-    tags = ["anomaly", where, *(["open"] if episode.is_open else [])]
+    tags = ["anomaly", where, severity(entry.key, episode, now).value, *_states(episode, now)]
     return {
         "id": episode.episode_id,
         "time": to_ms(episode.start_unix_nano),
@@ -88,6 +93,11 @@ def annotation(entry: Entry, episode: Episode, until: int) -> dict[str, Any]:
         "text": episode.reason if is_silence else f"{summary(entry.key, episode)}, score {episode.peak_score:.1f}",
         "tags": ",".join(tags),
     }
+
+
+def _states(episode: Episode, now: int) -> list[str]:
+    found = {"open": episode.is_open, "flapping": episode.is_flapping, "muted": episode.is_muted(now)}
+    return [name for name, holds in found.items() if holds]
 
 
 def _evidence(point: EvidencePoint) -> dict[str, Any]:

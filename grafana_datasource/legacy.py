@@ -176,7 +176,9 @@ def _table(reference: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _regions(session: Session, span: TimeRange, wanted: set[int] | None) -> list[dict[str, Any]]:
     until = min(session.now, span.end)
-    return [annotation(entry, episode, until) for entry, episode in episodes_between(session, span, wanted)]
+    return [
+        annotation(entry, episode, until, session.now) for entry, episode in episodes_between(session, span, wanted)
+    ]
 
 
 def _meant(session: Session, selector: str) -> set[int]:

@@ -120,9 +120,9 @@ def _one(backend: Backend, text: str) -> Response:
 
 
 def _current(backend: Backend) -> Response:
-    """Return every live series with 1 while an episode of it is open, else 0."""
+    """Return every live series with 1 while an episode of it is open and not muted, else 0."""
     with backend.session() as session:
-        opened = _open_episodes(session)
+        opened = {series for series, episode in _open_episodes(session).items() if not episode.is_muted(session.now)}
         live = session.outlook.last_time > session.now - LIVE_FOR
         return reply(
             [
@@ -138,7 +138,7 @@ def _annotations(backend: Backend) -> Response:
         span = time_range(request.values, session.now, DAY)
         until = min(session.now, span.end)
         found = episodes_between(session, span, _wanted(request.values, session))
-        return reply([annotation(entry, episode, until) for entry, episode in found])
+        return reply([annotation(entry, episode, until, session.now) for entry, episode in found])
 
 
 def _episodes(backend: Backend) -> Response:
@@ -148,7 +148,8 @@ def _episodes(backend: Backend) -> Response:
         found = episodes_between(session, span, _wanted(request.values, session))
         shown = found[-most:]
         traces = traces_of(session, shown)
-        return reply([episode_row(*each) | {"traces": ids} for each, ids in zip(shown, traces, strict=True)])
+        rows = zip(shown, traces, strict=True)
+        return reply([episode_row(*each, session.now) | {"traces": ids} for each, ids in rows])
 
 
 def _episode(backend: Backend, text: str) -> Response:

@@ -31,7 +31,7 @@ DEFAULT_THRESHOLD = 1.10
 COLD_START = 0.5
 """The threshold is raised by this share over the complete days of calibration."""
 
-SAVE_VERSION = 2
+SAVE_VERSION = 3
 SERIES_PER_BLOB = 512
 """Some 600 KB: the state of a large fleet is saved a little at a time."""
 
@@ -236,8 +236,15 @@ class Detector:
         learnable = (points.time_unix_nano > self._maxima.newest(series)) & np.isfinite(points.value)
         learnable &= held == Reason.NONE
         if learnable.all():
-            return scored.verdicts, self._learn(points, scored)
-        return scored.verdicts, self._learn(points.take(learnable), scored.take(learnable))
+            changed = self._learn(points, scored)
+        else:
+            changed = self._learn(points.take(learnable), scored.take(learnable))
+        return self._without_muted(points, scored.verdicts), changed
+
+    def _without_muted(self, points: PointBatch, verdicts: VerdictBatch) -> VerdictBatch:
+        """Take back the flags of episodes that go on unchanged for hours."""
+        muted = self._episodes.is_muted(points.series, points.time_unix_nano)
+        return replace(verdicts, anomaly=np.where(muted, np.int8(0), verdicts.anomaly)) if muted.any() else verdicts
 
     def _as_ruled(
         self, series: Int32, scored: Scored, held: npt.NDArray[np.uint8]

@@ -4,6 +4,10 @@ An episode opens at an onset, the first flagged point after one that was not. It
 the value, and closes when for three points in a row and two minutes the value was usual: within the tolerance of one of
 the forecasts, as it was at the onset; or after 24 hours. A value that stays away for good is thus over when the first
 forecast has followed it.
+
+An onset within six hours of the end, and a day of the begin, goes on with the same episode. From its fourth onset on
+it is flapping, and needs an hour of usual values to close. An episode that has not become a quarter worse than it was
+for eight hours is muted: it stays open, but its points are flagged no more until it does.
 """
 
 from collections.abc import Sequence
@@ -11,15 +15,18 @@ from hashlib import blake2b
 
 import numpy as np
 
-from collector_processor.clock import DAY, MINUTE
+from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.detect import record
-from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.episode import FLAPPING_FROM, MUTED_AFTER, Episode
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64
 from collector_processor.telemetry.verdict import VerdictBatch
 
 QUIET_POINTS = 3
 QUIET_TIME = 2 * MINUTE
 MAX_OPEN = DAY
+FLAPPING_QUIET_TIME = HOUR
+GOES_ON_WITHIN = 6 * HOUR
+WORSE = 1.25
 REFRESH = MINUTE
 """An open episode in which nothing but time happened is reported again only this often."""
 
@@ -29,6 +36,9 @@ TIMEOUT = "timeout"
 DTYPE = np.dtype(
     [
         ("start", "<i8"),
+        ("opened", "<i8"),  # its last onset
+        ("onsets", "<i4"),  # 0: there never was an episode
+        ("end", "<i8"),  # of the newest that is closed
         ("last", "<i8"),
         ("reported", "<i8"),  # `last` as of the last report
         ("peak_score", "<f8"),
@@ -36,6 +46,8 @@ DTYPE = np.dtype(
         ("yhat", "<f8"),
         ("lower", "<f8"),
         ("upper", "<f8"),
+        ("worsened", "<i8"),
+        ("worst", "<f8"),  # |score| as of then
         ("quiet_since", "<i8"),
         ("quiet_points", "<i4"),
         ("is_open", "?"),
@@ -59,6 +71,12 @@ class Episodes:
         is_open: Bool = self.records["is_open"][series]
         return is_open
 
+    def is_muted(self, series: Int32, time_unix_nano: Int64) -> Bool:
+        """Tell which series `(n,)` have an open episode that is known well enough at times `(n,)`."""
+        rows = self.records[series]
+        muted: Bool = rows["is_open"] & (time_unix_nano - rows["worsened"] >= MUTED_AFTER)
+        return muted
+
     def update(
         self, series: Int32, time_unix_nano: Int64, value: Float64, verdicts: VerdictBatch, is_usual: Bool
     ) -> list[Episode]:
@@ -71,21 +89,24 @@ class Episodes:
         rows = self.records[series]
         value, verdicts = value[index], verdicts.take(index)
         held, onset = rows["is_open"].copy(), flagged & ~rows["is_open"] & ~rows["was_flagged"]
-        _open(rows, onset, time)
-        new_peak = onset | (held & (np.abs(verdicts.score) > np.abs(rows["peak_score"])))
+        goes_on = _open(rows, onset, time)
+        size = np.abs(verdicts.score)
+        new_peak = (onset & ~goes_on) | ((held | goes_on) & (size > np.abs(rows["peak_score"])))
         _take_peak(rows, new_peak, value, verdicts)
+        _note_worse(rows, onset, held, time, size)
         closed = _hold(rows, held, time, is_usual[index])
         rows["was_flagged"] = flagged
-        reported = new_peak | closed | (rows["is_open"] & (rows["last"] - rows["reported"] >= REFRESH))
+        reported = onset | new_peak | closed | (rows["is_open"] & (rows["last"] - rows["reported"] >= REFRESH))
         rows["reported"][reported] = rows["last"][reported]
         self.records[series] = rows
         return [_episode(int(series[i]), rows[i]) for i in np.flatnonzero(reported)]
 
     def expire(self, now_unix_nano: int) -> list[Episode]:
         """Close what is open for 24 hours, also of series that fell silent; return what was closed."""
-        overdue = self.records["is_open"] & (now_unix_nano - self.records["start"] >= MAX_OPEN)
+        overdue = self.records["is_open"] & (now_unix_nano - self.records["opened"] >= MAX_OPEN)
         self.records["is_open"][overdue] = False
         self.records["quiet_points"][overdue] = 0
+        self.records["end"][overdue] = self.records["opened"][overdue] + MAX_OPEN
         return [_episode(int(i), self.records[i]) for i in np.flatnonzero(overdue)]
 
     def restore(self, episodes: Sequence[Episode]) -> None:
@@ -104,7 +125,10 @@ class Episodes:
         row = self.records[episode.series]
         if not (row["is_open"] and row["start"] == episode.start_unix_nano):
             row["was_flagged"] = False
+            row["opened"] = episode.start_unix_nano
+            row["worst"] = abs(episode.peak_score)
         row["is_open"], row["start"] = True, episode.start_unix_nano
+        row["onsets"], row["worsened"] = episode.onsets, episode.worsened_unix_nano or episode.start_unix_nano
         row["last"] = row["reported"] = episode.last_unix_nano
         for name in ("peak_score", "actual", "yhat", "lower", "upper"):
             row[name] = getattr(episode, name)
@@ -116,11 +140,24 @@ def episode_id(series: int, start_unix_nano: int) -> str:
     return blake2b(f"{series}:{start_unix_nano}".encode(), digest_size=8).hexdigest()
 
 
-def _open(rows: record.Records, onset: Bool, time: Int64) -> None:
+def _open(rows: record.Records, onset: Bool, time: Int64) -> Bool:
+    """Open episodes at onsets; return which of them go on with the one before."""
+    goes_on: Bool = onset & (rows["onsets"] > 0)
+    goes_on &= (time - rows["end"] <= GOES_ON_WITHIN) & (time - rows["start"] < MAX_OPEN)
     rows["is_open"] |= onset
-    rows["start"] = np.where(onset, time, rows["start"])
-    rows["last"] = np.where(onset, time, rows["last"])
+    rows["start"] = np.where(onset & ~goes_on, time, rows["start"])
+    rows["onsets"] = np.where(onset, np.where(goes_on, rows["onsets"] + 1, 1), rows["onsets"])
+    for name in ("opened", "last"):
+        rows[name] = np.where(onset, time, rows[name])
     rows["quiet_points"][onset] = 0
+    return goes_on
+
+
+def _note_worse(rows: record.Records, onset: Bool, held: Bool, time: Int64, size: Float64) -> None:
+    """Note where an episode begins or has become clearly worse than when this was last noted."""
+    worse = onset | (held & (size > WORSE * rows["worst"]))
+    rows["worsened"] = np.where(worse, time, rows["worsened"])
+    rows["worst"] = np.where(worse, size, rows["worst"])
 
 
 def _take_peak(rows: record.Records, new_peak: Bool, value: Float64, verdicts: VerdictBatch) -> None:
@@ -133,13 +170,15 @@ def _take_peak(rows: record.Records, new_peak: Bool, value: Float64, verdicts: V
 
 def _hold(rows: record.Records, held: Bool, time: Int64, is_usual: Bool) -> Bool:
     """Count quiet points of episodes that were open before; close and return those that are over."""
-    overdue = held & (time - rows["start"] >= MAX_OPEN)
+    overdue = held & (time - rows["opened"] >= MAX_OPEN)
     rows["last"] = np.where(held & ~overdue, time, rows["last"])
     quiet = held & is_usual
     rows["quiet_since"] = np.where(quiet & (rows["quiet_points"] == 0), time, rows["quiet_since"])
     rows["quiet_points"] = np.where(quiet, rows["quiet_points"] + 1, 0)
-    recovered = quiet & (rows["quiet_points"] >= QUIET_POINTS) & (time - rows["quiet_since"] >= QUIET_TIME)
+    quiet_time = np.where(rows["onsets"] >= FLAPPING_FROM, FLAPPING_QUIET_TIME, QUIET_TIME)
+    recovered = quiet & (rows["quiet_points"] >= QUIET_POINTS) & (time - rows["quiet_since"] >= quiet_time)
     rows["quiet_points"][overdue] = 0  # an end without quiet is a time-out
+    rows["end"] = np.where(recovered, rows["quiet_since"], np.where(overdue, rows["opened"] + MAX_OPEN, rows["end"]))
     rows["is_open"] &= ~(recovered | overdue)
     closed: Bool = recovered | overdue
     return closed
@@ -147,12 +186,11 @@ def _hold(rows: record.Records, held: Bool, time: Int64, is_usual: Bool) -> Bool
 
 def _episode(series: int, row: np.void) -> Episode:
     is_quiet = row["quiet_points"] > 0
-    end = int(row["quiet_since"]) if is_quiet else int(row["start"]) + MAX_OPEN
     return Episode(
         episode_id=episode_id(series, int(row["start"])),
         series=series,
         start_unix_nano=int(row["start"]),
-        end_unix_nano=None if row["is_open"] else end,
+        end_unix_nano=None if row["is_open"] else int(row["end"]),
         last_unix_nano=int(row["last"]),
         direction=1 if row["peak_score"] > 0.0 else -1,
         peak_score=float(row["peak_score"]),
@@ -161,4 +199,6 @@ def _episode(series: int, row: np.void) -> Episode:
         lower=float(row["lower"]),
         upper=float(row["upper"]),
         close_reason="" if row["is_open"] else (RECOVERED if is_quiet else TIMEOUT),
+        onsets=int(row["onsets"]),
+        worsened_unix_nano=int(row["worsened"]),
     )

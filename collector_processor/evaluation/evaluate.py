@@ -73,7 +73,7 @@ def _replayed(
 
 def _measure(series: LabelledSeries, trace: Trace) -> Measured:
     alerts = {name: alerts_of(trace.time_unix_nano, flag) for name, flag in flags(series, trace).items()}
-    counts = {name: count(series, trace.time_unix_nano, a) for name, a in ({OURS: trace.episode} | alerts).items()}
+    counts = {name: count(series, trace.time_unix_nano, a) for name, a in ({OURS: trace.alarm} | alerts).items()}
     return Measured(series, trace, counts, forecast_error(series, trace))
 
 

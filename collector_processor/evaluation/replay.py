@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from collector_processor.clock import DAY, HOUR
 from collector_processor.detect.calibrate import QuantileTracker
 from collector_processor.detect.detector import DEFAULT_THRESHOLD, Detector
+from collector_processor.evaluation.alarms import Alarms
 from collector_processor.evaluation.dataset import LabelledSeries
 from collector_processor.evaluation.refits import Refit, refits_of
 from collector_processor.evaluation.trace import Trace, blank, day_before
@@ -96,6 +97,7 @@ class _Room:
         self._naive = QuantileTracker()
         self._naive.grow(len(taken))
         self._episodes: dict[str, Episode] = {}
+        self._alarms: dict[str, Alarms] = {}
 
     def publish(self, refits: Sequence[Refit]) -> None:
         """Make new models known, as the pipeline does."""
@@ -120,7 +122,9 @@ class _Room:
             judgement = self._detector.judge(points.take(at), forecasts[at], winner[at])
             for name in ("yhat", "lower", "upper"):
                 self._columns[name][row[at]] = getattr(judgement.verdicts, name)
-            self._episodes |= {episode.episode_id: episode for episode in judgement.episodes}
+            for episode in judgement.episodes:
+                self._episodes[episode.episode_id] = episode
+                self._alarms.setdefault(episode.episode_id, Alarms()).take(episode)
 
     def look_ahead(self, lifetimes: Sequence[tuple[int, int]]) -> None:
         """Note what is drawn from now on for an hour and a day ahead, until the next models."""
@@ -134,15 +138,14 @@ class _Room:
     def trace(self, series: int, *, rejected: int, cpu_seconds: float) -> Trace:
         """Return what became of one series."""
         mine = slice(self._first[series], self._first[series + 1])
-        spans = sorted(
-            (e.start_unix_nano, e.end_unix_nano or e.last_unix_nano)
-            for e in self._episodes.values()
-            if e.series == series
-        )
+        found = [episode for episode in self._episodes.values() if episode.series == series]
+        spans = sorted((e.start_unix_nano, e.end_unix_nano or e.last_unix_nano) for e in found)
+        alarms = sorted(span for e in found for span in self._alarms[e.episode_id].spans)
         return Trace(
             time_unix_nano=self._points.time_unix_nano[mine],
             value=self._points.value[mine],
             episode=np.array(spans, np.int64).reshape(-1, 2),
+            alarm=np.array(alarms, np.int64).reshape(-1, 2),
             rejected=rejected,
             cpu_seconds=cpu_seconds,
             **{name: column[mine] for name, column in self._columns.items()},

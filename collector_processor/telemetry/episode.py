@@ -2,8 +2,16 @@
 
 from dataclasses import dataclass
 
+from collector_processor.clock import HOUR
+
 DEVIATION = "deviation"
 SILENCE = "silence"
+
+MUTED_AFTER = 8 * HOUR
+"""An episode that has not become worse for this long is known by now."""
+
+FLAPPING_FROM = 4
+"""An episode with this many onsets is flapping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +38,9 @@ class Episode:
 
     `end_unix_nano` is None while it is open. `direction` is +1 above the band, -1 below. `peak_score` is the
     score furthest from 0 so far, `actual`, `yhat`, `lower` and `upper` are those of that peak point. `onset` follows
-    within seconds of the first report; it is None also where the model was gone by then. One of `kind` SILENCE has
-    none of these: the series, or its whole service, stopped reporting; `reason` says which.
+    within seconds of the first report; it is None also where the model was gone by then. One that goes on after its
+    end has several `onsets`. `worsened_unix_nano` is when it last began or became clearly worse. One of `kind` SILENCE
+    has none of these: the series, or its whole service, stopped reporting; `reason` says which.
     """
 
     episode_id: str
@@ -49,8 +58,19 @@ class Episode:
     kind: str = DEVIATION
     reason: str = ""
     onset: Onset | None = None
+    onsets: int = 1
+    worsened_unix_nano: int = 0
 
     @property
     def is_open(self) -> bool:
         """Whether the series is still anomalous."""
         return self.end_unix_nano is None
+
+    @property
+    def is_flapping(self) -> bool:
+        """Whether it came and went."""
+        return self.onsets >= FLAPPING_FROM
+
+    def is_muted(self, now: int) -> bool:
+        """Whether it goes on without having become worse for so long that it alerts no more."""
+        return self.is_open and self.worsened_unix_nano > 0 and now - self.worsened_unix_nano >= MUTED_AFTER

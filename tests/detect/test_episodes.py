@@ -5,7 +5,7 @@ import pytest
 
 from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND
 from collector_processor.detect.episodes import RECOVERED, TIMEOUT, Episodes, episode_id
-from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.episode import MUTED_AFTER, Episode
 from collector_processor.telemetry.verdict import VerdictBatch
 
 START = 19_000 * DAY
@@ -61,6 +61,7 @@ def test_an_episode_opens_at_the_first_flagged_point(watched: Watched) -> None:
         yhat=0.0,
         lower=-10.0,
         upper=10.0,
+        worsened_unix_nano=START + MINUTE,
     )
 
 
@@ -143,7 +144,7 @@ def test_a_replay_writes_the_same_rows() -> None:
     values = np.random.default_rng(4).normal(0.0, 8.0, 500)
     for room in (first, second):
         for k, value in enumerate(values):
-            room.feed(START + k * MINUTE, float(value))
+            room.feed(START + k * 20 * MINUTE, float(value))
     assert len(first.rows) > 3
     assert first.rows == second.rows
     assert episode_id(1, START) != episode_id(2, START)
@@ -182,3 +183,66 @@ def test_a_zero_width_band_is_left_by_an_exact_hit(watched: Watched) -> None:
         if not e.is_open
     ]
     assert [e.close_reason for e in closed] == [RECOVERED]
+
+
+def come_and_go(watched: Watched, times: int, every: int, quiet: int = 5) -> None:
+    """Stay outside for a point, again and again, each time with `quiet` usual minutes after it."""
+    for k in range(times):
+        watched.feed(START + k * every, 30.0)
+        for minute in range(1, quiet + 1):
+            watched.feed(START + k * every + minute * MINUTE, 0.0)
+
+
+def test_an_onset_within_six_hours_goes_on_with_the_same_episode(watched: Watched) -> None:
+    come_and_go(watched, 2, 6 * HOUR)
+    assert (watched.only.onsets, watched.only.start_unix_nano) == (2, START)
+    assert watched.only.end_unix_nano == START + 6 * HOUR + MINUTE
+
+
+def test_a_later_onset_opens_another(watched: Watched) -> None:
+    come_and_go(watched, 2, 6 * HOUR + 10 * MINUTE)
+    assert [e.onsets for e in watched.rows.values()] == [1, 1]
+
+
+def test_one_that_goes_on_keeps_its_peak_until_it_is_exceeded(watched: Watched) -> None:
+    come_and_go(watched, 1, HOUR)
+    watched.feed(START + HOUR, 20.0)
+    assert watched.only.peak_score == 3.0
+    watched.feed(START + HOUR + MINUTE, 40.0)
+    assert watched.only.peak_score == 4.0
+
+
+def test_after_a_day_of_coming_and_going_a_new_episode_begins(watched: Watched) -> None:
+    come_and_go(watched, 8, 5 * HOUR, quiet=70)
+    assert [e.onsets for e in watched.rows.values()] == [5, 3]
+
+
+def test_from_the_fourth_onset_on_it_takes_an_hour_to_close(watched: Watched) -> None:
+    come_and_go(watched, 4, HOUR)
+    assert watched.only.is_flapping
+    assert watched.only.is_open
+    for minute in range(6, 62):
+        watched.feed(START + 3 * HOUR + minute * MINUTE, 0.0)
+    assert watched.only.end_unix_nano == START + 3 * HOUR + MINUTE
+
+
+def test_it_is_muted_when_it_has_not_become_worse_for_eight_hours(watched: Watched) -> None:
+    for k in range(9 * 6):
+        at = START + k * 10 * MINUTE
+        watched.feed(at, 30.0 + 0.01 * k)
+        muted = bool(watched.episodes.is_muted(SERIES, np.array([at]))[0])
+        assert muted == (at >= START + 8 * HOUR) == watched.only.is_muted(at)
+    watched.feed(START + 9 * HOUR, 38.0)
+    assert not watched.episodes.is_muted(SERIES, np.array([START + 9 * HOUR]))[0]
+    assert watched.only.worsened_unix_nano == START + 9 * HOUR
+
+
+def test_a_restart_does_not_forget_how_often_it_came_and_since_when_it_is_known(watched: Watched) -> None:
+    come_and_go(watched, 4, HOUR)
+    after = Episodes()
+    after.grow(4)
+    after.restore([watched.only])
+    at = np.array([watched.only.worsened_unix_nano + MUTED_AFTER])
+    assert after.is_muted(SERIES, at)[0]
+    assert not after.is_muted(SERIES, at - 1)[0]
+    assert after.records["onsets"][3] == 4

@@ -14,7 +14,13 @@ BURST = slice(7 * 96 + 40, 7 * 96 + 44)
 def traced(value: Float64) -> Trace:
     columns = blank(TIME.size) | {"day_before": day_before(TIME, value, STEP)}
     return Trace(
-        time_unix_nano=TIME, value=value, episode=np.empty((0, 2), np.int64), rejected=0, cpu_seconds=0.0, **columns
+        time_unix_nano=TIME,
+        value=value,
+        episode=np.empty((0, 2), np.int64),
+        alarm=np.empty((0, 2), np.int64),
+        rejected=0,
+        cpu_seconds=0.0,
+        **columns,
     )
 
 

@@ -1,0 +1,42 @@
+import pytest
+
+from collector_processor.clock import HOUR, MINUTE
+from collector_processor.telemetry.episode import MUTED_AFTER, SILENCE, Episode
+from collector_processor.telemetry.severity import severity
+from tests.grafana.scene import CPU, DURATION
+
+START = 10**18
+
+
+def episode(peak: float, lasted: int, *, kind: str = "deviation") -> Episode:
+    end = START + lasted
+    return Episode("e", 0, START, end, end, 1, peak, 1.0, 0.5, 0.0, 1.0, kind=kind, worsened_unix_nano=START)
+
+
+@pytest.mark.parametrize(
+    ("peak", "lasted", "of_a_duration", "of_a_processor"),
+    [
+        (1.1, 14 * MINUTE, "info", "info"),
+        (1.1, 15 * MINUTE, "warning", "warning"),
+        (-1.3, MINUTE, "warning", "warning"),
+        (2.0, 59 * MINUTE, "warning", "warning"),
+        (-2.0, HOUR, "critical", "warning"),
+        (3.0, MINUTE, "critical", "warning"),
+        (3.0, 15 * MINUTE, "critical", "critical"),
+    ],
+)
+def test_severity_follows_the_written_rule(peak: float, lasted: int, of_a_duration: str, of_a_processor: str) -> None:
+    assert severity(DURATION, episode(peak, lasted), START + 9 * HOUR) == of_a_duration
+    assert severity(CPU, episode(peak, lasted), START + 9 * HOUR) == of_a_processor
+
+
+def test_silence_is_critical_after_a_quarter_of_an_hour() -> None:
+    nan = float("nan")
+    assert severity(CPU, episode(nan, 14 * MINUTE, kind=SILENCE), START) == "warning"
+    assert severity(CPU, episode(nan, 15 * MINUTE, kind=SILENCE), START) == "critical"
+
+
+def test_a_muted_episode_is_information() -> None:
+    muted = Episode("e", 0, START, None, START, 1, 9.0, 1.0, 0.5, 0.0, 1.0, worsened_unix_nano=START)
+    assert severity(DURATION, muted, START + MUTED_AFTER - 1) == "critical"
+    assert severity(DURATION, muted, START + MUTED_AFTER) == "info"
