@@ -1,0 +1,55 @@
+"""Series made by hand, each with what must and must not be alerted on it: a day that everyone knows."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from collector_processor.clock import DAY, HOUR, MINUTE
+from collector_processor.evaluation.dataset import LabelledSeries
+from collector_processor.evaluation.replay import ReplaySettings, replay
+from collector_processor.policy_config import PolicyConfig
+from collector_processor.telemetry.points import Float64, Int64
+from tests.evaluation.labelled import START, labelled
+
+STEP = 5 * MINUTE
+
+Spans = list[tuple[float, float]]
+"""Starts and ends of episodes, in days from START."""
+
+
+def moments(days: int) -> Int64:
+    return START + STEP * np.arange(days * DAY // STEP)
+
+
+def during(time: Int64, begin: float, end: float) -> Float64:
+    """Return 1 between two days from START, else 0."""
+    return ((time >= START + begin * DAY) & (time < START + end * DAY)).astype(np.float64)
+
+
+def wave(time: Int64) -> Float64:
+    """Return a daily wave between -1 and 1, highest at noon."""
+    return -np.cos(2 * np.pi * (time % DAY) / DAY)
+
+
+def weekdays(time: Int64) -> Float64:
+    """Return 1 from Monday to Friday, else 0; day 0 of Unix time was a Thursday."""
+    return ((time // DAY + 3) % 7 < 5).astype(np.float64)
+
+
+def nightly(time: Int64, hour: float = 2.0, minutes: float = 40.0) -> Float64:
+    begin = hour * HOUR
+    return ((time % DAY >= begin) & (time % DAY < begin + minutes * MINUTE)).astype(np.float64)
+
+
+def episodes(series: Mapping[str, tuple[Int64, Float64]], *policies: PolicyConfig) -> dict[str, Spans]:
+    """Replay series through the product; return what it alerts on."""
+    made: list[LabelledSeries] = [labelled(time, value, name=name) for name, (time, value) in series.items()]
+    traces = replay(made, ReplaySettings(policies=policies))
+    return {
+        one.name: [((start - START) / DAY, (end - START) / DAY) for start, end in trace.episode.tolist()]
+        for one, trace in zip(made, traces, strict=True)
+    }
+
+
+def of_kind(name: str, kind: str) -> PolicyConfig:
+    return PolicyConfig.model_validate({"match": {"service": name}, "detect": {"kind": kind}})
