@@ -397,7 +397,7 @@ def test_a_service_that_dies_is_one_episode_of_silence_until_it_reports_again(tm
         (episode,) = room.writer.open_episodes()
         assert (episode.kind, episode.series) == (SILENCE, 0)
         assert episode.start_unix_nano == now + 5 * MINUTE
-        assert room.writer.bands()["reason"].tolist() == [Reason.SILENT, Reason.NO_HISTORY]
+        assert room.writer.bands()["reason"].tolist() == [Reason.SILENT, Reason.NONE]
         room.metrics(gauge_request("memory", (60 * (minute + 1500), 1.0)), now=now + 42 * MINUTE)
         room.pipeline.tick(now + 43 * MINUTE)
         assert room.writer.open_episodes() == []

@@ -103,8 +103,8 @@ class Detector:
         """Judge points by forecasts `(n, F)` made before them, then learn from them.
 
         The column of the level is filled in here: nobody else sees every point. `winner` `(n,)` indexes FORECASTS: the
-        one drawn as yhat. Rows without any forecast get absent verdicts. Points of one series are taken in time order,
-        whatever their order in the batch.
+        one drawn as yhat. Series that are not modelled, and rows without any forecast, get absent verdicts. Points of
+        one series are taken in time order, whatever their order in the batch.
         """
         verdicts, changed = VerdictBatch.absent(len(points)), list[Episode]()
         if not len(points):
@@ -112,7 +112,7 @@ class Detector:
         self.grow(int(points.series.max(initial=-1)) + 1)
         held = self._rulebook.held(points)
         forecasts = np.asfortranarray(forecasts)  # arithmetic over few neighbours is many times slower than over n
-        rows = np.flatnonzero(~np.isnan(forecasts).all(axis=1))
+        rows = np.flatnonzero(self._rulebook.is_modelled(points.series))
         for wave in waves(points.series[rows], points.time_unix_nano[rows]):
             at = rows[wave]
             judged, episodes_of_wave = self._judge_once(

@@ -26,7 +26,7 @@ class Rulebook:
 
     def __init__(self, threshold: float, maintenance: Sequence[Maintenance] = ()) -> None:
         self._maintenance = maintenance
-        self._initial = {"threshold": threshold, "companion": NO_COMPANION}
+        self._initial = {"threshold": threshold, "companion": NO_COMPANION, "is_modelled": True}
         self._rules = record.filled(RULE_DTYPE, 0, self._initial)
         self._traffic = Traffic()
         self._has_direction = False
@@ -53,6 +53,11 @@ class Rulebook:
         """Return the threshold `(n,)` before any cold-start factor."""
         threshold: Float64 = self._rules["threshold"][series]
         return threshold
+
+    def is_modelled(self, series: Int32) -> Bool:
+        """Tell which series `(n,)` are judged at all."""
+        is_modelled: Bool = self._rules["is_modelled"][series]
+        return is_modelled
 
     def limits(self, series: Int32) -> npt.NDArray[np.void]:
         """Return what the bands have to respect, LIMITS_DTYPE `(n,)`."""

@@ -32,6 +32,7 @@ def rule_of(key: SeriesKey, blocks: Sequence[DetectPolicy], threshold: float, ma
     rule["limits"]["least"] = said.get("min_deviation", default.min_deviation)
     rule["limits"]["least_share"] = said.get("min_relative_deviation", default.min_relative_deviation)
     rule["limits"]["low"], rule["limits"]["high"] = _range(default, bounds)
+    rule["is_modelled"] = key.statistic.is_modelled
     rule["has_bounds"] = bounds is not None
     rule["threshold"] = said.get("threshold", threshold)
     rule["direction"] = _SENSES[said["direction"]] if "direction" in said else default.direction

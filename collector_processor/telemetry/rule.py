@@ -43,6 +43,7 @@ NO_COMPANION = -1
 
 RULE_DTYPE = np.dtype(
     [
+        ("is_modelled", "?"),  # it is judged at all
         ("limits", LIMITS_DTYPE),
         ("has_bounds", "?"),  # low and high are an operator's: a value beyond them is outside, whatever was learned
         ("threshold", "<f8"),  # of the combined z

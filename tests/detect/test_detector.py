@@ -334,3 +334,17 @@ def test_the_level_is_judged_by_once_it_is_known_for_a_day_and_follows_what_stay
     first, *_, last = [episode for changed in episodes for episode in changed]
     assert first.is_open
     assert (last.close_reason, last.end_unix_nano) == ("recovered", START + 26 * HOUR + 95 * MINUTE)
+
+
+def test_a_series_without_a_model_has_a_band_of_its_own_level_and_a_day_later_is_judged_by_it() -> None:
+    detector, rng, seen = Detector(), np.random.default_rng(5), []
+    for k in range(25 * 12):
+        points = batch([0], [5.0 * k], [100.0 + rng.normal()])
+        judged = judge(detector, points, np.full((1, 2), NAN))
+        state = detector.bands()[0]
+        seen.append((int(state["reason"]), bool(np.isfinite(judged.verdicts.upper[0]))))
+    assert seen[0] == (Reason.NO_HISTORY, False)
+    assert seen[3] == (Reason.SHORT_HISTORY, True)
+    assert seen[-1] == (Reason.NONE, True)
+    late = judge(detector, batch([0], [25 * 60.0], [140.0]), np.full((1, 2), NAN))
+    assert late.verdicts.anomaly.tolist() == [1]

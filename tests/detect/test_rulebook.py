@@ -30,7 +30,8 @@ def detector(n: int = 1, windows: Sequence[Maintenance] = (), **rule: Any) -> De
         seed = seed_from_residuals(time, all_forecasts(residual), 1.0)
         found.adopt(np.array([series], np.int32), [seed], np.zeros(1, np.uint8))
     rules = np.zeros(1, RULE_DTYPE)
-    rules["threshold"], rules["companion"], rules["limits"] = 1.1, -1, np.array(NO_LIMITS, rules["limits"].dtype)
+    rules["is_modelled"], rules["threshold"], rules["companion"] = True, 1.1, -1
+    rules["limits"] = np.array(NO_LIMITS, rules["limits"].dtype)
     for name, value in rule.items():
         (rules["limits"] if name in (LIMITS_DTYPE.names or ()) else rules)[name] = value
     found.rule(np.array([0], np.int32), rules)

@@ -46,7 +46,7 @@ def found() -> dict[str, Spans]:
 def test_what_everybody_would_be_woken_for_is_one_alert_at_once(
     found: dict[str, Spans], name: str, within_steps: int
 ) -> None:
-    """Payments fall, 1 % of errors become 3 %, a CPU goes from 20 to 70 %, a burst beyond all others, a service dies."""
+    """Payments fall, 1 % of errors become 3 %, a CPU goes from 20 to 70 %, a burst beyond all, a service dies."""
     late = [start for start, _ in found[name] if start >= EVENT]
     assert len(late) == 1
     assert late[0] - EVENT <= within_steps * 5 / 1440 + 1e-9
