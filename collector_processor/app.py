@@ -41,7 +41,6 @@ from collector_processor.policy import Policies
 from collector_processor.selftelemetry import SelfTelemetry
 from collector_processor.signals.admit import TimeLimits
 from collector_processor.signals.windows import WindowSettings
-from collector_processor.store.reader import SqliteReader
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_reader, open_writer
 from collector_processor.telemetry.model import ModelRecord
@@ -108,11 +107,11 @@ class Foreband:
         check_destinations(config.forward, [config.receiver.listen, config.receiver.http_listen])
         writer = open_writer(config.store.directory, _store_settings(config))
         opened.callback(writer.close)
-        self.instance_id = writer.instance_id
+        self.instance_id, self.outbox = writer.instance_id, writer.outbox
         self._pipeline = pipeline = Pipeline(writer, _pipeline_settings(config), self.ledger, self._record_batch)
         pipeline.reload(self._clock.now_unix_nano())
         self._forwarding = self._forwarding_of(config)
-        warn_of_orphans(config.forward, writer.outbox_sizes())
+        warn_of_orphans(config.forward, self.outbox.sizes())
         self._consumer = Consumer(pipeline, self._clock)
         self._consumer.start()
         opened.callback(self._consumer.stop)
@@ -125,7 +124,7 @@ class Foreband:
         trainer = self._start_training(pipeline, opened)
         self._watch_memory(pipeline, trainer, opened)
         self._telemetry = SelfTelemetry(
-            watched(self.ledger, pipeline, trainer, self._forwarding.forwarders, self._open_reader),
+            watched(self.ledger, pipeline, trainer, self._forwarding.forwarders, self.outbox),
             version=VERSION,
             instance_id=writer.instance_id,
             environ=self._environ,
@@ -175,9 +174,7 @@ class Foreband:
         self._doors.grpc.drain(self._config.receiver.drain.total_seconds())
 
     def _forwarding_of(self, config: Config) -> Forwarding:
-        return Forwarding(
-            config.forward, self.instance_id, self._open_reader, self._forget_forwarded, self._clock.now_unix_nano
-        )
+        return Forwarding(config.forward, self.instance_id, self.outbox, self._clock.now_unix_nano)
 
     def _start_training(self, pipeline: Pipeline, opened: ExitStack) -> Trainer:
         def publish(records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
@@ -216,12 +213,6 @@ class Foreband:
         watch = MemoryWatch(self._config.memory.limit, apply)
         watch.start()
         opened.callback(watch.stop)
-
-    def _forget_forwarded(self, item_ids: Sequence[int]) -> None:
-        self._consumer.call(lambda _now: self._pipeline.forget_forwarded(item_ids)).result()
-
-    def _open_reader(self) -> SqliteReader:
-        return open_reader(self._config.store.directory)
 
     def _record_batch(self, score_seconds: float, commit_seconds: float) -> None:
         if self._is_ready:

@@ -10,9 +10,10 @@ from collector_processor.forward_config import ClientTlsConfig, DestinationConfi
 from collector_processor.ledger import Signal
 from collector_processor.otlp.downstream import probe
 from collector_processor.otlp.endpoint import ClientTls, Endpoint
-from collector_processor.otlp.forward import Canaries, Forwarder, Outbox
+from collector_processor.otlp.forward import Canaries, Forwarder
 from collector_processor.otlp.loops import LoopMark, is_loop
 from collector_processor.otlp.patch import Additions, Detail, Which
+from collector_processor.store.base import OutboxQueues
 
 
 class Forwarding:
@@ -22,8 +23,7 @@ class Forwarding:
         self,
         config: ForwardConfig,
         instance_id: str,
-        open_outbox: Callable[[], Outbox],
-        done: Callable[[Sequence[int]], None],
+        outbox: OutboxQueues,
         now: Callable[[], int],
     ) -> None:
         self._config = config
@@ -33,13 +33,14 @@ class Forwarding:
         self.forwarders = [
             Forwarder(
                 self._endpoints[destination.name],
-                open_outbox,
-                done,
+                outbox,
                 destination=destination.name,
                 canaries=self._canaries(destination),
             )
             for destination in config.all_destinations()
         ]
+        for forwarder in self.forwarders:
+            outbox.listen(forwarder.wake)
 
     def start(self) -> None:
         """Ask every destination whether it is this very process, all at once, then begin to send.

@@ -1,7 +1,7 @@
 """What a running Foreband shows of itself: `(number, attributes)` rows, made when somebody reads `/metrics`."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from collector_processor.memory import resident_memory
 from collector_processor.otlp.forward import Forwarder
 from collector_processor.pipeline import Pipeline
 from collector_processor.selftelemetry import Watched
-from collector_processor.store.reader import SqliteReader
+from collector_processor.store.base import OutboxQueues
 from collector_processor.telemetry.band import INTERVAL_WIDTHS, REASON_TEXT, Reason
 from collector_processor.telemetry.verdict import State
 from collector_processor.training import Trainer
@@ -25,7 +25,7 @@ def watched(
     pipeline: Pipeline,
     trainer: Trainer,
     forwarders: Sequence[Forwarder],
-    open_reader: Callable[[], SqliteReader],
+    outbox: OutboxQueues,
 ) -> Watched:
     """Bind the running parts to what is watched."""
     return Watched(
@@ -36,9 +36,9 @@ def watched(
         fits=lambda: [(count, {"outcome": outcome}) for outcome, count in trainer.status.outcomes.items()],
         declined=lambda: _declined(trainer.status.declined),
         fit_cpu=lambda: [(trainer.status.cpu_seconds, {})],
-        forwarded=lambda: _forwarded(forwarders, pipeline),
+        forwarded=lambda: _forwarded(forwarders, outbox),
         forward_retries=lambda: _retries(forwarders),
-        forward_waiting=lambda: _waiting(forwarders, open_reader),
+        forward_waiting=lambda: _waiting(forwarders, outbox),
         forward_held=lambda: [(float(f.is_held), {"destination": f.destination}) for f in forwarders],
         anomalies=lambda: [(pipeline.open_episodes(), {})],
         coverage=lambda: _coverage(pipeline),
@@ -78,7 +78,7 @@ def _coverage(pipeline: Pipeline) -> Rows:
     ]
 
 
-def _forwarded(forwarders: Sequence[Forwarder], pipeline: Pipeline) -> Rows:
+def _forwarded(forwarders: Sequence[Forwarder], outbox: OutboxQueues) -> Rows:
     rows: list[tuple[float, dict[str, str]]] = []
     for forwarder in forwarders:
         counts, where = forwarder.counts(), {"destination": forwarder.destination}
@@ -88,8 +88,10 @@ def _forwarded(forwarders: Sequence[Forwarder], pipeline: Pipeline) -> Rows:
             (n, {**where, "signal": signal, "outcome": "dropped", "code": code})
             for (signal, code), n in counts.dropped.items()
         ]
-    full = {"signal": "", "outcome": "dropped", "code": "QUEUE_FULL"}
-    return rows + [(n, {"destination": name, **full}) for name, n in pipeline.dropped_unsent().items()]
+    for code, lost in (("QUEUE_FULL", outbox.dropped), ("DAMAGED", outbox.damaged)):
+        gone = {"signal": "", "outcome": "dropped", "code": code}
+        rows += [(n, {"destination": name, **gone}) for name, n in lost.items()]
+    return rows
 
 
 def _retries(forwarders: Sequence[Forwarder]) -> Rows:
@@ -100,12 +102,6 @@ def _retries(forwarders: Sequence[Forwarder]) -> Rows:
     ]
 
 
-def _waiting(forwarders: Sequence[Forwarder], open_reader: Callable[[], SqliteReader]) -> Rows:
-    if not forwarders:
-        return []
-    reader = open_reader()
-    try:
-        sizes = reader.outbox_sizes()
-    finally:
-        reader.close()
+def _waiting(forwarders: Sequence[Forwarder], outbox: OutboxQueues) -> Rows:
+    sizes = outbox.sizes()
     return [(sizes.get(f.destination, (0, 0))[0], {"destination": f.destination}) for f in forwarders]

@@ -266,14 +266,6 @@ class Pipeline:
         self._writer.commit(Commit(models=records, bands=bands, blobs=blobs))
         self.fleet, self._is_in_step = fleet, True
 
-    def forget_forwarded(self, item_ids: Sequence[int]) -> None:
-        """Remove delivered (or permanently refused) items from the outbox."""
-        self._writer.commit(Commit(outbox_done=item_ids))
-
-    def dropped_unsent(self) -> Mapping[str, int]:
-        """Return, by destination, how many items a full outbox has dropped."""
-        return self._writer.outbox_dropped
-
     def save_memory(self, *, takes_new_series: bool) -> None:
         """Forget what can be found again; take new series, or none, from now on."""
         self._takes_new_series = self._catalog.takes_new = takes_new_series
@@ -355,12 +347,10 @@ class Pipeline:
         return bool(self._settings.destinations.get(signal))
 
     def _put(self, batch: "_Batch", items: Sequence[OutboxItem]) -> None:
-        """Queue items once for each destination of their signal."""
-        batch.outbox.extend(
-            replace(item, destination=name)
-            for item in items
-            for name in self._settings.destinations.get(Signal(item.signal), ())
-        )
+        """Queue items for all destinations of their signal."""
+        for item in items:
+            if destinations := self._settings.destinations.get(Signal(item.signal)):
+                batch.outbox.append(replace(item, destinations=tuple(destinations)))
 
     def _notice(self, metrics: MetricsConsumed) -> None:
         """Count what is taken and yet odd."""

@@ -25,6 +25,7 @@ from collector_processor.errors import ConfigError
 from collector_processor.ledger import Signal
 from collector_processor.otlp.receiver import EXPORT_METHODS
 from collector_processor.security import files
+from collector_processor.store.sqlite import open_reader
 from tests.house import House
 from tests.raw_http import Answer, is_closed, posted, read_answer
 
@@ -185,7 +186,7 @@ def grafana_rules(house: House) -> list[str]:
     """Return an address for every route that tells something."""
     from grafana_datasource.app import Settings, create_app
 
-    app = create_app(Settings(house.foreband._open_reader))
+    app = create_app(Settings(lambda: open_reader(house.directory)))
     endpoints = {"healthz", "page.index", "page.asset", "page.favicon"}
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in endpoints]
     return sorted({re.sub("<[^>]*>", "1", rule.rule) for rule in rules if "GET" in (rule.methods or ())})

@@ -88,7 +88,7 @@ def test_a_dead_destination_delays_no_other_and_keeps_its_own_queue(tmp_path: Pa
         for number in range(5):
             house.send(Signal.METRICS, moment.gauge(f"g{number}", (-60, 1.0)))
         assert alive.wait_for(lambda requests: len([r for r in requests if r.ByteSize()]) == 5)
-        assert house.read(lambda reader: reader.outbox_sizes())["dead"][0] == 5
+        assert house.foreband.outbox.sizes()["dead"][0] == 5
         expected = {
             'foreband_forward_waiting{destination="dead"} 5.0',
             'foreband_forwarded_total{destination="alive",outcome="sent",signal="metrics"} 5.0',
@@ -145,7 +145,7 @@ def test_a_loop_through_another_program_is_found_and_broken(tmp_path: Path, sign
         house.send(signal, first[place])
         assert wait_until(lambda: 'foreband_forward_held{destination="back"} 1.0' in own_metrics(house))
         house.send(signal, later[place].SerializeToString() + b"\xc0\x3e\x05")
-        assert house.read(lambda reader: reader.outbox_sizes())["back"][0] >= 1
+        assert house.foreband.outbox.sizes()["back"][0] >= 1
     finally:
         house.close()
         channel.close()
@@ -178,7 +178,7 @@ def test_without_enrichment_everything_leaves_as_the_bytes_that_came(tmp_path: P
         assert [len(forwarded_metrics(room, value).resource_metrics) for value in (5.0, 500.0)] == [1, 1]
         spans = span_request(1, name="GET /a").SerializeToString()
         room.send(Signal.TRACES, spans)
-        assert room.writer.outbox(after=0, limit=99)[-1].item.payload == spans
+        assert room.writer.outbox.waiting(after=0, limit=99)[-1].item.payload == spans
 
 
 def test_bands_under_a_prefix_of_ones_own_are_not_modelled_when_they_come_back(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def forwarded_metrics(room: Room, value: float) -> Any:
         room.metrics(gauge_request("queue", (-120, 5.0)))
         room.teach("queue/value", 5.0)
     room.metrics(gauge_request("queue", (-60 + value / 1000, value)))
-    return ExportMetricsServiceRequest.FromString(room.writer.outbox(after=0, limit=99)[-1].item.payload)
+    return ExportMetricsServiceRequest.FromString(room.writer.outbox.waiting(after=0, limit=99)[-1].item.payload)
 
 
 # What is forwarded is what came, and documented additions
@@ -228,13 +228,13 @@ def test_of_500_generated_payloads_all_leave_as_they_came_but_for_what_is_added(
         signal, generated = payload
         body = generated + judged_item(signal, next(minutes) * 60)  # messages joined are merged
         room.send(signal, body, now=NOW + HOUR * 10)
-        items = room.writer.outbox(after=0, limit=9)
+        items = room.writer.outbox.waiting(after=0, limit=9)
         sent = next(stored.item.payload for stored in items if stored.item.signal == signal)
         original = CLASSES[signal].FromString(body)
         plain, added = stripped(CLASSES[signal].FromString(sent), len(groups_of(original)))
         assert plain == original.SerializeToString(deterministic=True)
         assert added >= (signal is not Signal.LOGS)
-        room.pipeline.forget_forwarded([stored.item_id for stored in items])
+        room.writer.outbox.done("default", items[-1].item_id)
 
     with opened(tmp_path, PipelineSettings(destinations=EVERYWHERE)) as room:
         teach_judged_items(room)
@@ -248,7 +248,7 @@ def teach_judged_items(room: Room) -> None:
     room.pipeline.tick(NOW + 120 * 1_000_000_000)
     for name in [name for name in room.names() if name.startswith(("queue/value", "traces.span.duration/p"))]:
         room.teach(name, 0.1)
-    room.pipeline.forget_forwarded([stored.item_id for stored in room.writer.outbox(after=0, limit=99)])
+    room.writer.outbox.done("default", room.writer.outbox.waiting(after=0, limit=99)[-1].item_id)
 
 
 def judged_item(signal: Signal, seconds: int) -> bytes:

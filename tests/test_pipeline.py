@@ -218,7 +218,7 @@ def test_a_metrics_request_leaves_as_it_came_followed_by_its_bands(tmp_path: Pat
         room.teach("cpu/value/h1", level=10)
         request = gauge_request("cpu", (0, 50), host="h1")
         room.metrics(request)
-        unjudged, judged = (stored.item.payload for stored in room.writer.outbox(after=0, limit=9))
+        unjudged, judged = (stored.item.payload for stored in room.writer.outbox.waiting(after=0, limit=9))
         assert unjudged == gauge_request("cpu", (-60, 10), host="h1").SerializeToString()
         assert judged.startswith(request.SerializeToString())
         added = ExportMetricsServiceRequest.FromString(judged).resource_metrics[1]
@@ -237,7 +237,7 @@ def test_spans_leave_with_a_verdict_once_their_operation_has_a_forecast(tmp_path
             room.teach(f"traces.span.duration/{statistic}/server/GET /", level=0.1, spread=0.02, version=7)
         slow, usual = span_request(1, seconds=2.0), span_request(2, seconds=0.1)
         room.spans(slow, usual)
-        waiting = [stored.item for stored in room.writer.outbox(after=0, limit=9)]
+        waiting = [stored.item for stored in room.writer.outbox.waiting(after=0, limit=9)]
         before, *after = (item.payload for item in waiting if item.signal == Signal.TRACES)
         assert before == span_request(-100).SerializeToString()
         verdicts = [attributes_of(payload) for payload in after]
@@ -258,7 +258,7 @@ def test_the_bands_of_closed_windows_leave_as_metrics_of_their_service(tmp_path:
         room.teach("traces.span.calls/rate/server/GET /", level=1 / 60, spread=0.01)
         room.pipeline.tick(NOW)
         room.pipeline.tick(NOW + 200 * SECOND)
-        *_, last = room.writer.outbox(after=0, limit=9)
+        *_, last = room.writer.outbox.waiting(after=0, limit=9)
         (added,) = ExportMetricsServiceRequest.FromString(last.item.payload).resource_metrics
         assert added.resource.attributes[0].value.string_value == "shop"
 
@@ -270,7 +270,7 @@ def test_logs_are_forwarded_as_they_came(tmp_path: Path) -> None:
     request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=NOW, severity_number=17)
     with opened(tmp_path, FORWARDING) as room:
         room.send(Signal.LOGS, request.SerializeToString())
-        assert [s.item.payload for s in room.writer.outbox(after=0, limit=9)] == [request.SerializeToString()]
+        assert [s.item.payload for s in room.writer.outbox.waiting(after=0, limit=9)] == [request.SerializeToString()]
         assert "logs.records/rate/ERROR" in room.names()
 
 

@@ -1,22 +1,28 @@
-"""Send one destination's queue of the durable outbox, item by item and in order, exactly by OTLP's retry table.
+"""Send one destination's queue of the durable outbox, exactly by OTLP's retry table.
 
 An item leaves the outbox only when it is done: taken by the downstream, or refused for good and counted. Until then it
 survives a restart, so the downstream may see it twice, but never not at all.
+
+Items are begun in order, a few at once, so requests may overtake each other by that many: OTLP promises no order across
+requests. After a refusal for later, and at the start, one goes alone until it is answered: whoever is down is asked
+once, not four times.
 """
 
 import logging
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from threading import Event, Lock, Thread
 from typing import Protocol
 
 from collector_processor.errors import RetryableError
 from collector_processor.ledger import Signal
 from collector_processor.otlp.downstream import open_downstream
-from collector_processor.otlp.endpoint import Endpoint, Fate, Reply
+from collector_processor.otlp.endpoint import Downstream, Endpoint, Fate, Reply
 
 
 class Item(Protocol):
@@ -40,14 +46,14 @@ class QueuedItem(Protocol):
 
 
 class Outbox(Protocol):
-    """What the forwarder needs of a store."""
+    """What the forwarder needs of a store; a RetryableError from either means later."""
 
-    def outbox(self, *, after: int, limit: int, destination: str) -> Sequence[QueuedItem]:
+    def waiting(self, *, after: int, limit: int, destination: str) -> Sequence[QueuedItem]:
         """Return up to `limit` items that wait for a destination, with id > `after`, ascending."""
         ...
 
-    def close(self) -> None:
-        """Release the connection."""
+    def done(self, destination: str, item_id: int) -> None:
+        """Take note that this item and all before it are done."""
         ...
 
 
@@ -62,6 +68,7 @@ class RetrySettings:
     retry_info_maximum: float = 120.0  # what a downstream may ask for at most
     poll_interval: float = 1.0
     page: int = 64
+    in_flight: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,34 +96,32 @@ class ForwardCounts:
 
 
 class Forwarder:
-    """One thread that empties a destination's queue while it runs.
+    """One thread that empties a destination's queue while it runs, and a few more that wait for answers.
 
-    `open_outbox` is called in that thread, and `done` from it, with the ids of items that are done. Those are not sent
-    again by this forwarder, whether or not they have left the outbox yet. A RetryableError from either means later.
+    What is done is not sent again by this forwarder, whether or not the outbox could take note of it yet.
     """
 
     def __init__(
         self,
         endpoint: Endpoint,
-        open_outbox: Callable[[], Outbox],
-        done: Callable[[Sequence[int]], None],
+        outbox: Outbox,
         retry: RetrySettings = RetrySettings(),
         *,
         destination: str = "default",
         canaries: Canaries | None = None,
     ) -> None:
         self.destination = destination
-        self._open_outbox = open_outbox
-        self._done = done
+        self._outbox = outbox
         self._retry = retry
-        self._downstream = open_downstream(endpoint)
+        self._downstreams = [open_downstream(endpoint) for _ in range(retry.in_flight)]
+        self._in_flight = 1
         self._canaries, self._next_canary = canaries, 0.0
         self._held_for = ""
-        self._stopping = Event()
+        self._stopping, self._woken = Event(), Event()
         self._lock = Lock()
         self._counts = ForwardCounts()
-        self._last_id = 0
-        self._unreported: list[int] = []
+        self._last_id = self._reported_id = 0
+        self._answered: set[int] = set()  # beyond `_last_id`
         self._failures_in_a_row = 0
         self._thread = Thread(target=self._run, name=f"forwarder-{destination}", daemon=True)
 
@@ -135,10 +140,16 @@ class Forwarder:
         """Whether sending was ended by `hold`."""
         return bool(self._held_for)
 
+    def wake(self) -> None:
+        """Look at the queue now: something new waits there."""
+        self._woken.set()
+
     def stop(self, timeout: float = 1.0) -> bool:
-        """Give up a call under way and end; return whether the thread ended in time."""
+        """Give up calls under way and end; return whether the thread ended in time."""
         self._stopping.set()
-        self._downstream.cancel()
+        self._woken.set()
+        for downstream in self._downstreams:
+            downstream.cancel()
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -149,59 +160,73 @@ class Forwarder:
             return ForwardCounts(Counter(c.sent), Counter(c.rejected), Counter(c.dropped), Counter(c.retries))
 
     def _run(self) -> None:
-        outbox = None
-        try:
+        with ThreadPoolExecutor(self._retry.in_flight, thread_name_prefix=f"sender-{self.destination}") as senders:
             while not self._stopping.is_set():
                 try:
-                    outbox = outbox or self._open_outbox()
-                    self._step(outbox)
+                    self._step(senders)
                 except Exception:  # noqa: BLE001  (a forwarder that ended would be noticed only by the missing data)
                     _log.exception("forwarding failed; it goes on after %.0f s", self._retry.initial)
                     self._stopping.wait(self._retry.initial)
-        finally:
-            self._downstream.close()
-            if outbox is not None:
-                outbox.close()
+        for downstream in self._downstreams:
+            downstream.close()
 
-    def _step(self, outbox: Outbox) -> None:
+    def _step(self, senders: Executor) -> None:
         """Send what waits, or wait for something to send."""
         if self._held_for:
             self._stopping.wait(self._retry.poll_interval)
             return
-        page = outbox.outbox(after=self._last_id, limit=self._retry.page, destination=self.destination)
-        delay = (self._send_canaries() if page else 0.0) or self._send(page)
+        self._woken.clear()
+        page = self._outbox.waiting(after=self._last_id, limit=self._retry.page, destination=self.destination)
+        delay = (self._send_canaries() if page else 0.0) or self._send(senders, page)
         self._report()
         if delay:
             self._stopping.wait(delay)
         elif not page:
-            self._stopping.wait(self._retry.poll_interval)
+            self._woken.wait(self._retry.poll_interval)
 
     def _send_canaries(self) -> float:
         """Send canaries when they are due; return how long to wait where the downstream takes nothing now."""
         if self._canaries is None or time.monotonic() < self._next_canary:
             return 0.0
         for signal, canary in self._canaries.make().items():
-            reply = self._downstream.send(signal, canary)
+            reply = self._downstreams[0].send(signal, canary)
             if reply.fate is Fate.LATER:
                 return self._delay(reply)
         self._next_canary = time.monotonic() + self._canaries.interval
         return 0.0
 
-    def _send(self, page: Sequence[QueuedItem]) -> float:
-        """Send items in order until one has to wait; return for how long, 0 if all are done."""
-        for queued in page:
-            if self._held_for:
-                break
-            reply = self._downstream.send(Signal(queued.item.signal), queued.item.payload)
-            if reply.fate is Fate.LATER:
-                if not self._stopping.is_set():
-                    self._count_retry(queued.item)
-                return self._delay(reply)
+    def _send(self, senders: Executor, page: Sequence[QueuedItem]) -> float:
+        """Send items, a few at once, until one has to wait; return for how long, 0 if all are done."""
+        rest = deque(page)
+        while rest and not self._held_for:
+            begun = list(islice((q for q in rest if q.item_id not in self._answered), self._in_flight))
+            replies = self._exchange(senders, begun)
+            for queued, reply in zip(begun, replies, strict=True):
+                self._take(queued, reply)
+            while rest and rest[0].item_id in self._answered:
+                self._last_id = rest.popleft().item_id
+                self._answered.remove(self._last_id)
+            later = [reply for reply in replies if reply.fate is Fate.LATER]
+            self._in_flight = 1 if later else self._retry.in_flight
+            if later:
+                return self._delay(max(later, key=lambda reply: reply.retry_after or 0.0))
             self._failures_in_a_row = 0
-            self._count_done(queued.item, reply)
-            self._last_id = queued.item_id
-            self._unreported.append(queued.item_id)
+            self._report()
         return 0.0
+
+    def _exchange(self, senders: Executor, begun: Sequence[QueuedItem]) -> list[Reply]:
+        """Send these at once, each through a downstream of its own; return the answers."""
+        items = [queued.item for queued in begun]
+        if len(items) == 1:
+            return [_sent(self._downstreams[0], items[0])]
+        return list(senders.map(_sent, self._downstreams, items))
+
+    def _take(self, queued: QueuedItem, reply: Reply) -> None:
+        if reply.fate is not Fate.LATER:
+            self._count_done(queued.item, reply)
+            self._answered.add(queued.item_id)
+        elif not self._stopping.is_set():
+            self._count_retry(queued.item)
 
     def _delay(self, reply: Reply) -> float:
         """Return how long to wait: what the downstream asks for, else exponentially longer, spread by the jitter."""
@@ -213,13 +238,13 @@ class Forwarder:
         return backoff * random.uniform(1 - retry.jitter, 1 + retry.jitter)  # noqa: S311  (no secret)
 
     def _report(self) -> None:
-        if self._unreported:
+        if self._reported_id < self._last_id:
             try:
-                self._done(tuple(self._unreported))
+                self._outbox.done(self.destination, self._last_id)
             except RetryableError as error:
-                _log.warning("%d forwarded requests stay in the outbox for now: %s", len(self._unreported), error)
+                _log.warning("forwarded requests stay in the outbox of %s for now: %s", self.destination, error)
             else:
-                self._unreported.clear()
+                self._reported_id = self._last_id
 
     def _count_retry(self, item: Item) -> None:
         with self._lock:
@@ -238,6 +263,10 @@ class Forwarder:
             _log.error("%s refused %d %s items for good: %s %s", where, item.items, item.signal, reply.code, told)
         elif reply.rejected or told:
             _log.warning("%s did not take %d of %d %s items: %s", where, reply.rejected, item.items, item.signal, told)
+
+
+def _sent(downstream: Downstream, item: Item) -> Reply:
+    return downstream.send(Signal(item.signal), item.payload)
 
 
 _MOST_TOLD = 200

@@ -7,7 +7,7 @@
   commit as soon as it returned.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,12 +25,15 @@ DEFAULT_DESTINATION = "default"
 
 @dataclass(frozen=True, slots=True)
 class OutboxItem:
-    """One OTLP export request waiting to be forwarded: raw protobuf bytes of one signal's request message."""
+    """One OTLP export request waiting to be forwarded: raw protobuf bytes of one signal's request message.
+
+    `signal` has at most eight letters.
+    """
 
     signal: str
     items: int
     payload: bytes
-    destination: str = DEFAULT_DESTINATION
+    destinations: tuple[str, ...] = (DEFAULT_DESTINATION,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,6 @@ class Commit:
     forget_events_before: int | None = None
     episodes: Sequence[Episode] = ()
     outbox: Sequence[OutboxItem] = ()
-    outbox_done: Sequence[int] = ()
     receipts: Sequence[RequestReceipt] = ()
     models: Sequence[ModelRecord] = ()
     bands: Mapping[int, BandStates] = field(default_factory=dict)
@@ -156,25 +158,47 @@ class SeriesReader(Protocol):
         """Return receipts of requests taken since then."""
         ...
 
-    def outbox(self, *, after: int, limit: int, destination: str = DEFAULT_DESTINATION) -> list[StoredOutboxItem]:
-        """Return up to `limit` items that wait for a destination, with id > `after`, ascending."""
-        ...
-
-    def outbox_sizes(self) -> dict[str, tuple[int, int]]:
-        """Return, by destination, the number of waiting items and their total payload bytes."""
-        ...
-
     def close(self) -> None:
         """Release the connection."""
         ...
 
 
-class SeriesWriter(SeriesReader, Protocol):
-    """The one writer of a store; it also reads. Used by one thread only."""
+class OutboxQueues(Protocol):
+    """What waits to be forwarded, by destination; safe from any thread."""
 
     @property
-    def outbox_dropped(self) -> Mapping[str, int]:
+    def dropped(self) -> Mapping[str, int]:
         """Return, by destination, how many telemetry items a full queue has dropped since opening."""
+        ...
+
+    @property
+    def damaged(self) -> Mapping[str, int]:
+        """Return, by destination, how many telemetry items were lost to damage since opening, at least."""
+        ...
+
+    def waiting(self, *, after: int, limit: int, destination: str = DEFAULT_DESTINATION) -> list[StoredOutboxItem]:
+        """Return the oldest items that wait for a destination with id > `after`, ascending: up to `limit`, some MiB."""
+        ...
+
+    def done(self, destination: str, item_id: int) -> None:
+        """Take note that this item and all before it were sent, or given up."""
+        ...
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Return, by destination, the number of waiting items and their total payload bytes."""
+        ...
+
+    def listen(self, told: Callable[[], None]) -> None:
+        """Call `told` whenever something new waits; it should return at once."""
+        ...
+
+
+class SeriesWriter(SeriesReader, Protocol):
+    """The one writer of a store; it also reads. Used by one thread only, but for the outbox."""
+
+    @property
+    def outbox(self) -> OutboxQueues:
+        """Return what the outbox of commits became."""
         ...
 
     def commit(self, commit: Commit) -> None:

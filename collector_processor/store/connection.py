@@ -11,7 +11,7 @@ from collector_processor.errors import StoreError
 from collector_processor.store.faults import DamagedStoreError, translated
 from collector_processor.store.files import DATABASE, disk_space, has_database, open_private
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _MIGRATIONS = {
     1: (
         "ALTER TABLE outbox ADD COLUMN destination TEXT NOT NULL DEFAULT 'default'",
@@ -24,8 +24,12 @@ _MIGRATIONS = {
                body BLOB NOT NULL, PRIMARY KEY (series, time, trace)) WITHOUT ROWID""",
         "CREATE INDEX exemplar_time ON exemplar (time)",
     ),
+    3: ("CREATE TABLE outbox_log (id INTEGER PRIMARY KEY, body BLOB NOT NULL)",),
 }
-"""What leads from a schema version to the next; each only adds, so that what was there reads as before."""
+"""What leads from a schema version to the next; each only adds, so that what was there reads as before.
+
+Rows of the table `outbox`, which ended with version 3, are moved when the writer opens (`outbox_rows.move_rows`).
+"""
 
 _APPLICATION_ID = 0x46624E64
 _BUSY_SECONDS = 5.0

@@ -66,32 +66,38 @@ class DirectoryLock:
         self._file.close()
 
 
-class AcknowledgedMark:
-    """How many commits were acknowledged, kept outside the database.
+class NumberFile:
+    """A number in a file of its own, written without waiting for the disk: after a power failure it may lag behind."""
 
-    SQLite silently ends its log at the first frame it cannot read, so the database alone cannot know that it lost
-    commits. The mark is written after each commit without waiting for the disk: it may lag behind after
-    a power failure, and never runs ahead.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self._file = open_private(directory, _MARK)
+    def __init__(self, directory: Path, name: str) -> None:
+        self._file = open_private(directory, name)
 
     def read(self) -> int:
-        """Return the number of acknowledged commits, 0 where none is on record."""
+        """Return the number, 0 where none is on record."""
         body = os.pread(self._file.fileno(), 12, 0)
         number, checksum = body[:8], body[8:]
         is_whole = zlib.crc32(number).to_bytes(4, "little") == checksum
         return int.from_bytes(number, "little") if is_whole else 0
 
-    def write(self, sequence: int) -> None:
+    def write(self, number: int) -> None:
         """Put the number on record."""
-        number = sequence.to_bytes(8, "little")
-        os.pwrite(self._file.fileno(), number + zlib.crc32(number).to_bytes(4, "little"), 0)
+        body = number.to_bytes(8, "little")
+        os.pwrite(self._file.fileno(), body + zlib.crc32(body).to_bytes(4, "little"), 0)
 
     def close(self) -> None:
         """Release the file."""
         self._file.close()
+
+
+class AcknowledgedMark(NumberFile):
+    """How many commits were acknowledged, kept outside the database.
+
+    SQLite silently ends its log at the first frame it cannot read, so the database alone cannot know that it lost
+    commits. The mark is written after each commit, so it never runs ahead.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, _MARK)
 
 
 def open_private(directory: Path, name: str) -> FileIO:

@@ -4,8 +4,8 @@ import sqlite3
 
 import numpy as np
 
-from collector_processor.store import chunks, exemplars, layout, outbox, records, rows
-from collector_processor.store.base import DEFAULT_DESTINATION, JudgedBatch, RequestReceipt, StoredOutboxItem
+from collector_processor.store import chunks, exemplars, layout, records, rows
+from collector_processor.store.base import JudgedBatch, RequestReceipt
 from collector_processor.store.connection import snapshot
 from collector_processor.store.faults import translated
 from collector_processor.store.head import Head
@@ -164,16 +164,6 @@ class SqliteReader:
         """See `SeriesReader.receipts`."""
         with snapshot(self._connection):
             return records.receipts(self._connection, since_unix_nano)
-
-    def outbox(self, *, after: int, limit: int, destination: str = DEFAULT_DESTINATION) -> list[StoredOutboxItem]:
-        """See `SeriesReader.outbox`."""
-        with snapshot(self._connection):
-            return outbox.waiting(self._connection, destination, after, limit)
-
-    def outbox_sizes(self) -> dict[str, tuple[int, int]]:
-        """See `SeriesReader.outbox_sizes`."""
-        with snapshot(self._connection):
-            return outbox.sizes(self._connection)
 
     def close(self) -> None:
         """Release the connection."""

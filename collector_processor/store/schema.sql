@@ -56,14 +56,5 @@ CREATE TABLE blob (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE receipt (digest BLOB PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX receipt_received ON receipt (received);
 
--- One queue per destination. Ids are never used twice, or a forwarder that asks for what came after the last id would
--- miss rows.
-CREATE TABLE outbox (
-    id          INTEGER PRIMARY KEY AUTOINCREMENT,
-    signal      TEXT    NOT NULL,
-    items       INTEGER NOT NULL,
-    size        INTEGER NOT NULL,
-    payload     BLOB    NOT NULL,
-    destination TEXT    NOT NULL DEFAULT 'default'
-);
-CREATE INDEX outbox_queue ON outbox (destination, id, size, items);
+-- How far each log of the outbox is committed; what is waiting lies in files beside this one.
+CREATE TABLE outbox_log (id INTEGER PRIMARY KEY, body BLOB NOT NULL);

@@ -9,10 +9,12 @@
                day       one chunk per (day, series) ──► dropped whole when past retention
 
     part     what blocks and days exist          event    spans and logs of open windows
-    summary  first and last point per chunk      outbox   requests to forward, bounded
+    summary  first and last point per chunk      outbox_log   how far the files below are committed
     series, episode, model, receipt, blob        store    identity, number of commits, clean shutdown
 
     acknowledged (file)  number of commits, written after each: a database that knows fewer has lost some
+    *.outbox (files)     requests to forward, appended and on the disk before their commit; bounded
+    *.sent (files)       how far each destination has come
     lock (file)          held by the writer
     ballast (file)       disk space that a start on a full disk needs
 
@@ -20,24 +22,20 @@ Reading lays block, day and head over each other in this order, so the last writ
 moment it is committed. Rows are written in order of time: pages fill up, and retention is a range delete.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from collector_processor.errors import StoreError
-from collector_processor.store import exemplars, head, layout, outbox, records
+from collector_processor.store import exemplars, head, layout, outbox_rows, records
 from collector_processor.store.base import Commit
 from collector_processor.store.connection import connect_reader, connect_writer, inspect, transaction
 from collector_processor.store.faults import DamagedStoreError, translated
 from collector_processor.store.files import AcknowledgedMark, DirectoryLock, create_database, prepare
 from collector_processor.store.housekeeping import Housekeeping
+from collector_processor.store.outbox import Outbox
 from collector_processor.store.reader import SqliteReader
 from collector_processor.store.reserve import Reserve
 from collector_processor.store.settings import StoreSettings
-
-_OUTBOX_ROOM = 16
-"""A full queue of the outbox is emptied by one part in so many, so that not every commit has to count it."""
 
 
 def open_reader(directory: Path) -> SqliteReader:
@@ -83,17 +81,17 @@ class SqliteWriter(SqliteReader):
             super().__init__(connection)
             self._settings, self._lock, self._mark, self._reserve = settings, lock, mark, reserve
             self._sequence, self._newest = self._resume()
-            self._outbox_bytes = {name: held for name, (_, held) in self.outbox_sizes().items()}
-            self._outbox_dropped: Counter[str] = Counter()
+            self._outbox = Outbox(directory, outbox_rows.ends(connection), settings)
+            outbox_rows.move_rows(connection, self._outbox)
             self._housekeeping = Housekeeping(connection, self._head, settings)
         except BaseException:
             connection.close()
             raise
 
     @property
-    def outbox_dropped(self) -> Mapping[str, int]:
-        """Return, by destination, how many telemetry items a full queue has dropped since opening."""
-        return self._outbox_dropped
+    def outbox(self) -> Outbox:
+        """See `SeriesWriter.outbox`."""
+        return self._outbox
 
     def commit(self, commit: Commit) -> None:
         """See `SeriesWriter.commit`."""
@@ -102,14 +100,12 @@ class SqliteWriter(SqliteReader):
             self.require_room()
         sequence = self._sequence + 1
         newest = max(self._newest, int(commit.points.time_unix_nano.max(initial=0)))
-        with transaction(self._connection):
+        with self._outbox.appended(commit.outbox) as ends, transaction(self._connection):
             self._write_points(commit, sequence)
             self._write_records(commit, sequence)
-            outbox_bytes, dropped = self._write_outbox(commit)
+            outbox_rows.put_ends(self._connection, ends)
             self._connection.execute("UPDATE store SET sequence = ?, newest = ?", (sequence, newest))
         self._sequence, self._newest = sequence, newest
-        self._outbox_bytes |= outbox_bytes
-        self._outbox_dropped.update(dropped)
         with suppress(OSError):  # the commit is durable; without its mark only the check at the next start is weaker
             self._mark.write(sequence)
         self._housekeeping.relieve(len(commit.points))
@@ -132,6 +128,7 @@ class SqliteWriter(SqliteReader):
         try:
             with suppress(StoreError), transaction(self._connection):  # a full disk must not keep it open
                 self._connection.execute("UPDATE store SET is_clean = 1")
+            self._outbox.close()
             super().close()
         finally:
             self._mark.close()
@@ -166,30 +163,6 @@ class SqliteWriter(SqliteReader):
         records.put_models(self._connection, commit.models)
         for name, data in commit.blobs.items():
             records.put_blob(self._connection, name, data)
-
-    def _write_outbox(self, commit: Commit) -> tuple[dict[str, int], dict[str, int]]:
-        """Return the most bytes each grown queue can hold now, and how many items it dropped."""
-        outbox.remove(self._connection, commit.outbox_done)
-        outbox.put(self._connection, commit.outbox)
-        held = {item.destination: self._outbox_bytes.get(item.destination, 0) for item in commit.outbox}
-        for item in commit.outbox:
-            held[item.destination] += len(item.payload)
-        full = [name for name, most in held.items() if most > self._settings.outbox_limit(name)]
-        dropped = self._make_room(full, held) if full else {}
-        return held, dropped
-
-    def _make_room(self, full: Sequence[str], held: dict[str, int]) -> dict[str, int]:
-        """Empty what is really full of these queues by a part; put right what they hold and return what was dropped."""
-        counted, dropped = outbox.sizes(self._connection), {}
-        for name in full:
-            limit, held[name] = self._settings.outbox_limit(name), counted.get(name, (0, 0))[1]
-            if held[name] > limit:
-                excess = held[name] - limit + limit // _OUTBOX_ROOM
-                dropped[name] = outbox.drop_oldest(self._connection, name, excess)
-        if dropped:
-            counted = outbox.sizes(self._connection)
-            held.update((name, counted.get(name, (0, 0))[1]) for name in dropped)
-        return dropped
 
 
 def _require_storable(commit: Commit) -> None:

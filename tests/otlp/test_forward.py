@@ -2,9 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Condition
 from typing import Any
 
@@ -44,8 +44,9 @@ class Sink(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         self.received: list[tuple[Signal, bytes]] = []
         self.metadata: list[dict[str, Any]] = []
         self.changed = Condition()
-        self.is_silent = False
-        self.server = grpc.server(ThreadPoolExecutor(4), [self], options=[("grpc.so_reuseport", 0)])
+        self.is_silent, self.spoken = False, 0
+        self.told_once: dict[bytes, Told] = {}
+        self.server = grpc.server(ThreadPoolExecutor(8), [self], options=[("grpc.so_reuseport", 0)])
         self.port = self.server.add_insecure_port(f"127.0.0.1:{port}")
         self.server.start()
 
@@ -57,10 +58,11 @@ class Sink(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         with self.changed:
             self.received.append((signal, body))
             self.metadata.append(dict(context.invocation_metadata()))
-            told = self.script.pop(0) if self.script else b""
+            told = self.told_once.pop(body, self.script.pop(0) if self.script else b"")
             self.changed.notify_all()
             if self.is_silent:
-                self.changed.wait_for(lambda: not self.is_silent, PATIENCE)
+                number = len(self.received)
+                self.changed.wait_for(lambda: not self.is_silent or number <= self.spoken, PATIENCE)
         if isinstance(told, StatusAnswer):
             context.abort_with_status(told)
         assert isinstance(told, bytes)
@@ -69,6 +71,12 @@ class Sink(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     def wait_for(self, count: int) -> None:
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.received) >= count, PATIENCE), self.received
+
+    def speak_once(self) -> None:
+        """Answer those that wait now, and no later one."""
+        with self.changed:
+            self.spoken = len(self.received)
+            self.changed.notify_all()
 
     def speak(self) -> None:
         with self.changed:
@@ -94,34 +102,40 @@ class Outbox:
     """An outbox in memory that forgets an item when it is reported done."""
 
     rows: list[Queued] = field(default_factory=list)
-    done: list[int] = field(default_factory=list)
-    is_closed: bool = False
+    sent: list[int] = field(default_factory=list)
     changed: Condition = field(default_factory=Condition)
     errors: list[Exception] = field(default_factory=list)
+    refusals: list[Exception] = field(default_factory=list)
+    looks: int = 0
 
     def put(self, *payloads: bytes, signal: str = "metrics", items: int = 10) -> None:
         with self.changed:
-            start = len(self.rows) + len(self.done) + 1
+            start = len(self.rows) + len(self.sent) + 1
             self.rows += [Queued(start + i, Entry(signal, items, payload)) for i, payload in enumerate(payloads)]
 
-    def outbox(self, *, after: int, limit: int, destination: str = "default") -> list[Queued]:  # noqa: ARG002
+    def waiting(self, *, after: int, limit: int, destination: str = "default") -> list[Queued]:  # noqa: ARG002
         with self.changed:
+            self.looks += 1
+            self.changed.notify_all()
             if self.errors:
                 raise self.errors.pop()
             return [row for row in self.rows if row.item_id > after][:limit]
 
-    def close(self) -> None:
-        self.is_closed = True
-
-    def report(self, ids: Sequence[int]) -> None:
+    def done(self, destination: str, item_id: int) -> None:  # noqa: ARG002
         with self.changed:
-            self.done += ids
-            self.rows = [row for row in self.rows if row.item_id not in ids]
+            if self.refusals:
+                raise self.refusals.pop()
+            self.sent += [row.item_id for row in self.rows if row.item_id <= item_id]
+            self.rows = [row for row in self.rows if row.item_id > item_id]
             self.changed.notify_all()
+
+    def wait_for_looks(self, count: int) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.looks >= count, PATIENCE)
 
     def wait_for(self, *ids: int) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: self.done == [*ids], PATIENCE), self.done
+            assert self.changed.wait_for(lambda: self.sent == [*ids], PATIENCE), self.sent
 
 
 @pytest.fixture
@@ -137,7 +151,7 @@ def forward(sink: Sink) -> Iterator[Callable[..., Forwarder]]:
     forwarders: list[Forwarder] = []
 
     def started(outbox: Outbox, retry: RetrySettings = QUICK, **endpoint: Any) -> Forwarder:
-        forwarder = Forwarder(to(sink.port, **endpoint), lambda: outbox, outbox.report, retry)
+        forwarder = Forwarder(to(sink.port, **endpoint), outbox, retry)
         forwarders.append(forwarder)
         forwarder.start()
         return forwarder
@@ -157,12 +171,14 @@ def to(port: int, **endpoint: Any) -> Endpoint:
     return Endpoint(f"http://127.0.0.1:{port}", **values)
 
 
-def test_items_arrive_byte_for_byte_in_order_and_once(sink: Sink, forward: Callable[..., Forwarder]) -> None:
+def test_one_at_a_time_items_arrive_byte_for_byte_in_order_and_once(
+    sink: Sink, forward: Callable[..., Forwarder]
+) -> None:
     outbox = Outbox()
     outbox.put(b"a", b"b")
     outbox.put(b"c", signal="traces")
     outbox.put(b"d", signal="logs")
-    forwarder = forward(outbox)
+    forwarder = forward(outbox, replace(QUICK, in_flight=1))
     outbox.wait_for(1, 2, 3, 4)
     assert sink.received == [
         (Signal.METRICS, b"a"),
@@ -171,6 +187,43 @@ def test_items_arrive_byte_for_byte_in_order_and_once(sink: Sink, forward: Calla
         (Signal.LOGS, b"d"),
     ]
     assert forwarder.counts().sent == {"metrics": 20, "traces": 10, "logs": 10}
+
+
+def test_four_are_under_way_once_the_first_was_answered(sink: Sink, forward: Callable[..., Forwarder]) -> None:
+    outbox = Outbox()
+    outbox.put(*(bytes([number]) for number in range(8)))
+    sink.is_silent = True
+    forward(outbox)
+    sink.wait_for(1)
+    assert len(sink.received) == 1
+    sink.speak_once()
+    sink.wait_for(5)
+    assert outbox.sent == [1]
+    sink.speak()
+    outbox.wait_for(*range(1, 9))
+    assert sorted(body for _, body in sink.received) == [bytes([number]) for number in range(8)]
+
+
+def test_what_overtook_a_refused_item_is_not_sent_again_and_done_after_it(
+    sink: Sink, forward: Callable[..., Forwarder]
+) -> None:
+    outbox = Outbox()
+    outbox.put(b"a", b"b", b"c", b"d")
+    sink.told_once[b"c"] = status(grpc.StatusCode.UNAVAILABLE)
+    forward(outbox)
+    outbox.wait_for(1, 2, 3, 4)
+    assert sorted(body for _, body in sink.received) == [b"a", b"b", b"c", b"c", b"d"]
+    assert sink.received[-1][1] == b"c"
+
+
+def test_a_woken_forwarder_does_not_wait_for_its_next_look(sink: Sink, forward: Callable[..., Forwarder]) -> None:
+    outbox = Outbox()
+    forwarder = forward(outbox, replace(QUICK, poll_interval=3600.0))
+    outbox.wait_for_looks(1)
+    outbox.put(b"a")
+    forwarder.wake()
+    outbox.wait_for(1)
+    assert len(sink.received) == 1
 
 
 def test_every_request_names_the_instance_and_carries_the_headers(
@@ -262,11 +315,11 @@ def test_a_downstream_that_was_dead_gets_everything_when_it_lives() -> None:
     first.server.stop(0).wait()
     outbox = Outbox()
     outbox.put(b"a", b"b")
-    forwarder = Forwarder(to(port), lambda: outbox, outbox.report, QUICK)
+    forwarder = Forwarder(to(port), outbox, QUICK)
     forwarder.start()
     with outbox.changed:
         outbox.changed.wait_for(lambda: forwarder.counts().retries["metrics"] > 2, 0.3)
-    assert not outbox.done
+    assert not outbox.sent
     second = Sink(port)
     outbox.wait_for(1, 2)
     assert [body for _, body in second.received] == [b"a", b"b"]
@@ -283,8 +336,7 @@ def test_stop_gives_up_a_silent_downstream_at_once_and_keeps_the_item(
     forwarder = forward(outbox)
     sink.wait_for(1)
     assert forwarder.stop(1.0)
-    assert not outbox.done
-    assert outbox.is_closed
+    assert not outbox.sent
 
 
 def test_stop_interrupts_a_long_wait(sink: Sink, forward: Callable[..., Forwarder]) -> None:
@@ -302,7 +354,7 @@ def test_a_call_without_answer_times_out_and_is_retried(sink: Sink, forward: Cal
     outbox.put(b"a")
     forward(outbox, timeout=0.1)
     sink.wait_for(2)
-    assert not outbox.done
+    assert not outbox.sent
     sink.speak()
     outbox.wait_for(1)
 
@@ -315,22 +367,15 @@ def test_an_item_that_left_the_outbox_meanwhile_is_not_sent_again(
     outbox.put(b"a", b"b")
     forward(outbox)
     sink.wait_for(1)
-    outbox.report([1])  # the queue was full: the oldest is dropped
+    outbox.done("default", 1)  # the queue was full: the oldest is dropped
     outbox.wait_for(1, 2)
     assert [body for _, body in sink.received] == [b"a", b"b"]
 
 
 def test_done_items_are_reported_later_where_the_store_fails_and_not_sent_again(sink: Sink) -> None:
-    outbox = Outbox()
+    outbox = Outbox(refusals=[StoreError("disk"), StoreError("disk")])
     outbox.put(b"a", b"b")
-    failures = [StoreError("disk"), StoreError("disk")]
-
-    def done(ids: Sequence[int]) -> None:
-        if failures:
-            raise failures.pop()
-        outbox.report(ids)
-
-    forwarder = Forwarder(to(sink.port), lambda: outbox, done, QUICK)
+    forwarder = Forwarder(to(sink.port), outbox, QUICK)
     forwarder.start()
     outbox.wait_for(1, 2)
     assert len(sink.received) == 2
@@ -346,7 +391,7 @@ def test_an_unexpected_failure_does_not_end_forwarding(sink: Sink, forward: Call
 
 
 def test_the_wait_grows_to_its_maximum_with_jitter() -> None:
-    forwarder = Forwarder(to(1), Outbox, lambda _: None)
+    forwarder = Forwarder(to(1), Outbox())
     delays = [forwarder._delay(reply_of(grpc.StatusCode.UNAVAILABLE)) for _ in range(200)]
     for attempt, delay in enumerate(delays):
         base = min(30.0, 5.0 * 1.5**attempt)
@@ -397,9 +442,9 @@ def test_an_endpoint_is_compared_with_the_own_addresses(url: str, listens: list[
 
 def test_an_endpoint_needs_a_scheme() -> None:
     with pytest.raises(ConfigError, match="neither with http:// nor with https://"):
-        Forwarder(Endpoint("collector:4317", "me"), Outbox, lambda _: None)
+        Forwarder(Endpoint("collector:4317", "me"), Outbox())
     with pytest.raises(ConfigError, match="neither with http:// nor with https://"):
-        Forwarder(Endpoint("collector:4318", "me", protocol="http"), Outbox, lambda _: None)
+        Forwarder(Endpoint("collector:4318", "me", protocol="http"), Outbox())
 
 
 def test_counts_are_a_copy(sink: Sink, forward: Callable[..., Forwarder]) -> None:

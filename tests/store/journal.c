@@ -61,6 +61,24 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
   return done;
 }
 
+static ssize_t note_parts(int fd, const struct iovec *parts, int count, off64_t at, ssize_t done) {
+  ssize_t left = done;
+  for (int i = 0; i < count && left > 0; i++) {
+    ssize_t size = (ssize_t)parts[i].iov_len < left ? (ssize_t)parts[i].iov_len : left;
+    note_fd('w', fd, at + done - left, parts[i].iov_base, size);
+    left -= size;
+  }
+  return done;
+}
+
+ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t at) {
+  return note_parts(fd, parts, count, at, REAL(pwritev64)(fd, parts, count, at));
+}
+
+ssize_t pwritev64v2(int fd, const struct iovec *parts, int count, off64_t at, int flags) {
+  return note_parts(fd, parts, count, at, REAL(pwritev64v2)(fd, parts, count, at, flags));
+}
+
 ssize_t write(int fd, const void *data, size_t size) {
   off_t at = fd == journal ? -1 : lseek(fd, 0, SEEK_CUR);
   ssize_t done = REAL(write)(fd, data, size);

@@ -17,20 +17,24 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from collector_processor.clock import MINUTE
 from collector_processor.errors import StoreError
-from collector_processor.store import connection
+from collector_processor.store import connection, segment_log
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
 from tests.store.batches import START, read_all, tick
+from tests.store.crash_loop import number_in, request, send
 
 SERIES, COMMITS, STEP_MINUTES = 40, 400, 5
 SETTINGS = StoreSettings(reserve_bytes=0)
+LEFT = 5
+"""Requests of the last commits are not sent yet."""
+
 TOLD = "told"
 """A file beside the store's: the writer puts a byte there for each acknowledged commit."""
 
@@ -75,7 +79,7 @@ class Disk:
         if name == TOLD:
             self.told += len(data)
         elif kind == "u":
-            self.removed[name] = self.files.pop(name)
+            self.removed[name] = self.files.pop(name, File())
         elif not name:
             if kind == "s":
                 self.removed.clear()
@@ -123,7 +127,7 @@ def record(shim: Path, directory: Path, *, synchronous: str = "FULL", fail_every
 
 def write(directory: Path, synchronous: str) -> None:
     """Commit, compact, check-point, close and open again; what is refused is sent again, as a sender would."""
-    connection._PAGES_BEFORE_CHECKPOINT = 60
+    connection._PAGES_BEFORE_CHECKPOINT, segment_log.SEGMENT_BYTES = 60, 100_000
     store = patiently(lambda: open_writer(directory, SETTINGS))
     told = os.open(directory / TOLD, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for number in range(COMMITS):
@@ -131,8 +135,9 @@ def write(directory: Path, synchronous: str) -> None:
             store.close()
             store = patiently(lambda: open_writer(directory, SETTINGS))
             store._connection.execute(f"PRAGMA synchronous = {synchronous}")
-        patiently(partial(store.commit, tick(number * STEP_MINUTES, SERIES)))
+        patiently(partial(store.commit, replace(tick(number * STEP_MINUTES, SERIES), outbox=[request(number)])))
         os.write(told, b".")
+        send(store, number - LEFT)
         with suppress(StoreError):
             store.maintain(START + number * STEP_MINUTES * MINUTE, 0.002)
     store.close()
@@ -176,12 +181,16 @@ def verdict(directory: Path, told: int) -> str:
     try:
         with closing(open_writer(directory, SETTINGS)) as store:
             held = read_all(store, SERIES).points
+            unsent = [number_in(stored.item.payload) for stored in store.outbox.waiting(after=0, limit=10_000)]
+            damaged = store.outbox.damaged
             store.commit(tick(COMMITS * STEP_MINUTES, SERIES))
     except StoreError as error:
         return f"refused: {error}"
     count = len(held) // SERIES
     if not told <= count <= told + 1:
         return "acknowledged commits lost"
+    if damaged or unsent != list(range(unsent[0] if unsent else 0, count)) or count - len(unsent) > max(0, told - LEFT):
+        return "requests to forward lost"
     expected = sorted(
         row
         for number in range(count)

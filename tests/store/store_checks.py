@@ -62,8 +62,8 @@ class StoreChecks:
         assert store.bands().shape == (0,)
         assert store.bands().dtype == BAND_DTYPE
         assert store.blob("detector") is None
-        assert store.outbox(after=0, limit=10) == []
-        assert store.outbox_sizes() == {}
+        assert store.outbox.waiting(after=0, limit=10) == []
+        assert store.outbox.sizes() == {}
         assert not store.existing(points([(0, START, 1.0)]))[0].any()
 
     def test_every_float_comes_back_bit_by_bit(self, stores: Stores) -> None:
@@ -319,14 +319,14 @@ class StoreChecks:
         store = stores.writer()
         store.commit(Commit(outbox=[outbox_item(1), outbox_item(2)]))
         store.commit(Commit(outbox=[OutboxItem("traces", 7, b"")]))
-        waiting = store.outbox(after=0, limit=10)
+        waiting = store.outbox.waiting(after=0, limit=10)
         assert [w.item for w in waiting] == [outbox_item(1), outbox_item(2), OutboxItem("traces", 7, b"")]
-        assert store.outbox_sizes() == {"default": (3, 200)}
-        assert store.outbox(after=waiting[0].item_id, limit=1) == waiting[1:2]
-        store.commit(Commit(outbox_done=[w.item_id for w in waiting]))
-        assert store.outbox_sizes() == {}
+        assert store.outbox.sizes() == {"default": (3, 200)}
+        assert store.outbox.waiting(after=waiting[0].item_id, limit=1) == waiting[1:2]
+        store.outbox.done("default", waiting[-1].item_id)
+        assert store.outbox.sizes() == {}
         store.commit(Commit(outbox=[outbox_item(4)]))
-        assert store.outbox(after=0, limit=1)[0].item_id > waiting[-1].item_id
+        assert store.outbox.waiting(after=0, limit=1)[0].item_id > waiting[-1].item_id
 
     def test_a_commit_that_cannot_be_stored_changes_nothing(self, stores: Stores) -> None:
         store = stores.writer()
@@ -336,7 +336,7 @@ class StoreChecks:
         with pytest.raises(ValueError, match="verdicts"):
             store.commit(Commit(points=points([(0, START, 1.0)]), verdicts=VerdictBatch.absent(2)))
         assert store.catalog() == []
-        assert store.outbox_sizes() == {}
+        assert store.outbox.sizes() == {}
         store.commit(tick(0))
         assert len(read_all(store).points) == 5
 
@@ -365,7 +365,7 @@ class StoreChecks:
         assert again.catalog() == [(0, series_key(0))]
         assert len(again.events()) == len(again.open_episodes()) == len(again.models()) == again.bands().size == 1
         assert again.blob("detector") == b"state"
-        assert again.outbox_sizes() == {"default": (1, 100)}
+        assert again.outbox.sizes() == {"default": (1, 100)}
         assert len(again.receipts(0)) == 1
 
     def test_a_reader_sees_a_commit_as_soon_as_it_returned(self, stores: Stores) -> None:

@@ -33,7 +33,7 @@ def test_it_stops_before_the_disk_is_full_and_goes_on_with_a_tenth_more(disk: Pa
         with pytest.raises(StoreError, match="nearly full: 7 MiB are left, 8 MiB are reserved") as refused:
             store.commit(tick(1))
         assert refused.value.retry_after_seconds == 10.0
-        store.commit(Commit(outbox_done=[store.outbox(after=0, limit=1)[0].item_id]))  # that gives space back
+        store.outbox.done("default", store.outbox.waiting(after=0, limit=1)[0].item_id)  # that needs no space
         empty(disk)
         fill(disk, 8 * MEBIBYTE + 4096)
         assert "nearly full" in store.shortage()

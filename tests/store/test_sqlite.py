@@ -16,6 +16,7 @@ from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.errors import StoreError
 from collector_processor.store import compact
 from collector_processor.store.base import Commit, RequestReceipt
+from collector_processor.store.codec import seal, text_key
 from collector_processor.store.connection import SCHEMA_VERSION
 from collector_processor.store.files import DATABASE
 from collector_processor.store.settings import MEBIBYTE, StoreSettings
@@ -148,29 +149,33 @@ def finds_chunks_by_their_times(store: SqliteWriter) -> bool:
 
 def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores: SqliteStores) -> None:
     writer = stores.writer()
-    writer.commit(Commit(outbox=[outbox_item(1)]))
     for statement in (
         "DROP TABLE exemplar",
         "DROP INDEX chunk_times",
-        "DROP INDEX outbox_queue",
-        "ALTER TABLE outbox DROP COLUMN destination",
+        "DROP TABLE outbox_log",
+        """CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, signal TEXT NOT NULL, items INTEGER NOT NULL,
+               size INTEGER NOT NULL, payload BLOB NOT NULL)""",
         "CREATE INDEX outbox_size ON outbox (size, items)",
         "PRAGMA user_version = 1",
     ):
         writer._connection.execute(statement)
+    old = outbox_item(1)
+    sealed = seal(old.payload, text_key(old.signal) + old.items)
+    row = (old.signal, old.items, len(old.payload), sealed)
+    writer._connection.execute("INSERT INTO outbox (signal, items, size, payload) VALUES (?, ?, ?, ?)", row)
     writer.close()
     with closing(open_reader(stores.directory)) as reader:
         assert reader.exemplars(0, 2**62) == []
     again = stores.writer()
-    again.commit(Commit(outbox=[replace(outbox_item(2), destination="tempo")]))
+    again.commit(Commit(outbox=[replace(outbox_item(2), destinations=("tempo",))]))
     copy = stores.directory / f"{DATABASE}.version-1"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with closing(sqlite3.connect(copy)) as older:
         assert older.execute("PRAGMA user_version").fetchone() == (1,)
         assert older.execute("SELECT count(*) FROM outbox").fetchone() == (1,)
         assert older.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert [w.item for w in again.outbox(after=0, limit=9)] == [outbox_item(1)]
-    assert again.outbox_sizes() == {"default": (1, 100), "tempo": (1, 100)}
+    assert [w.item for w in again.outbox.waiting(after=0, limit=9)] == [outbox_item(1)]
+    assert again.outbox.sizes() == {"default": (1, 100), "tempo": (1, 100)}
     assert finds_chunks_by_their_times(again)
 
 
@@ -402,25 +407,26 @@ def test_a_full_outbox_drops_the_oldest_and_counts_them(stores: SqliteStores) ->
     store = stores.writer(StoreSettings(outbox_max_bytes=1000, reserve_bytes=0))
     for number in range(1, 15):
         store.commit(Commit(outbox=[outbox_item(number)]))
-    waiting = store.outbox(after=0, limit=100)
+    waiting = store.outbox.waiting(after=0, limit=100)
     assert [w.item.items for w in waiting] == list(range(15 - len(waiting), 15))
     assert 5 <= len(waiting) <= 10
-    assert store.outbox_dropped == {"default": sum(range(1, 15 - len(waiting)))}
-    store.commit(Commit(outbox_done=[w.item_id for w in waiting]))
-    assert store.outbox_sizes() == {}
+    assert store.outbox.dropped == {"default": sum(range(1, 15 - len(waiting)))}
+    store.outbox.done("default", waiting[-1].item_id)
+    assert store.outbox.sizes() == {}
 
 
 def test_a_full_queue_costs_no_other_queue_anything(stores: SqliteStores) -> None:
     settings = StoreSettings(outbox_max_bytes=100_000, outbox_limits={"dead": 1000}, reserve_bytes=0)
     store = stores.writer(settings)
     for number in range(1, 31):
-        both = [replace(outbox_item(number), destination=name) for name in ("dead", "alive")]
-        store.commit(Commit(outbox=both))
-    assert store.outbox_sizes()["alive"] == (30, 3000)
-    kept, held = store.outbox_sizes()["dead"]
+        store.commit(Commit(outbox=[replace(outbox_item(number), destinations=("dead", "alive"))]))
+    assert store.outbox.sizes()["alive"] == (30, 3000)
+    kept, held = store.outbox.sizes()["dead"]
     assert held <= 1000
-    assert store.outbox_dropped == {"dead": sum(range(1, 31 - kept))}
-    assert [w.item.items for w in store.outbox(after=0, limit=99, destination="dead")] == list(range(31 - kept, 31))
+    assert store.outbox.dropped == {"dead": sum(range(1, 31 - kept))}
+    assert [w.item.items for w in store.outbox.waiting(after=0, limit=99, destination="dead")] == list(
+        range(31 - kept, 31)
+    )
 
 
 def test_the_outbox_stays_bounded_after_a_restart(stores: SqliteStores) -> None:
@@ -430,7 +436,7 @@ def test_the_outbox_stays_bounded_after_a_restart(stores: SqliteStores) -> None:
     store.close()
     store = stores.writer(settings)
     store.commit(Commit(outbox=[outbox_item(number) for number in range(9)]))
-    assert store.outbox_sizes()["default"][1] <= 1000
+    assert store.outbox.sizes()["default"][1] <= 1000
 
 
 @contextmanager
