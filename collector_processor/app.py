@@ -10,15 +10,18 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version as distribution_version
 from types import FrameType
 
 import numpy as np
 import numpy.typing as npt
 
+from collector_processor.canaries import Canaries
 from collector_processor.clock import NANOS_PER_SECOND, Clock, SystemClock
 from collector_processor.config import Config
 from collector_processor.consumer import Consumer
+from collector_processor.detect.canary import Subjects
 from collector_processor.detect.seed import Seed
 from collector_processor.doors import Locks, grafana_door, otlp_doors
 from collector_processor.errors import PermanentError, RetryableError
@@ -38,6 +41,7 @@ from collector_processor.otlp.status import Answer
 from collector_processor.overview import Overview
 from collector_processor.pipeline import Pipeline, PipelineSettings, Request
 from collector_processor.policy import Policies
+from collector_processor.policy.cohort import Cohorts
 from collector_processor.selftelemetry import SelfTelemetry
 from collector_processor.signals.admit import TimeLimits
 from collector_processor.signals.windows import WindowSettings
@@ -45,6 +49,7 @@ from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_reader, open_writer
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Int32
+from collector_processor.telemetry.proof import Proof
 from collector_processor.training import Trainer, TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -123,8 +128,10 @@ class Foreband:
         opened.callback(self._forwarding.stop)
         trainer = self._start_training(pipeline, opened)
         self._watch_memory(pipeline, trainer, opened)
+        forwarders, cohorts = self._forwarding.forwarders, Cohorts(Policies(config.policies).kind)
+        canaries = self._start_canaries(pipeline, opened)
         self._telemetry = SelfTelemetry(
-            watched(self.ledger, pipeline, trainer, self._forwarding.forwarders, self.outbox),
+            watched(self.ledger, pipeline, trainer, forwarders, self.outbox, canaries, cohorts),
             version=VERSION,
             instance_id=writer.instance_id,
             environ=self._environ,
@@ -202,6 +209,19 @@ class Foreband:
         trainer.start()
         opened.callback(trainer.stop)
         return trainer
+
+    def _start_canaries(self, pipeline: Pipeline, opened: ExitStack) -> Canaries:
+        def subjects(n: int) -> Subjects:
+            taken: Subjects = self._consumer.call(lambda now: pipeline.subjects(n, now)).result()
+            return taken
+
+        def keep(proof: Proof) -> None:
+            self._consumer.call(lambda _now: pipeline.keep_proof(proof)).result()
+
+        canaries = Canaries(subjects, partial(open_reader, self._config.store.directory), keep)
+        canaries.start()
+        opened.callback(canaries.stop)
+        return canaries
 
     def _watch_memory(self, pipeline: Pipeline, trainer: Trainer, opened: ExitStack) -> None:
         def apply(pressure: Pressure) -> None:

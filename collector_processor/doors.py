@@ -14,6 +14,7 @@ from collector_processor.otlp.gate import Authorize, Entrance, Gate, Ingest, Ref
 from collector_processor.otlp.http_receiver import HttpReceiver, HttpSettings
 from collector_processor.otlp.json_request import JSON_WEIGHT, MAX_JSON_BYTES
 from collector_processor.otlp.receiver import GrpcReceiver, ReceiverSettings
+from collector_processor.policy import Policies
 from collector_processor.security.certificates import Certificate, Certificates
 from collector_processor.security.tokens import Permission, Scope, Tokens
 from collector_processor.security_config import SecurityConfig
@@ -136,6 +137,7 @@ def grafana_door(
             may_read=(lambda token: locks.tokens.check_token(token, Scope.READ) is Permission.GRANTED)
             if locks.tokens.is_required
             else None,
+            kind_of=Policies(config.policies).kind,
         )
     )
     host, _, port = config.grafana.listen.rpartition(":")

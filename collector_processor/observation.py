@@ -3,15 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
+from collector_processor.canaries import Canaries
 from collector_processor.ledger import Ledger
 from collector_processor.memory import resident_memory
 from collector_processor.otlp.forward import Forwarder
 from collector_processor.pipeline import Pipeline
+from collector_processor.policy.cohort import Cohorts, coverage
 from collector_processor.selftelemetry import Watched
 from collector_processor.store.base import OutboxQueues
-from collector_processor.telemetry.band import INTERVAL_WIDTHS, REASON_TEXT, Reason
+from collector_processor.telemetry.band import REASON_TEXT, Reason
+from collector_processor.telemetry.proof import Proof
 from collector_processor.telemetry.verdict import State
 from collector_processor.training import Trainer
 
@@ -26,6 +27,8 @@ def watched(
     trainer: Trainer,
     forwarders: Sequence[Forwarder],
     outbox: OutboxQueues,
+    canaries: Canaries,
+    cohorts: Cohorts,
 ) -> Watched:
     """Bind the running parts to what is watched."""
     return Watched(
@@ -41,7 +44,9 @@ def watched(
         forward_waiting=lambda: _waiting(forwarders, outbox),
         forward_held=lambda: [(float(f.is_held), {"destination": f.destination}) for f in forwarders],
         anomalies=lambda: [(pipeline.open_episodes(), {})],
-        coverage=lambda: _coverage(pipeline),
+        coverage=lambda: coverage(pipeline.saved_bands, cohorts.kinds(pipeline.keys)),
+        detection_power=lambda: _powers(canaries.proof),
+        time_to_detect=lambda: _times_to_detect(canaries.proof),
         memory=lambda: [(resident_memory(), {})],
     )
 
@@ -65,17 +70,12 @@ def _declined(declined: Mapping[str, int]) -> Rows:
     return [(float(count), {"reason": reason}) for reason, count in counted.items()]
 
 
-def _coverage(pipeline: Pipeline) -> Rows:
-    """Measured share of scored points inside the calibrated band, over all series."""
-    bands = pipeline.saved_bands
-    scored = int(bands["scored"].sum())
-    if not scored:
-        return []
-    inside = bands["inside"].sum(axis=0, dtype=np.int64) / scored
-    return [
-        (float(share), {"interval_width": f"{width:g}"})
-        for share, width in zip(inside.tolist(), INTERVAL_WIDTHS, strict=True)
-    ]
+def _powers(proof: Proof) -> Rows:
+    return [(power.found / power.tried, power.labels) for power in proof.powers]
+
+
+def _times_to_detect(proof: Proof) -> Rows:
+    return [(power.seconds, power.labels) for power in proof.powers if power.seconds is not None]
 
 
 def _forwarded(forwarders: Sequence[Forwarder], outbox: OutboxQueues) -> Rows:

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 from xxhash import xxh3_128_digest
 
 from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND
+from collector_processor.detect.canary import Subjects
 from collector_processor.detect.detector import SERIES_PER_BLOB, Detector, blob_names, first_series
 from collector_processor.detect.seed import Seed
 from collector_processor.enrichment import Enricher, expected_durations
@@ -52,6 +54,7 @@ from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import EventBatch, Int32, Int64, PointBatch
+from collector_processor.telemetry.proof import PROOF_BLOB, Proof
 from collector_processor.telemetry.series import SeriesKey
 from collector_processor.telemetry.verdict import VerdictBatch
 
@@ -67,6 +70,7 @@ for their ids, metrics of two kinds or units."""
 _MOST_RECEIPTS = 100_000  # about 30 MB
 _SAVE_EVERY = MINUTE
 _LOOK_EVERY = 10 * NANOS_PER_SECOND
+_SUBJECTS_AMONG = 4_096
 _SAVE_TICKS = 45  # over which the state of all series is saved, out of sixty
 
 
@@ -145,6 +149,7 @@ class Pipeline:
         self._looked = 0
         self._alive = 0
         self._unsaved: deque[str] = deque()
+        self._next_subject = 0
         self.fleet = FleetModel.empty()
         self.saved_bands: BandStates = unknown_bands(0)
 
@@ -270,6 +275,21 @@ class Pipeline:
         """Forget what can be found again; take new series, or none, from now on."""
         self._takes_new_series = self._catalog.takes_new = takes_new_series
         self._catalog.forget_aliases()
+
+    def subjects(self, n: int, now: int) -> Subjects:
+        """Return shadows of at most `n` series that can be flagged now, out of the next 4,096 ids."""
+        size = len(self._detector)
+        first = self._next_subject if self._next_subject < size else 0
+        end = min(first + _SUBJECTS_AMONG, size)
+        ids = np.arange(first, end, dtype=np.int32)
+        ids = ids[self._detector.is_judging(first, end, now - HOUR) & (self.fleet.versions(ids) > 0)]
+        self._next_subject = end if ids.size <= n else int(ids[n])
+        series, fleet = ids[:n], self.fleet
+        return Subjects(series, self._detector.shadow(series), fleet.winners(series), fleet.forecasts, now)
+
+    def keep_proof(self, proof: Proof) -> None:
+        """Make the newest proof durable."""
+        self._writer.commit(Commit(blobs={PROOF_BLOB: orjson.dumps(proof.fields())}))
 
     def open_episodes(self) -> int:
         """Return how many episodes are open."""

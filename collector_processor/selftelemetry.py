@@ -38,6 +38,8 @@ class Watched:
     forward_held: _Rows
     anomalies: _Rows
     coverage: _Rows
+    detection_power: _Rows
+    time_to_detect: _Rows
     memory: _Rows
 
 
@@ -67,7 +69,9 @@ class SelfTelemetry:
             ("foreband.fit.backlog.age", "s", "how long the most overdue fit has been due", watched.fit_backlog_age),
             ("foreband.forward.waiting", "{request}", "requests in the outbox", watched.forward_waiting),
             ("foreband.forward.held", "1", "1: nothing is sent there, it leads into a loop", watched.forward_held),
-            ("foreband.band.coverage", "1", "measured coverage of the calibrated band", watched.coverage),
+            ("foreband.band.coverage", "{share}", "measured coverage of the calibrated band", watched.coverage),
+            ("foreband.detection.power", "{share}", "canaries found, by kind and size", watched.detection_power),
+            ("foreband.time_to_detect", "s", "median time until a canary was found", watched.time_to_detect),
             ("foreband.process.memory", "By", "resident memory of this process", watched.memory),
             ("foreband.episodes.open", "{episode}", "episodes open now", watched.anomalies),
         ):

@@ -18,13 +18,16 @@ from collector_processor.errors import (
     RetryableError,
     TooLargeError,
 )
+from collector_processor.policy.kind import MetricKind, kind_of
 from collector_processor.store.base import SeriesReader
+from collector_processor.telemetry.series import SeriesKey
 from grafana_datasource.access import MayRead, require_token
 from grafana_datasource.backend import Backend
 from grafana_datasource.budget import QueryTimeoutError
 from grafana_datasource.legacy import legacy_routes
 from grafana_datasource.page.routes import page_routes
 from grafana_datasource.prometheus import prometheus_routes
+from grafana_datasource.proof import SelfProof
 from grafana_datasource.query import FailedQueryError, Limits, UnsupportedQueryError
 from grafana_datasource.replies import OrjsonProvider, failure, reply
 from grafana_datasource.rows import row_routes
@@ -66,7 +69,7 @@ class Settings:
     `open_reader` is called at most once per concurrent query; a reader stays open and is used by one thread at a time,
     not always the same. `not_ready` returns why the process is not ready, empty when it is. `metrics_text` returns the
     process' own metrics in Prometheus text format. While `has_memory` says no, questions are refused for
-    a moment. Without `may_read` everybody may ask.
+    a moment. Without `may_read` everybody may ask. `kind_of` tells the kind of a metric, as policies have it.
     """
 
     open_reader: Callable[[], SeriesReader]
@@ -75,6 +78,7 @@ class Settings:
     metrics_text: Callable[[], bytes] = _no_metrics
     has_memory: Callable[[], bool] = _always
     may_read: MayRead | None = None
+    kind_of: Callable[[SeriesKey], MetricKind] = kind_of
     limits: Limits = field(default_factory=Limits)
     concurrent_queries: int = 4
     queue_seconds: float = 2.0
@@ -91,6 +95,7 @@ def create_app(settings: Settings) -> Flask:
     OrjsonProvider.install(app)
     if settings.may_read is not None:
         require_token(app, settings.may_read)
+    proof = SelfProof(settings.kind_of)
     backend = Backend(
         settings.open_reader,
         settings.clock,
@@ -99,9 +104,10 @@ def create_app(settings: Settings) -> Flask:
         queue_seconds=settings.queue_seconds,
         refresh_seconds=settings.refresh_seconds,
         has_memory=settings.has_memory,
+        figures=(proof.figures,),
     )
     app.extensions["foreband"] = backend
-    for routes in (prometheus_routes(backend), row_routes(backend), legacy_routes(backend), page_routes()):
+    for routes in (prometheus_routes(backend), row_routes(backend, proof), legacy_routes(backend), page_routes()):
         app.register_blueprint(routes)
     _add_operations(app, settings)
     app.register_error_handler(Exception, _answer_error)

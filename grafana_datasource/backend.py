@@ -1,10 +1,11 @@
 """What every request handler works with: one reader of its own, the shared outlook, a time and a budget."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import BoundedSemaphore
+from typing import TYPE_CHECKING
 
 from collector_processor.clock import Clock
 from collector_processor.errors import RetryableError, StoreError
@@ -12,6 +13,9 @@ from collector_processor.store.base import SeriesReader
 from grafana_datasource.budget import Budget
 from grafana_datasource.outlook import Outlook, Outlooks
 from grafana_datasource.query import Limits
+
+if TYPE_CHECKING:
+    from grafana_datasource.figures import Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class Session:
     outlook: Outlook
     now: int
     budget: Budget
+    figures: "Sequence[Figures]" = ()
 
     @property
     def limits(self) -> Limits:
@@ -42,6 +47,7 @@ class Backend:
         queue_seconds: float,
         refresh_seconds: float,
         has_memory: Callable[[], bool],
+        figures: "Sequence[Figures]",
     ) -> None:
         self.clock = clock
         self.limits = limits
@@ -50,6 +56,7 @@ class Backend:
         self._gate = BoundedSemaphore(concurrent)
         self._queue_seconds = queue_seconds
         self._has_memory = has_memory
+        self._figures = figures
         self._idle: deque[SeriesReader] = deque()
 
     @contextmanager
@@ -67,7 +74,8 @@ class Backend:
         try:
             with self._reader() as reader:
                 budget = Budget.start(self.limits, self.clock, seconds)
-                yield Session(reader, self._outlooks.current(reader), self.clock.now_unix_nano(), budget)
+                outlook = self._outlooks.current(reader)
+                yield Session(reader, outlook, self.clock.now_unix_nano(), budget, self._figures)
         finally:
             self._gate.release()
 

@@ -7,6 +7,7 @@ from typing import Any
 from grafana_datasource.directory import Directory, Entry
 from grafana_datasource.families import DERIVED, HELP, STORED
 from grafana_datasource.matching import Matcher
+from grafana_datasource.proof import HELP as PROOF_HELP
 from grafana_datasource.selection import Picked, select
 
 Selector = Sequence[Matcher]
@@ -42,7 +43,7 @@ def label_values(directory: Directory, label: str, selectors: Sequence[Selector]
 
 def metadata(directory: Directory, metric: str, most: int) -> dict[str, Any]:
     """Return type, help and unit of every metric, or of one; at most `most`."""
-    found = {name: [_described("gauge", text, "")] for name, text in HELP.items()}
+    found = {name: [_described("gauge", text, "")] for name, text in (HELP | PROOF_HELP).items()}
     for name, entries in directory.by_name.items():
         key = entries[0].key
         found[name] = [_described("gauge" if key.statistic.is_modelled else "counter", key.metric, key.unit)]
@@ -76,7 +77,7 @@ def derived_entries(groups: Iterable[Picked]) -> list[Entry]:
 
 def _all_names(directory: Directory) -> set[str]:
     derived = {family.metric for family in DERIVED} if directory.modelled else set()
-    return derived.union(directory.by_name)
+    return derived.union(PROOF_HELP, directory.by_name)
 
 
 def _added_labels(families: Iterable[Any]) -> set[str]:

@@ -20,6 +20,7 @@ from grafana_datasource.directory import Entry
 from grafana_datasource.episodes import annotation, episode_row, episodes_between, explained_row
 from grafana_datasource.exemplars import traces_of
 from grafana_datasource.families import DERIVED, Family
+from grafana_datasource.proof import SelfProof
 from grafana_datasource.query import (
     MILLISECOND,
     Grid,
@@ -54,7 +55,7 @@ _WIDTHS = [f"{width:g}" for width in INTERVAL_WIDTHS]
 _METHODS = ["GET", "POST"]
 
 
-def row_routes(backend: Backend) -> Blueprint:
+def row_routes(backend: Backend, proof: SelfProof) -> Blueprint:
     """Return the routes below `/api/v1`."""
     routes = Blueprint("rows", __name__, url_prefix="/api/v1")
 
@@ -71,6 +72,7 @@ def row_routes(backend: Backend) -> Blueprint:
     route("/services", lambda: _services(backend))
     route("/metrics", lambda: _metrics(backend))
     route("/catalog", lambda: _catalog(backend))
+    route("/proof", lambda: _proof(backend, proof))
     return routes
 
 
@@ -177,6 +179,11 @@ def _catalog(backend: Backend) -> Response:
         entries = _entries(request.values, session)
         search = request.values.get("search", "")[:256]
         return reply(catalog_page(session, entries, _open_episodes(session), search, most))
+
+
+def _proof(backend: Backend, proof: SelfProof) -> Response:
+    with backend.session() as session:
+        return reply(proof.rows(session))
 
 
 def _ascending(

@@ -10,6 +10,7 @@ from collector_processor.telemetry.points import Float64, Int32, Int64, is_stale
 from grafana_datasource.backend import Session
 from grafana_datasource.directory import Entry
 from grafana_datasource.families import STORED
+from grafana_datasource.figures import Figure, as_samples, as_vector, found
 from grafana_datasource.matching import Matcher
 from grafana_datasource.promql.moments import unix_seconds
 from grafana_datasource.promql.samples import LOOKBACK, Samples, newest, selected
@@ -32,7 +33,8 @@ class SessionSource:
         """See `Source.instant`."""
         picked = self._select(matchers)
         stored = selected(self._lookback(picked, times), times)
-        return Vector.concat([*self._viewed(picked, times), stored], times.size)
+        now = as_vector(self._figures(matchers), times, self.session.now)
+        return Vector.concat([*self._viewed(picked, times), now, stored], times.size)
 
     def moments(self, matchers: Sequence[Matcher], times: Int64) -> Vector:
         """See `Source.moments`."""
@@ -52,7 +54,9 @@ class SessionSource:
         """See `Source.samples`."""
         picked = self._select(matchers)
         span = TimeRange(max(0, start), min(end, _LATEST) + 1)
-        return Samples.concat([*self._sampled(picked, span), self._stored(picked, span)])
+        figures = self._figures(matchers) if span.start <= self.session.now < span.end else []
+        now = as_samples(figures, self.session.now)
+        return Samples.concat([*self._sampled(picked, span), now, self._stored(picked, span)])
 
     def spend(self, samples: int) -> None:
         """See `Source.spend`."""
@@ -67,6 +71,9 @@ class SessionSource:
             if group.family is not STORED:
                 self.derived.update((entry.series, entry) for entry in group.entries)
         return picked
+
+    def _figures(self, matchers: Sequence[Matcher]) -> list[Figure]:
+        return found(self.session.figures, self.session, matchers)
 
     def _lookback(self, picked: Sequence[Picked], times: Int64) -> Samples:
         return self._stored(picked, TimeRange(max(0, int(times[0]) - LOOKBACK), max(0, int(times[-1])) + 1))
@@ -89,7 +96,7 @@ class SessionSource:
         groups = [group for group in picked if group.family is not STORED]
         if not groups or not times.size:
             return []
-        session, found = self.session, []
+        session, vectors = self.session, []
         ahead = any(group.family.is_forecast for group in groups)
         members = [_ids(group) for group in groups]
         series = np.unique(np.concatenate(members))
@@ -97,15 +104,15 @@ class SessionSource:
         for view in views:
             for group, ids in zip(groups, members, strict=True):
                 values = group.family.values(session.outlook, view)
-                found.append(_of_group(group, ids, view.series, values))
-        return found
+                vectors.append(_of_group(group, ids, view.series, values))
+        return vectors
 
     def _sampled(self, picked: Sequence[Picked], span: TimeRange) -> list[Samples]:
         """Read derived metrics at the times of the stored points, and after the last one at their usual spacing."""
         groups = [group for group in picked if group.family is not STORED]
         if not groups:
             return []
-        session, found = self.session, []
+        session, samples = self.session, []
         entries = {entry.series: entry for group in groups for entry in group.entries}
         members = [(group, {entry.series for entry in group.entries}) for group in groups]
         series = np.array(sorted(entries), np.int32)
@@ -114,8 +121,8 @@ class SessionSource:
             for group, ids in members:
                 if one in ids:
                     values = group.family.values(session.outlook, view)[0]
-                    found.append(_one_series(group.labels(entries[one]), view.time_unix_nano, values))
-        return found
+                    samples.append(_one_series(group.labels(entries[one]), view.time_unix_nano, values))
+        return samples
 
 
 def _ids(group: Picked) -> Int32:

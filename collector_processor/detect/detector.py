@@ -23,8 +23,8 @@ from collector_processor.detect.silence import Silence
 from collector_processor.detect.threshold import BlockMaxima, Standing, waves
 from collector_processor.telemetry.band import BAND_DTYPE, FORECASTS, LEVEL, BandStates, Reason
 from collector_processor.telemetry.episode import SILENCE, Episode
-from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
-from collector_processor.telemetry.rule import Rules
+from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
+from collector_processor.telemetry.rule import NO_COMPANION, Rules
 from collector_processor.telemetry.verdict import VerdictBatch
 
 DEFAULT_THRESHOLD = 1.10
@@ -142,6 +142,44 @@ class Detector:
     def fill(self, now: int) -> PointBatch:
         """Return points in place of those that are missing, where a policy asks for them."""
         return self._silence.fill(now, self._rulebook.all(self._size))
+
+    def shadow(self, series: Int32) -> "Detector":
+        """Return a detector whose series i is what this one knows of `series[i]`; it shares nothing with this one.
+
+        Copies of one series are of one resource and service, and nobody else is. No shadow is in maintenance or has
+        too little traffic.
+        """
+        shadow = Detector()
+        shadow.grow(series.size)
+        shadow._maxima.restore(0, self._maxima.taken(series))
+        for name, records in shadow._flat_parts().items():
+            records[: series.size] = self._flat_parts()[name][series]
+        rules = self.rules(series)
+        rules["companion"], rules["maintenance"] = NO_COMPANION, 0
+        rules["service"] = rules["resource"] = np.unique(series, return_inverse=True)[1]
+        shadow.rule(np.arange(series.size, dtype=np.int32), rules)
+        return shadow
+
+    def is_judging(self, start: int, end: int, since: int) -> Bool:
+        """Tell which series ids in `[start, end)` can be flagged: calibrated, heard of after `since`, nothing open."""
+        series = np.arange(start, end, dtype=np.int32)
+        is_modelled = self._rulebook.is_modelled(series)
+        is_calibrated = self._maxima.standing(series).complete_days >= 1
+        is_open = self._episodes.is_open(series) | self._silence.is_silent(start, end)
+        is_judging: Bool = is_modelled & is_calibrated & ~is_open & (self._maxima.newest(series) > since)
+        return is_judging
+
+    def is_watched(self, series: Int32) -> Bool:
+        """Tell whose silence `(n,)` would be an episode."""
+        return self._silence.watched(series, self.rules(series))
+
+    def usual_error(self, series: Int32, winner: npt.NDArray[np.uint8]) -> Float64:
+        """Return the largest error `(n,)` of the forecast that is drawn on nine of ten of a series' own days."""
+        return self._maxima.usual(series)[np.arange(series.size), winner]
+
+    def rules(self, series: Int32) -> Rules:
+        """Return copies of the rules `(n,)` that series are judged by."""
+        return self._rulebook.all(self._size)[series]
 
     def expire(self, now_unix_nano: int) -> list[Episode]:
         """Close episodes open for 24 hours, also of series that fell silent; return those closed."""

@@ -115,6 +115,12 @@ class Silence:
             rows["since"][series] = int(rows["newest"][series] + rows["usual"][series])
         return [*closed, *(self._episode(series, now, None) for series in opened)]
 
+    def watched(self, series: Int32, rules: Rules) -> Bool:
+        """Tell whose absence is told of, under rules `(n,)`."""
+        is_regular = self.records["regular"][series] >= REGULAR_FOR
+        watched: Bool = (rules["missing"] == Missing.ALERT) | ((rules["missing"] == Missing.AUTO) & is_regular)
+        return watched
+
     def is_silent(self, start: int, end: int) -> Bool:
         """Tell which series ids in `[start, end)` have an open episode."""
         silent: Bool = self.records["scope"][start:end] > 0

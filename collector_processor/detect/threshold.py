@@ -111,6 +111,17 @@ class BlockMaxima:
         """Return T `(n, F)`, 0 for a forecast that nothing is known about."""
         return _columns(self._current.take(series)["reach"]).astype(np.float64).T
 
+    def usual(self, series: Int32) -> Float64:
+        """Return Q `(n, F)`, T where too few blocks are complete."""
+        current = self._current[series]
+        return np.where(current["blocks"] >= MIN_BLOCKS, current["usual"], current["reach"]).astype(np.float64)
+
+    def taken(self, series: Int32) -> record.Records:
+        """Return copies of the whole state of `series`."""
+        records = np.zeros(series.size, DTYPE)
+        records["current"], records["rings"] = self._current[series], self._rings[series]
+        return records
+
     def standing(self, series: Int32) -> Standing:
         """Return tolerances and the length of calibration."""
         current = self._current.take(series)
@@ -150,8 +161,7 @@ class BlockMaxima:
         Clearly longer: twice as long or a day more, so that two histories of about one length do not alternate. What
         was seen live in the last 72 hours and in the running block stays on top. `std` `(n,)` is always taken.
         """
-        live = np.zeros(series.size, DTYPE)
-        live["current"], live["rings"] = self._current[series], self._rings[series]
+        live = self.taken(series)
         end = np.maximum(live["current"]["newest"], seeds["current"]["newest"])
         live_since = end - seeds["current"]["newest"]
         live, theirs = _turned(live, end), _turned(seeds, end)

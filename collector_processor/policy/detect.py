@@ -24,8 +24,7 @@ def rule_of(key: SeriesKey, blocks: Sequence[DetectPolicy], threshold: float, ma
 
     `threshold` is that of the configuration; a profile or threshold in a later block overrides those of earlier ones.
     """
-    said = _merged(blocks)
-    kind = MetricKind(said.get("kind") or kind_of(key))
+    said, kind = _merged(blocks), said_kind(key, blocks)
     default = defaults_of(key, kind)
     bounds: BoundsConfig | None = said.get("bounds")
     rule: np.void = np.zeros(1, RULE_DTYPE)[0]
@@ -43,6 +42,11 @@ def rule_of(key: SeriesKey, blocks: Sequence[DetectPolicy], threshold: float, ma
     rule["companion"] = NO_COMPANION
     rule["maintenance"] = maintenance
     return rule
+
+
+def said_kind(key: SeriesKey, blocks: Sequence[DetectPolicy]) -> MetricKind:
+    """Return the kind that blocks name, else the one that the series itself tells."""
+    return MetricKind(_merged(blocks).get("kind") or kind_of(key))
 
 
 def companion_of(key: SeriesKey) -> SeriesKey | None:

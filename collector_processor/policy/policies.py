@@ -8,8 +8,9 @@ import numpy as np
 from collector_processor.detect_config import DetectPolicy
 from collector_processor.forecast.maintenance import Maintenance
 from collector_processor.forecast.settings import ProphetSettings
-from collector_processor.policy.detect import companion_of, maintenance_of, rule_of
+from collector_processor.policy.detect import companion_of, maintenance_of, rule_of, said_kind
 from collector_processor.policy.forecast import prophet_settings
+from collector_processor.policy.kind import MetricKind
 from collector_processor.policy.selector import Selector
 from collector_processor.policy_config import ForecastPolicy, PolicyConfig
 from collector_processor.sections import Section
@@ -32,6 +33,7 @@ class Policies:
         self._forecasts: dict[tuple[int, ...], ProphetSettings] = {(): ProphetSettings()}
         self._numbers: tuple[dict[str, int], dict[str, int]] = {}, {}
         self._rules: dict[_Like, np.void] = {}
+        self._kinds: dict[_Like, MetricKind] = {}
         self._maintenance: dict[tuple[int, ...], int] = {(): 0}
         self.maintenance: list[Maintenance] = []
         """Windows by the number less one that rules have, as far as they were asked for."""
@@ -54,6 +56,15 @@ class Policies:
             made = prophet_settings(self._forecast_blocks(matched), self._windows(matched))
             found = next((settings for settings in self._forecasts.values() if settings == made), made)
             self._forecasts[matched] = found
+        return found
+
+    def kind(self, key: SeriesKey) -> MetricKind:
+        """Return what kind of number a series follows; made once for series that differ by attributes only."""
+        matched = self.matching(key)
+        like = matched, key.metric, key.unit, key.kind, key.statistic
+        found = self._kinds.get(like)
+        if found is None:
+            found = self._kinds[like] = said_kind(key, self._detect_blocks(matched))
         return found
 
     def rules(self, keys: Sequence[SeriesKey], find: Callable[[SeriesKey], int]) -> Rules:

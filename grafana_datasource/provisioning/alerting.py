@@ -1,4 +1,4 @@
-"""Describe the alert rules: the same question asked through Prometheus and through Infinity.
+"""Describe the alert rules: on series, asked through Prometheus and through Infinity, and on Foreband itself.
 
 The Infinity variant is paused, because both together would alert twice.
 """
@@ -32,6 +32,7 @@ def alerting() -> dict[str, Any]:
                     _rule("foreband-outside-band", "Series outside its forecast band", _prometheus_query()),
                     _rule("foreband-outside-band-json", "Series outside its forecast band (JSON)", _infinity_query())
                     | {"isPaused": True},
+                    *_own_rules(),
                 ],
             }
         ],
@@ -60,12 +61,34 @@ def _rule(uid: str, title: str, query: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _prometheus_query() -> dict[str, Any]:
+def _own_rules() -> list[dict[str, Any]]:
+    """Fire where Foreband finds that it can no longer be relied on, for half an hour."""
+    told = (
+        (
+            "foreband-detection-power",
+            "Foreband finds less than half of its canaries",
+            'foreband_detection_power{kind!="drift",size=~"|3"} < bool 0.5',
+            "Of canaries of the kind {{ $labels.kind }}, put into shadow copies of live series, most were not found",
+        ),
+        (
+            "foreband-band-coverage",
+            "Bands hold less than they promise",
+            'foreband_band_coverage{interval_width="0.99"} < bool 0.97',
+            "The calibrated 99 % band of {{ $labels.kind }} series holds less than 97 % of their points",
+        ),
+    )
+    return [
+        _rule(uid, title, _prometheus_query(expr)) | {"for": "30m", "annotations": {"summary": summary}}
+        for uid, title, expr, summary in told
+    ]
+
+
+def _prometheus_query(expr: str = "foreband_anomaly != 0") -> dict[str, Any]:
     """Ask for the series outside their band only: the answer stays small however many series there are."""
     model = {
         "refId": "A",
         "datasource": PROMETHEUS,
-        "expr": "foreband_anomaly != 0",
+        "expr": expr,
         "instant": True,
         "range": False,
         "editorMode": "code",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import orjson
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.forecast.bands import alert_band, clipped_yhat
@@ -20,6 +21,7 @@ from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64, Int64, PointBatch
+from collector_processor.telemetry.proof import PROOF_BLOB, Power, Proof
 from collector_processor.telemetry.series import Attributes, Kind, Scope, SeriesKey, Statistic
 from collector_processor.telemetry.verdict import VerdictBatch
 from tests.forecast.fleets import forecasts_of
@@ -100,6 +102,7 @@ def write_scene(directory: Path, *, now: int = NOW, days: int = 3, step: int = M
                 bands={0: bands},
                 episodes=_episodes(points, verdicts, now),
                 exemplars=[TraceLink(KEYS.index(DURATION), now - 20 * HOUR, 0.4, TRACE, SPAN)],
+                blobs={PROOF_BLOB: orjson.dumps(proof(now).fields())},
             )
         )
         for batch in extra:
@@ -107,6 +110,11 @@ def write_scene(directory: Path, *, now: int = NOW, days: int = 3, step: int = M
     finally:
         writer.close()
     return Scene(directory, now, KEYS)
+
+
+def proof(now: int) -> Proof:
+    """Return what canaries are said to have shown four minutes ago."""
+    return Proof(now - 4 * MINUTE, (Power("spike", 3.0, 40, 38, 0.0), Power("drift", 3.0, 40, 0, None)))
 
 
 def _values(key: SeriesKey, times: Int64, now: int, random: np.random.Generator) -> Float64:

@@ -1,0 +1,43 @@
+"""Series by kind, and whether the calibrated band holds what it promises to each kind."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from collector_processor.policy.kind import MetricKind
+from collector_processor.telemetry.band import INTERVAL_WIDTHS, BandStates
+from collector_processor.telemetry.series import SeriesKey
+
+_KINDS = list(MetricKind)
+
+
+class Cohorts:
+    """Which kind every series is of, looked up once."""
+
+    def __init__(self, kind_of: Callable[[SeriesKey], MetricKind]) -> None:
+        self._kind_of = kind_of
+        self._kind = np.zeros(0, np.uint8)
+
+    def kinds(self, keys: Sequence[SeriesKey]) -> npt.NDArray[np.uint8]:
+        """Return the place in MetricKind of all series, by dense id; `keys` never get fewer."""
+        known = self._kind[: len(keys)]  # whoever asks at the same time comes to the same
+        more = [_KINDS.index(self._kind_of(key)) for key in keys[known.size :]]
+        kinds = self._kind = np.concatenate([known, np.array(more, np.uint8)])
+        return kinds
+
+
+def coverage(bands: BandStates, kind: npt.NDArray[np.uint8]) -> list[tuple[float, dict[str, str]]]:
+    """Return the measured share of scored points in the calibrated band, by kind and interval width.
+
+    `kind` `(S,)` and `bands` are by dense id; either may be longer. Kinds without a scored point are left out.
+    """
+    size = min(bands.size, kind.size)
+    rows = []
+    for i, name in enumerate(_KINDS):
+        own = bands[:size][kind[:size] == i]
+        scored = int(own["scored"].sum(dtype=np.int64))
+        inside = own["inside"].sum(axis=0, dtype=np.int64) / max(scored, 1)
+        for width, share in zip(INTERVAL_WIDTHS, inside.tolist() if scored else (), strict=bool(scored)):
+            rows.append((share, {"interval_width": f"{width:g}", "kind": name.value}))
+    return rows
