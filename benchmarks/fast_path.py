@@ -36,18 +36,32 @@ def measure() -> list[Figure]:
             Figure(f"acknowledgement of {together} x {POINTS} points, median", 1e3 * latency, "ms"),
             Figure(f"the same judged and enriched, {of}", 1e3 * slowest, "ms"),
         ]
-    return [*figures, *(Figure(f"spans to RED, {n} a commit", _spans(n), "spans/s") for n in (1, 8))]
+    for n in (1, 8):
+        plain, enriched = _spans(n), _spans(n, is_forwarding=True)
+        figures += [
+            Figure(f"spans to RED, {n} a commit", plain, "spans/s"),
+            Figure(
+                f"spans judged, enriched, queued, {n} a commit", enriched, "spans/s", peer=plain, ratio=enriched / plain
+            ),
+        ]
+    return figures
 
 
 def _run(together: int, *, is_judged: bool = False, is_forwarding: bool = False) -> tuple[float, float]:
-    settings = PipelineSettings(destinations=dict.fromkeys(Signal, ("default",)) if is_forwarding else {})
-    with tempfile.TemporaryDirectory() as directory, opened(Path(directory), settings) as room:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        opened(Path(directory), _settings(is_forwarding=is_forwarding)) as room,
+    ):
         _send(room, 0, together)
         if is_judged:
             ids = range(SERIES)
             room.publish([flat_model(i, 10.0) for i in ids], [(i, calm_seed(1.0)) for i in ids])
         cpu, wall = zip(*(_send(room, tick, together) for tick in range(1, TICKS)), strict=True)
     return SERIES / statistics.median(cpu), statistics.median(wall) / (SERIES / POINTS / together)
+
+
+def _settings(*, is_forwarding: bool) -> PipelineSettings:
+    return PipelineSettings(destinations=dict.fromkeys(Signal, ("default",)) if is_forwarding else {})
 
 
 def _send(room: Room, tick: int, together: int) -> tuple[float, float]:
@@ -59,11 +73,14 @@ def _send(room: Room, tick: int, together: int) -> tuple[float, float]:
     return time.process_time() - cpu, time.perf_counter() - wall
 
 
-def _spans(together: int) -> float:
-    """Return spans per CPU second, from the bytes of a request to durable events."""
-    rates = []
-    with tempfile.TemporaryDirectory() as directory, opened(Path(directory)) as room:
+def _spans(together: int, *, is_forwarding: bool = False) -> float:
+    """Return spans per CPU second, from the bytes of a request to durable events, and to a verdict on each span."""
+    settings, rates = _settings(is_forwarding=is_forwarding), []
+    with tempfile.TemporaryDirectory() as directory, opened(Path(directory), settings) as room:
         for run in range(TICKS):
+            if run == 1 and is_forwarding:
+                ids = range(len(room.names()))
+                room.publish([flat_model(i, 1e-7) for i in ids], [(i, calm_seed(1e-7)) for i in ids])
             # a field nobody knows makes each request another one, or it would be taken for a repeat
             bodies = [trace_body(SPANS) + b"\xc0\x3e" + bytes([run, 0xC0, 0x3E, i]) for i in range(SPAN_REQUESTS)]
             began = time.process_time()

@@ -126,19 +126,19 @@ def expected_durations(series: Int32, spans: SpanArrivals, fleet: FleetModel, de
 
     Operations are evaluated once, at the time of their last span here: a band moves little within one request.
     """
-    stream, span_of = np.unique(series, axis=0, return_inverse=True)
+    _, row, span_of = np.unique(series[:, 0], return_index=True, return_inverse=True)
+    stream = series[row]
     at = np.zeros(len(stream), np.int64)
-    np.maximum.at(at, span_of.ravel(), spans.end_unix_nano)
-    edges = [_edges(column, at, fleet, detector) for column in stream.T]
-    (yhat, lower, upper), (_, _, upper95), (_, _, upper99) = edges
+    np.maximum.at(at, span_of, spans.end_unix_nano)
+    edges = _edges(stream.T.ravel(), np.tile(at, 3), fleet, detector)
+    (yhat, _, _), (lower, _, _), (upper, upper95, upper99) = (edge.reshape(3, -1) for edge in edges)
     upper = np.where(np.isnan(upper99), np.where(np.isnan(upper95), upper, upper95), upper99)
     versions = [f"{v}" if v else "" for v in fleet.versions(stream[:, 0]).tolist()]
-    rows = span_of.ravel()
     return ExpectedDurations(
-        yhat[rows],
-        np.maximum(lower, 0.0)[rows],
-        np.maximum(upper, yhat)[rows],
-        [versions[row] for row in rows.tolist()],
+        yhat[span_of],
+        np.maximum(lower, 0.0)[span_of],
+        np.maximum(upper, yhat)[span_of],
+        [versions[place] for place in span_of.tolist()],
     )
 
 

@@ -112,8 +112,9 @@ def span_attributes(
     for column, values in zip(columns[1:], (score, lower, upper), strict=False):
         rows[:, column : column + 8] = wire.little_endian(values)
     joined, width = rows.tobytes(), len(template)
+    version_of = {version: _version_attribute(version, additions) for version in set(model_version)}
     return [
-        joined[at : at + width] + _version_attribute(version, additions) if is_scored else b""
+        joined[at : at + width] + version_of[version] if is_scored else b""
         for at, version, is_scored in zip(
             range(0, len(joined), width), model_version, (~np.isnan(score)).tolist(), strict=True
         )
