@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH = 64
 _TICK_NANOS = NANOS_PER_SECOND
-_MAINTENANCE_SECONDS = 0.05
+_SLICE_NANOS = NANOS_PER_SECOND // 10
+_SLICE_SECONDS = 0.005  # of housekeeping: who waits for an acknowledgement waits for a slice, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Consumer:
         self._clock = clock
         self._queue: Queue[_Waiting | _Call | _Stop] = Queue(queue_limit)
         self._thread = Thread(target=self._run, name="foreband-consumer", daemon=True)
-        self._next_tick = 0
+        self._next_tick = self._next_slice = 0
         self._refused: set[str] = set()  # by the store, and told of
 
     def start(self) -> None:
@@ -95,7 +96,7 @@ class Consumer:
         batch: list[_Waiting] = []
         calls: list[_Call] = []
         try:
-            item = self._queue.get(timeout=0.2)
+            item = self._queue.get(timeout=0.1)
             while True:
                 if isinstance(item, _Stop):
                     return batch, calls, True
@@ -140,13 +141,13 @@ class Consumer:
             call.result.set_exception(error)
 
     def _tick(self, *, is_last: bool) -> None:
-        now = self._clock.now_unix_nano()
-        if self._clock.monotonic_nano() < self._next_tick and not is_last:
-            return
-        self._next_tick = self._clock.monotonic_nano() + _TICK_NANOS
-        self._attempt("saving state", partial(self._pipeline.tick, now, is_last=is_last))
-        if not is_last:
-            self._attempt("housekeeping", partial(self._pipeline.maintain, now, _MAINTENANCE_SECONDS))
+        now, monotonic = self._clock.now_unix_nano(), self._clock.monotonic_nano()
+        if is_last or monotonic >= self._next_tick:
+            self._next_tick = monotonic + _TICK_NANOS
+            self._attempt("saving state", partial(self._pipeline.tick, now, is_last=is_last))
+        elif monotonic >= self._next_slice:
+            self._next_slice = monotonic + _SLICE_NANOS
+            self._attempt("housekeeping", partial(self._pipeline.maintain, now, _SLICE_SECONDS))
 
     def _attempt(self, what: str, work: Callable[[], None]) -> None:
         """Do what a later tick does again; a store that refuses is told of once, and once when it no longer does."""

@@ -21,7 +21,7 @@ from collector_processor.telemetry.points import Int64
 CLOCK_TRUST = DAY
 """How far the clock may be ahead of the newest point before it is not believed."""
 
-_SLICE_NANO = 30_000_000
+_SLICE_NANO = 5_000_000
 _CHUNKS_DELETED_AT_ONCE = 500
 _MAX_SHARE_DELETED = 0.1
 
