@@ -34,7 +34,7 @@ from collector_processor.forwarding import (
 )
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.logs import set_up_logging
-from collector_processor.memory import MemoryWatch, Pressure, share_arenas
+from collector_processor.memory import MemoryWatch, Pressure, share_arenas, spare_what_stays
 from collector_processor.observation import watched
 from collector_processor.otlp.endpoint import INSTANCE_KEY, LOOP_TEXT
 from collector_processor.otlp.status import Answer
@@ -113,6 +113,7 @@ class Foreband:
         writer = open_writer(config.store.directory, _store_settings(config))
         opened.callback(writer.close)
         self.instance_id, self.outbox = writer.instance_id, writer.outbox
+        opened.callback(spare_what_stays())
         self._pipeline = pipeline = Pipeline(writer, _pipeline_settings(config), self.ledger, self._record_batch)
         pipeline.reload(self._clock.now_unix_nano())
         self._forwarding = self._forwarding_of(config)

@@ -1,3 +1,4 @@
+import gc
 import platform
 import subprocess
 import sys
@@ -6,7 +7,14 @@ from queue import Queue
 
 import pytest
 
-from collector_processor.memory import Gauge, MemoryWatch, Pressure, give_back, resident_memory
+from collector_processor.memory import (
+    Gauge,
+    MemoryWatch,
+    Pressure,
+    give_back,
+    resident_memory,
+    spare_what_stays,
+)
 
 
 def read(*shares: float) -> list[Pressure]:
@@ -94,3 +102,16 @@ wait.wait()
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr.count("Arena ") <= 2
+
+
+@pytest.mark.parametrize(("longest_seconds", "is_spared"), [(0.0, True), (3600.0, False)])
+def test_what_a_long_collection_has_left_is_not_looked_at_again(longest_seconds: float, is_spared: bool) -> None:
+    undo = spare_what_stays(longest_seconds)
+    try:
+        gc.collect(1)
+        assert gc.get_freeze_count() == 0
+        gc.collect()
+        assert (gc.get_freeze_count() > 0) == is_spared
+    finally:
+        undo()
+        gc.unfreeze()
