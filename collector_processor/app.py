@@ -47,10 +47,12 @@ from collector_processor.signals.admit import TimeLimits
 from collector_processor.signals.windows import WindowSettings
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_reader, open_writer
+from collector_processor.telemetry.feedback import Feedback, Said
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Int32
 from collector_processor.telemetry.proof import Proof
 from collector_processor.training import Trainer, TrainingSettings
+from grafana_datasource.feedback import FeedbackDoor
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +147,7 @@ class Foreband:
             self.not_ready,
             self._telemetry.prometheus_text,
             self._may_answer,
+            self._feedback_door(),
         )
         opened.callback(server.stop, _HTTP_DRAIN_SECONDS)
         return Addresses(otlp, otlp_http, f"{server.host}:{server.port}")
@@ -177,6 +180,17 @@ class Foreband:
             if isinstance(error, RetryableError):
                 raise
             raise RetryableError("not durable in time", retry_after_seconds=5.0) from None
+
+    def _feedback_door(self) -> FeedbackDoor:
+        def give(said: Said) -> Feedback:
+            given: Feedback = self._consumer.call(lambda now: self._pipeline.answer(said, now)).result()
+            return given
+
+        def take_back(feedback_id: str, by: str) -> Feedback:
+            undone: Feedback = self._consumer.call(lambda now: self._pipeline.take_back(feedback_id, by, now)).result()
+            return undone
+
+        return FeedbackDoor(give, take_back)
 
     def _drain(self) -> None:
         self._doors.grpc.drain(self._config.receiver.drain.total_seconds())

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from getpass import getuser
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,68 @@ def show_episode(episode: str, path: Path | None, overrides: tuple[str, ...]) ->
     Console(highlight=False).print(description_of(found, explanation, SystemClock().now_unix_nano()))
 
 
+_URL = click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Of a running Foreband.")
+_TOKEN_FILE = click.option("--token-file", type=click.Path(path_type=Path, exists=True), help="Token of scope admin.")
+_BY = click.option("--by", default=getuser, show_default="you", help="Who says so; kept in the history.")
+
+
+@cli.group()
+def feedback() -> None:
+    """Answer episodes: what people say moves the sensitivity of a series."""
+
+
+@feedback.command("give")
+@click.argument("episode")
+@click.argument("answer", type=click.Choice(["expected", "false_alarm", "confirmed"]))
+@_BY
+@_URL
+@_TOKEN_FILE
+def give_feedback(episode: str, answer: str, by: str, url: str, token_file: Path | None) -> None:
+    """Say what an EPISODE was; ids are shown by `foreband episodes list`."""
+    from collector_processor.feedback_command import ask, said
+
+    click.echo(said(ask(url, f"episodes/{episode}/feedback", {"answer": answer, "by": by}, token_file)))
+
+
+@feedback.command("missed")
+@click.argument("series")
+@click.argument("start", metavar="FROM")
+@click.argument("end", metavar="TO")
+@_BY
+@_URL
+@_TOKEN_FILE
+def report_missed(series: str, start: str, end: str, by: str, url: str, token_file: Path | None) -> None:
+    """Report that something was missed in a SERIES between two times, such as 2026-03-01T10:00:00Z."""
+    from collector_processor.feedback_command import ask, said
+
+    body = {"answer": "missed", "by": by, "from": start, "to": end}
+    click.echo(said(ask(url, f"series/{series}/feedback", body, token_file)))
+
+
+@feedback.command("undo")
+@click.argument("answer")
+@_BY
+@_URL
+@_TOKEN_FILE
+def undo_feedback(answer: str, by: str, url: str, token_file: Path | None) -> None:
+    """Take an ANSWER back, as if it had never been given; ids are shown by `foreband feedback list`."""
+    from collector_processor.feedback_command import ask
+
+    click.echo(f"{ask(url, f'feedback/{answer}/undo', {'by': by}, token_file)['id']} counts no more")
+
+
+@feedback.command("list")
+@_URL
+@_TOKEN_FILE
+def list_feedback(url: str, token_file: Path | None) -> None:
+    """List all answers, the newest first."""
+    from rich.console import Console
+
+    from collector_processor.feedback_command import ask, table_of
+
+    Console(highlight=False).print(table_of(ask(url, "feedback", None, token_file)))
+
+
 @cli.command()
 @click.argument("series", nargs=-1)
 @click.option("--origins", default=7, show_default=True, type=click.IntRange(1, 365), help="Days to start from.")
@@ -224,16 +287,23 @@ def backtest(
     show_default=True,
     help="Keep finished series here: an interrupted run goes on, another one takes seconds.",
 )
+@click.option("--feedback", is_flag=True, help="Simulate an operator who answers alarms and reports misses afterwards.")
 @_CONFIG
 @_SET
 def evaluate(
-    data: Path, json_file: Path | None, report: Path | None, work: Path, path: Path | None, overrides: tuple[str, ...]
+    data: Path,
+    json_file: Path | None,
+    report: Path | None,
+    work: Path,
+    feedback: bool,
+    path: Path | None,
+    overrides: tuple[str, ...],
 ) -> None:
     """Replay labelled series through the product, beside simple detectors, and count hits and false alarms."""
     config = _load(path, overrides)
     from collector_processor.evaluation.command import run_evaluation
 
-    run_evaluation(config, data, work, json_file=json_file, report_file=report)
+    run_evaluation(config, data, work, json_file=json_file, report_file=report, is_answered=feedback)
 
 
 @cli.group()

@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any
 
 from collector_processor.clock import NANOS_PER_SECOND, Clock
-from collector_processor.errors import RetryableError, StoreError
+from collector_processor.errors import PermanentError, RetryableError, StoreError
 from collector_processor.otlp.status import Answer
 from collector_processor.pipeline import Pipeline, Request
 
@@ -134,6 +134,8 @@ class Consumer:
     def _answer_call(self, call: _Call) -> None:
         try:
             call.result.set_result(call.work(self._clock.now_unix_nano()))
+        except PermanentError as error:  # refused before anything changed
+            call.result.set_exception(error)
         except Exception as error:  # handed to whoever asked
             if not isinstance(error, StoreError):
                 log.exception("a call on the consumer thread failed")

@@ -23,6 +23,7 @@ from collector_processor.web.server import WebSettings
 from collector_processor.web.tls import TlsContext
 from grafana_datasource.app import Server, create_app, serve
 from grafana_datasource.app import Settings as GrafanaSettings
+from grafana_datasource.feedback import FeedbackDoor
 
 _REFUSALS = {
     Permission.GRANTED: None,
@@ -121,6 +122,7 @@ def grafana_door(
     not_ready: Callable[[], str],
     metrics_text: Callable[[], bytes],
     has_memory: Callable[[], bool] = lambda: True,
+    feedback: FeedbackDoor | None = None,
 ) -> Server:
     """Serve the Grafana side of the configured store.
 
@@ -134,9 +136,9 @@ def grafana_door(
             not_ready=not_ready,
             metrics_text=metrics_text,
             has_memory=has_memory,
-            may_read=(lambda token: locks.tokens.check_token(token, Scope.READ) is Permission.GRANTED)
-            if locks.tokens.is_required
-            else None,
+            may_read=partial(_may, locks, Scope.READ) if locks.tokens.is_required else None,
+            may_answer=partial(_may, locks, Scope.ADMIN) if locks.tokens.is_required else None,
+            feedback=feedback,
             kind_of=Policies(config.policies).kind,
         )
     )
@@ -145,6 +147,10 @@ def grafana_door(
         return serve(app, host.strip("[]"), int(port), tls=locks.tls)
     except OSError as error:
         raise ConfigError(f"grafana.listen: cannot listen on {config.grafana.listen}: {error.strerror}") from error
+
+
+def _may(locks: Locks, scope: Scope, token: str) -> bool:
+    return locks.tokens.check_token(token, scope) is Permission.GRANTED
 
 
 def _configuration(certificate: Certificate) -> grpc.ServerCertificateConfiguration:

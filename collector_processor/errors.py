@@ -29,6 +29,10 @@ class InvalidQueryError(PermanentError):
     """A question that can't be answered as asked; the message names the offending part."""
 
 
+class UnknownError(PermanentError):
+    """There is nothing of the name that was given."""
+
+
 class RetryableError(ForebandError):
     """Not now: the same input may succeed after `retry_after_seconds`."""
 

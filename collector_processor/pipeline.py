@@ -22,6 +22,7 @@ from collector_processor.detect.canary import Subjects
 from collector_processor.detect.detector import SERIES_PER_BLOB, Detector, blob_names, first_series
 from collector_processor.detect.seed import Seed
 from collector_processor.enrichment import Enricher, expected_durations
+from collector_processor.feedback import FeedbackDesk
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.onsets import Onsets
@@ -52,6 +53,7 @@ from collector_processor.telemetry.arrival import LogArrivals, MetricArrivals, S
 from collector_processor.telemetry.band import BandStates, Reason, unknown_bands
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
+from collector_processor.telemetry.feedback import Feedback, Said
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import EventBatch, Int32, Int64, PointBatch
 from collector_processor.telemetry.proof import PROOF_BLOB, Proof
@@ -138,6 +140,7 @@ class Pipeline:
         record_batch: Callable[[float, float], None] = lambda _score, _commit: None,
     ) -> None:
         self._writer = writer
+        self._desk = FeedbackDesk(writer)
         self._settings = settings
         self._ledger = ledger
         self._record_batch = record_batch
@@ -189,6 +192,7 @@ class Pipeline:
         self._detector, self._ruled = self._load_detector(now), 0
         self._rule_new_series()
         self._onsets = Onsets(writer.open_episodes())
+        self._desk.tune(self._detector)
         self._enricher = Enricher(self._catalog, settings.additions)
         self.saved_bands = writer.bands()
         self._receipts = {r.digest: r for r in writer.receipts(now - _RECEIPT_KEPT)}
@@ -270,6 +274,22 @@ class Pipeline:
         bands = self._bands(self._names_of(np.concatenate([seeded, fresh])))
         self._writer.commit(Commit(models=records, bands=bands, blobs=blobs))
         self.fleet, self._is_in_step = fleet, True
+
+    def answer(self, said: Said, now: int) -> Feedback:
+        """Take a person's answer; the next point is judged by it.
+
+        Raises:
+            PermanentError: if it is about nothing that is known.
+        """
+        return self._desk.take(said, self._detector, now)
+
+    def take_back(self, feedback_id: str, by: str, now: int) -> Feedback:
+        """Let an answer count no more.
+
+        Raises:
+            PermanentError: if there is none of this id that counts.
+        """
+        return self._desk.take_back(feedback_id, by, self._detector, now)
 
     def save_memory(self, *, takes_new_series: bool) -> None:
         """Forget what can be found again; take new series, or none, from now on."""

@@ -12,16 +12,21 @@ TOKEN_HEADER = "X-Foreband-Token"  # noqa: S105 - the name of a header
 _OPEN = {"healthz", "page.index", "page.asset", "page.favicon"}
 _SCHEME = "bearer "
 
-MayRead = Callable[[str], bool]
-"""Tells whether whoever has this token may ask."""
+_ANSWERS = {"feedback.answer", "feedback.missed", "feedback.undo"}
+
+May = Callable[[str], bool]
+"""Tells whether whoever has this token may."""
 
 
-def require_token(app: Flask, may_read: MayRead) -> None:
+def require_token(app: Flask, may_read: May, may_answer: May) -> None:
     """Answer 401 to every request without a valid token, but for the page's own files and `/healthz`."""
 
     def check() -> Response | None:
-        if request.endpoint in _OPEN or may_read(_token()):
+        may = may_answer if request.endpoint in _ANSWERS else may_read
+        if request.endpoint in _OPEN or may(_token()):
             return None
+        if may is may_answer and may_read(_token()):
+            return failure(403, "forbidden", "answering an episode takes a token of scope admin")
         refused = failure(401, "unauthorized", f"a valid bearer token is required, or one in {TOKEN_HEADER}")
         refused.headers["WWW-Authenticate"] = "Bearer"
         return refused

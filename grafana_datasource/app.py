@@ -17,13 +17,15 @@ from collector_processor.errors import (
     PermanentError,
     RetryableError,
     TooLargeError,
+    UnknownError,
 )
 from collector_processor.policy.kind import MetricKind, kind_of
 from collector_processor.store.base import SeriesReader
 from collector_processor.telemetry.series import SeriesKey
-from grafana_datasource.access import MayRead, require_token
+from grafana_datasource.access import May, require_token
 from grafana_datasource.backend import Backend
 from grafana_datasource.budget import QueryTimeoutError
+from grafana_datasource.feedback import FeedbackDoor, feedback_routes
 from grafana_datasource.legacy import legacy_routes
 from grafana_datasource.page.routes import page_routes
 from grafana_datasource.prometheus import prometheus_routes
@@ -69,7 +71,9 @@ class Settings:
     `open_reader` is called at most once per concurrent query; a reader stays open and is used by one thread at a time,
     not always the same. `not_ready` returns why the process is not ready, empty when it is. `metrics_text` returns the
     process' own metrics in Prometheus text format. While `has_memory` says no, questions are refused for
-    a moment. Without `may_read` everybody may ask. `kind_of` tells the kind of a metric, as policies have it.
+    a moment. Without `may_read` everybody may ask, without `may_answer` everybody may answer episodes. Without a
+    `feedback` door answers are refused: whoever only reads the store has nobody to tell. `kind_of` tells the
+    kind of a metric, as policies have it.
     """
 
     open_reader: Callable[[], SeriesReader]
@@ -77,7 +81,9 @@ class Settings:
     not_ready: Callable[[], str] = _always_ready
     metrics_text: Callable[[], bytes] = _no_metrics
     has_memory: Callable[[], bool] = _always
-    may_read: MayRead | None = None
+    may_read: May | None = None
+    may_answer: May | None = None
+    feedback: FeedbackDoor | None = None
     kind_of: Callable[[SeriesKey], MetricKind] = kind_of
     limits: Limits = field(default_factory=Limits)
     concurrent_queries: int = 4
@@ -94,7 +100,7 @@ def create_app(settings: Settings) -> Flask:
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     OrjsonProvider.install(app)
     if settings.may_read is not None:
-        require_token(app, settings.may_read)
+        require_token(app, settings.may_read, settings.may_answer or settings.may_read)
     proof = SelfProof(settings.kind_of)
     backend = Backend(
         settings.open_reader,
@@ -109,6 +115,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["foreband"] = backend
     for routes in (prometheus_routes(backend), row_routes(backend, proof), legacy_routes(backend), page_routes()):
         app.register_blueprint(routes)
+    app.register_blueprint(feedback_routes(backend, settings.feedback))
     _add_operations(app, settings)
     app.register_error_handler(Exception, _answer_error)
     app.after_request(_with_security_headers)
@@ -144,6 +151,8 @@ def _answer_error(error: Exception) -> Response | HTTPException:
             return failure(503, "unavailable", str(error), error.retry_after_seconds)
         case UnsupportedQueryError() | FailedQueryError() | TooLargeError():
             return failure(422, "execution", str(error))
+        case UnknownError():
+            return failure(404, "bad_data", str(error))
         case InvalidQueryError() | PermanentError():
             return failure(400, "bad_data", str(error))
         case ForebandError():

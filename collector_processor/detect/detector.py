@@ -99,6 +99,11 @@ class Detector:
         self.grow(int(series.max(initial=-1)) + 1)
         self._rulebook.put(series, rules)
 
+    def tune(self, series: int, factor: float) -> None:
+        """Multiply the threshold of one series by a factor from now on; not saved, the answers behind it are."""
+        self.grow(series + 1)
+        self._rulebook.tune(series, factor)
+
     def judge(self, points: PointBatch, forecasts: Float64, winner: npt.NDArray[np.uint8]) -> Judgement:
         """Judge points by forecasts `(n, F)` made before them, then learn from them.
 

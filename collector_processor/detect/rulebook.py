@@ -28,6 +28,7 @@ class Rulebook:
         self._maintenance = maintenance
         self._initial = {"threshold": threshold, "companion": NO_COMPANION, "is_modelled": True}
         self._rules = record.filled(RULE_DTYPE, 0, self._initial)
+        self._factor = np.ones(0)
         self._traffic = Traffic()
         self._has_direction = False
 
@@ -36,6 +37,7 @@ class Rulebook:
         known = self._rules.size
         self._rules = record.grown(self._rules, n, self._initial)
         self._rules["limits"][known:] = np.array(NO_LIMITS, self._rules["limits"].dtype)
+        self._factor = np.append(self._factor, np.ones(self._rules.size - self._factor.size))
         self._traffic.grow(n)
 
     def put(self, series: Int32, rules: Rules) -> None:
@@ -49,9 +51,13 @@ class Rulebook:
         """Return the rules of series ids below `n`; not to be changed."""
         return self._rules[:n]
 
+    def tune(self, series: int, factor: float) -> None:
+        """Multiply the threshold of a series by what people's answers come to."""
+        self._factor[series] = factor
+
     def threshold(self, series: Int32) -> Float64:
-        """Return the threshold `(n,)` before any cold-start factor."""
-        threshold: Float64 = self._rules["threshold"][series]
+        """Return the threshold `(n,)` before any cold-start factor, answers of people included."""
+        threshold: Float64 = self._rules["threshold"][series] * self._factor[series]
         return threshold
 
     def is_modelled(self, series: Int32) -> Bool:

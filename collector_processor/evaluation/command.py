@@ -3,6 +3,7 @@
 import json
 import resource
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -31,7 +32,15 @@ from collector_processor.training.schedule import TrainingSettings
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
-def run_evaluation(config: Config, data: Path, work: Path, *, json_file: Path | None, report_file: Path | None) -> None:
+def run_evaluation(
+    config: Config,
+    data: Path,
+    work: Path,
+    *,
+    json_file: Path | None,
+    report_file: Path | None,
+    is_answered: bool = False,
+) -> None:
     """Evaluate the configuration on labelled data and print what came out.
 
     Raises:
@@ -41,9 +50,16 @@ def run_evaluation(config: Config, data: Path, work: Path, *, json_file: Path | 
     keep_machine_code(work)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("evaluate", total=len(dataset))
-        measured = evaluate(dataset, replay_settings(config), work, lambda n: progress.update(task, advance=n))
+        measured = evaluate(
+            dataset,
+            replace(replay_settings(config), is_answered=is_answered),
+            work,
+            lambda n: progress.update(task, advance=n),
+        )
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
     console = Console(highlight=False)
+    if is_answered:
+        console.print("With a simulated operator, who answers alarms and reports misses when they are over.\n")
     console.print(table_of(DETECTION_COLUMNS, detection_rows(measured), NOTE))
     console.print()
     console.print(table_of(FORECAST_COLUMNS, forecast_rows(measured), "in units of the value 24 h earlier"))

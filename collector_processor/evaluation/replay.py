@@ -14,9 +14,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from collector_processor.clock import DAY, HOUR
 from collector_processor.detect.calibrate import QuantileTracker
-from collector_processor.detect.detector import DEFAULT_THRESHOLD, Detector
+from collector_processor.detect.detector import DEFAULT_THRESHOLD, Detector, Judgement
 from collector_processor.evaluation.alarms import Alarms
 from collector_processor.evaluation.dataset import LabelledSeries
+from collector_processor.evaluation.operator import Operator
 from collector_processor.evaluation.refits import Refit, refits_of
 from collector_processor.evaluation.trace import Trace, blank, day_before
 from collector_processor.forecast.fleet import FleetModel
@@ -39,22 +40,27 @@ _ROWS_A_REQUEST = 500
 
 @dataclass(frozen=True, slots=True)
 class ReplaySettings:
-    """One configuration for all series: the shipped one unless something is to be tried."""
+    """One configuration for all series: the shipped one unless something is to be tried.
+
+    Where `is_answered`, a simulated operator answers alarms and reports misses.
+    """
 
     training: TrainingSettings = field(default_factory=TrainingSettings)
     limits: TimeLimits = field(default_factory=TimeLimits)
     threshold: float = DEFAULT_THRESHOLD
     policies: tuple[PolicyConfig, ...] = ()
+    is_answered: bool = False
 
 
 def replay(series: Sequence[LabelledSeries], settings: ReplaySettings) -> list[Trace]:
-    """Replay series side by side; labels are never looked at."""
+    """Replay series side by side; only operators look at labels, and only at those of what is over."""
     began = time.process_time()
     catalogs = [Catalog(parse_resource, parse_scope, parse_attributes, series_limit=1) for _ in series]
     taken = [_taken(s, i, settings.limits, c) for i, (s, c) in enumerate(zip(series, catalogs, strict=True))]
     refits = [list(refits_of(points, settings.training)) for points in taken]
     policies = Policies(settings.policies, settings.threshold)
-    room = _Room(taken, [s.step for s in series], policies, [key for c in catalogs for key in c.keys])
+    operators = [Operator(s) for s in series] if settings.is_answered else []
+    room = _Room(taken, [s.step for s in series], policies, [key for c in catalogs for key in c.keys], operators)
     for turn in range(max(map(len, refits), default=0) + 1):
         room.publish([known[turn - 1] for known in refits if 0 < turn <= len(known)])
         room.judge([_between(known, turn, len(points)) for known, points in zip(refits, taken, strict=True)])
@@ -85,9 +91,16 @@ class _Room:
     """
 
     def __init__(
-        self, taken: Sequence[PointBatch], steps: Sequence[int], policies: Policies, keys: Sequence[SeriesKey]
+        self,
+        taken: Sequence[PointBatch],
+        steps: Sequence[int],
+        policies: Policies,
+        keys: Sequence[SeriesKey],
+        operators: Sequence[Operator],
     ) -> None:
         self._points = PointBatch.concat(taken)
+        self._operators = operators
+        self._size = np.full(len(self._points), np.nan)
         self._first = np.concatenate([[0], np.cumsum([len(points) for points in taken])])
         naive = [day_before(p.time_unix_nano, p.value, 3 * step // 2) for p, step in zip(taken, steps, strict=True)]
         self._columns = blank(len(self._points)) | {"day_before": np.concatenate([np.empty(0), *naive])}
@@ -125,6 +138,21 @@ class _Room:
             for episode in judgement.episodes:
                 self._episodes[episode.episode_id] = episode
                 self._alarms.setdefault(episode.episode_id, Alarms()).take(episode)
+            if self._operators:
+                self._ask(row[at], judgement)
+
+    def _ask(self, row: Int64, judgement: Judgement) -> None:
+        """Let the operators of these points' series answer, and judge what follows by what they said."""
+        before = {int(series): self._operators[series].factor for series in self._points.series[row]}
+        self._size[row] = np.abs(judgement.verdicts.score) * np.array(list(before.values()))
+        for episode in judgement.episodes:
+            self._operators[episode.series].hear(episode)
+        for at, (series, factor) in zip(row.tolist(), before.items(), strict=True):
+            operator, first = self._operators[series], self._first[series]
+            if operator.waits_until < self._points.time_unix_nano[at]:
+                operator.look_back(self._points.time_unix_nano[first : at + 1], self._size[first : at + 1])
+            if operator.factor != factor:
+                self._detector.tune(series, operator.factor)
 
     def look_ahead(self, lifetimes: Sequence[tuple[int, int]]) -> None:
         """Note what is drawn from now on for an hour and a day ahead, until the next models."""

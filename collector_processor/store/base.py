@@ -14,6 +14,7 @@ from typing import Protocol
 from collector_processor.telemetry.band import BandStates
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
+from collector_processor.telemetry.feedback import Feedback
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import SeriesKey
@@ -58,9 +59,10 @@ class RequestReceipt:
 class Commit:
     """Everything one micro-batch changes, in one transaction.
 
-    `events` are kept until `forget_events_before`: event rows whose newest event is older are deleted.
-    `episodes` replace the row with the same `episode_id`. `models` are appended. `bands`, by the id of their first
-    series, replace what was saved under that id; pieces do not overlap. `blobs` are named byte strings.
+    `events` are kept until `forget_events_before`: event rows whose newest event is older are deleted. `episodes`
+    replace the row with the same `episode_id`, `feedback` that with the same `feedback_id`. `models` are appended.
+    `bands`, by the id of their first series, replace what was saved under that id; pieces do not overlap. `blobs` are
+    named byte strings.
     """
 
     series: Sequence[tuple[int, SeriesKey]] = ()
@@ -75,6 +77,7 @@ class Commit:
     bands: Mapping[int, BandStates] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     exemplars: Sequence[TraceLink] = ()
+    feedback: Sequence[Feedback] = ()
 
     @property
     def only_removes(self) -> bool:
@@ -128,6 +131,10 @@ class SeriesReader(Protocol):
 
     def episode(self, episode_id: str) -> Episode | None:
         """Return the episode of that id, None where there is none (any more)."""
+        ...
+
+    def feedback(self, series: int | None = None) -> list[Feedback]:
+        """Return what people answered, about one series or all, ascending by the time it was given."""
         ...
 
     def open_episodes(self) -> list[Episode]:

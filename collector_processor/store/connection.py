@@ -11,7 +11,7 @@ from collector_processor.errors import StoreError
 from collector_processor.store.faults import DamagedStoreError, translated
 from collector_processor.store.files import DATABASE, disk_space, has_database, open_private
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _MIGRATIONS = {
     1: (
         "ALTER TABLE outbox ADD COLUMN destination TEXT NOT NULL DEFAULT 'default'",
@@ -25,6 +25,11 @@ _MIGRATIONS = {
         "CREATE INDEX exemplar_time ON exemplar (time)",
     ),
     3: ("CREATE TABLE outbox_log (id INTEGER PRIMARY KEY, body BLOB NOT NULL)",),
+    4: (
+        """CREATE TABLE feedback (id TEXT PRIMARY KEY, series INTEGER NOT NULL, given INTEGER NOT NULL,
+               body BLOB NOT NULL) WITHOUT ROWID""",
+        "CREATE INDEX feedback_series ON feedback (series, given)",
+    ),
 }
 """What leads from a schema version to the next; each only adds, so that what was there reads as before.
 

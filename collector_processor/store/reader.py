@@ -4,7 +4,7 @@ import sqlite3
 
 import numpy as np
 
-from collector_processor.store import chunks, exemplars, layout, records, rows
+from collector_processor.store import answers, chunks, exemplars, layout, records, rows
 from collector_processor.store.base import JudgedBatch, RequestReceipt
 from collector_processor.store.connection import snapshot
 from collector_processor.store.faults import translated
@@ -13,6 +13,7 @@ from collector_processor.store.rows import Columns
 from collector_processor.telemetry.band import BandStates
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
+from collector_processor.telemetry.feedback import Feedback
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import SeriesKey
@@ -129,6 +130,11 @@ class SqliteReader:
         """See `SeriesReader.episode`."""
         with snapshot(self._connection):
             return records.episode(self._connection, episode_id)
+
+    def feedback(self, series: int | None = None) -> list[Feedback]:
+        """See `SeriesReader.feedback`."""
+        with snapshot(self._connection):
+            return answers.given(self._connection, series)
 
     def open_episodes(self) -> list[Episode]:
         """See `SeriesReader.open_episodes`."""

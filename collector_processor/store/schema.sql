@@ -33,6 +33,10 @@ CREATE TABLE episode (
 CREATE INDEX episode_start ON episode (start_time);
 CREATE INDEX episode_open ON episode (start_time) WHERE end_time IS NULL;
 
+-- What people answered to episodes; never deleted.
+CREATE TABLE feedback (id TEXT PRIMARY KEY, series INTEGER NOT NULL, given INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX feedback_series ON feedback (series, given);
+
 -- Measurements made in a trace, a few per series and hour.
 CREATE TABLE exemplar (
     series INTEGER NOT NULL,

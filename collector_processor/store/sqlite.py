@@ -26,7 +26,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from collector_processor.errors import StoreError
-from collector_processor.store import exemplars, head, layout, outbox_rows, records
+from collector_processor.store import answers, exemplars, head, layout, outbox_rows, records
 from collector_processor.store.base import Commit
 from collector_processor.store.connection import connect_reader, connect_writer, inspect, transaction
 from collector_processor.store.faults import DamagedStoreError, translated
@@ -159,6 +159,7 @@ class SqliteWriter(SqliteReader):
         for first, bands in commit.bands.items():
             records.put_bands(self._connection, first, bands)
         exemplars.put(self._connection, commit.exemplars)
+        answers.put(self._connection, commit.feedback)
         records.put_episodes(self._connection, commit.episodes)
         records.put_models(self._connection, commit.models)
         for name, data in commit.blobs.items():

@@ -18,7 +18,7 @@ from collector_processor.clock import ManualClock
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_reader, open_writer
 from grafana_datasource.app import Settings, create_app, serve
-from tests.grafana.scene import CALLS, DURATION, ERRORS, GAPPY, SILENT, WARMING, Scene
+from tests.grafana.scene import CALLS, DURATION, ERRORS, GAPPY, SILENT, TRACE, WARMING, Scene
 
 pytestmark = pytest.mark.server
 
@@ -207,3 +207,19 @@ def test_a_phone_gets_the_list_on_demand(browser: webdriver.Chrome, page: str) -
     width = run(browser, "return document.documentElement.scrollWidth")
     assert width <= 390
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_an_episode_says_why_it_is_one_and_can_be_answered(browser: webdriver.Chrome, page: str) -> None:
+    browser.get(f"{page}?series={DURATION.stable_id}&range=24h")
+    drawn(browser, DURATION.stable_id)
+    browser.find_element(By.CSS_SELECTOR, ".episode-why summary").click()
+    wait = WebDriverWait(browser, 20, 0.05)
+    wait.until(lambda b: b.find_elements(By.CSS_SELECTOR, ".evidence td"))
+    words = browser.find_element(By.CSS_SELECTOR, ".episode-why").text
+    assert "was expected" in words
+    assert TRACE.hex() in words
+    assert [b.text for b in browser.find_elements(By.CSS_SELECTOR, ".episode-answers button")] == [
+        "Expected",
+        "False alarm",
+        "Confirmed",
+    ]

@@ -1,5 +1,6 @@
 """What every store promises; a store's tests subclass `StoreChecks` and give it the fixture `stores`."""
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.store.base import Commit, OutboxItem, RequestReceipt, SeriesReader, SeriesWriter
 from collector_processor.telemetry.band import BAND_DTYPE, BandStates
 from collector_processor.telemetry.exemplar import TraceLink
+from collector_processor.telemetry.feedback import Answer, Feedback
 from collector_processor.telemetry.points import EventBatch, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 from tests.store.batches import (
@@ -268,6 +270,14 @@ class StoreChecks:
         store.commit(Commit(episodes=[episode("a", 10, 10)]))
         assert len(store.episodes(10, 11)) == 1
         assert store.episodes(11, 12) == []
+
+    def test_answers_are_those_about_a_series_in_the_order_they_were_given(self, stores: Stores) -> None:
+        store = stores.writer()
+        given = [Feedback(f"f{k}", k % 2, Answer.EXPECTED, "e", 0, 1, 1.5, START - k, "a", 1.0, 1.2) for k in range(4)]
+        store.commit(Commit(feedback=given))
+        store.commit(Commit(feedback=[replace(given[2], undone_unix_nano=START)]))
+        assert [f.feedback_id for f in store.feedback()] == ["f3", "f2", "f1", "f0"]
+        assert store.feedback(0) == [replace(given[2], undone_unix_nano=START), given[0]]
 
     def test_exemplars_are_those_of_the_range_and_the_series(self, stores: Stores) -> None:
         store = stores.writer()

@@ -151,6 +151,7 @@ def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores
     writer = stores.writer()
     for statement in (
         "DROP TABLE exemplar",
+        "DROP TABLE feedback",
         "DROP INDEX chunk_times",
         "DROP TABLE outbox_log",
         """CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, signal TEXT NOT NULL, items INTEGER NOT NULL,
@@ -166,6 +167,7 @@ def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores
     writer.close()
     with closing(open_reader(stores.directory)) as reader:
         assert reader.exemplars(0, 2**62) == []
+        assert reader.feedback() == []
     again = stores.writer()
     again.commit(Commit(outbox=[replace(outbox_item(2), destinations=("tempo",))]))
     copy = stores.directory / f"{DATABASE}.version-1"

@@ -4,6 +4,8 @@ import * as format from "./format.js";
 
 const opened = new Set();
 
+const ANSWERS = { expected: "Expected", false_alarm: "False alarm", confirmed: "Confirmed" };
+
 export function explanation(episode, now, fetched) {
   const details = document.createElement("details");
   details.className = "episode-why";
@@ -15,7 +17,7 @@ export function explanation(episode, now, fetched) {
     opened.add(episode.id);
     if (details.childElementCount > 1) return;
     const found = await fetched(`api/v1/episodes/${encodeURIComponent(episode.id)}`);
-    if (found && details.childElementCount === 1) details.append(...described(found, now));
+    if (found && details.childElementCount === 1) details.append(...described(found, now), answers(episode, fetched));
   });
   details.open = opened.has(episode.id);
   return details;
@@ -30,6 +32,26 @@ function described(episode, now) {
   if (episode.evidence.length) parts.push(evidence(episode, now));
   if (episode.traces.length) parts.push(line("p", `Traces: ${episode.traces.join(", ")}`));
   return parts;
+}
+
+function answers(episode, fetched) {
+  const box = document.createElement("p");
+  box.className = "episode-answers";
+  const outcome = line("span", "");
+  outcome.setAttribute("role", "status");
+  for (const [answer, words] of Object.entries(ANSWERS)) {
+    const button = line("button", words);
+    button.type = "button";
+    button.className = "button";
+    button.addEventListener("click", async () => {
+      const body = JSON.stringify({ answer, by: "page" });
+      const given = await fetched(`api/v1/episodes/${encodeURIComponent(episode.id)}/feedback`, body);
+      outcome.textContent = given?.error ?? `Thank you. The threshold of this series is now ×${given.factor_after.toFixed(2)}.`;
+    });
+    box.append(button, " ");
+  }
+  box.append(outcome);
+  return box;
 }
 
 function evidence(episode, now) {

@@ -221,12 +221,13 @@ function summary(catalog) {
   return parts.join(" · ");
 }
 
-async function fetched(path) {
+async function fetched(path, body) {
+  const request = () => (body ? { method: "POST", body, headers: { ...headers(), "Content-Type": "application/json" } } : { headers: headers() });
   try {
-    let response = await fetch(path, { headers: headers() });
-    if (response.status === 401 && askForToken()) response = await fetch(path, { headers: headers() });
+    let response = await fetch(path, request());
+    if (response.status === 401 && askForToken()) response = await fetch(path, request());
     document.body.classList.remove("offline");
-    return response.ok ? await response.json() : null;
+    return response.ok || body ? await response.json() : null;
   } catch {
     document.body.classList.add("offline");
     at("summary").textContent = "Foreband does not answer; trying again.";
