@@ -320,6 +320,7 @@ def _store_settings(config: Config) -> StoreSettings:
         reserve_bytes=config.store.reserve,
         reserve_share=config.store.reserve_share,
         accept_loss=config.store.accept_loss,
+        rollup_step=_nanos(config.forecast.step),
     )
 
 

@@ -15,6 +15,7 @@ from collector_processor.telemetry.band import BandStates
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.feedback import Feedback
+from collector_processor.telemetry.means import StepMeans
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import SeriesKey
@@ -103,6 +104,13 @@ class SeriesReader(Protocol):
 
     def read_points(self, series: Int32, start: int, end: int) -> PointBatch:
         """Return points in `[start, end)` sorted by (series, time). Unknown ids have none."""
+        ...
+
+    def read_means(self, series: Int32, start: int, end: int, step: int) -> StepMeans:
+        """Return means over `step` nanoseconds of the points in `[start, end)`, a row for each distinct id.
+
+        A mean may be off by a 200,000th of the standard deviation of the two hours, or the day, around it.
+        """
         ...
 
     def read_judged(self, series: Int32, start: int, end: int) -> JudgedBatch:

@@ -9,6 +9,7 @@ import numpy as np
 from collector_processor.store import chunks, layout, rows
 from collector_processor.store.chunks import ENDS_DTYPE
 from collector_processor.store.codec import encode_column, seal
+from collector_processor.store.rollup_writer import RollupWriter
 from collector_processor.store.rows import Columns
 from collector_processor.store.verdict_codec import encode_verdicts
 from collector_processor.telemetry.points import Int64
@@ -19,8 +20,11 @@ _End = tuple[int, int, int, float]
 class ChunkWriter:
     """Writes chunks at once, and what describes them on `finish`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, step: int = 0) -> None:
+        """Keep rollups over `step`, none without one."""
         self._connection = connection
+        self._step = step
+        self._rollups = RollupWriter(connection, step)
         self._ends: defaultdict[int, dict[int, _End | None]] = defaultdict(dict)
         self._growth: defaultdict[int, int] = defaultdict(int)
         self._times: dict[int, Int64] = {}
@@ -40,13 +44,14 @@ class ChunkWriter:
             self._put(day, series, [*moved, *self._take(day, series)])
 
     def finish(self) -> None:
-        """Bring parts, summaries and shared times up to date."""
+        """Bring rollups, summaries, parts and shared times up to date."""
+        self._rollups.finish()
         for row_id, changed in self._ends.items():
             self._update_summary(row_id, changed)
         self._connection.executemany(
-            "INSERT INTO part (id, points) VALUES (?, ?)"
+            "INSERT INTO part (id, points, step) VALUES (?, ?, ?)"
             " ON CONFLICT (id) DO UPDATE SET points = points + excluded.points",
-            self._growth.items(),
+            [(part, growth, self._step) for part, growth in self._growth.items()],
         )
         self._connection.execute(
             "DELETE FROM times WHERE id IN (SELECT value FROM json_each(?))"
@@ -64,6 +69,7 @@ class ChunkWriter:
         self._replaced_times.add(times_id)
         self._growth[part] -= held[1].size
         self._ends[layout.summary_id(part, series)][series] = None
+        self._rollups.remove(part, series)
         return [held]
 
     def _put(self, part: int, series: int, pieces: list[Columns]) -> None:
@@ -78,6 +84,7 @@ class ChunkWriter:
             (row_id, times_id, seal(encode_column(value), key), None if verdicts is None else seal(verdicts, key)),
         )
         self._growth[part] += time.size
+        self._rollups.put(part, series, time, value)
         self._ends[layout.summary_id(part, series)][series] = (series, int(time[0]), int(time[-1]), float(value[-1]))
 
     def _update_summary(self, row_id: int, changed: dict[int, _End | None]) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from collector_processor.store import layout, rows
 from collector_processor.store.codec import decode_column, unseal
 from collector_processor.store.faults import DamagedStoreError
+from collector_processor.store.finite import Piece
 from collector_processor.store.rows import Columns
 from collector_processor.store.verdict_codec import decode_verdicts
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
@@ -18,9 +19,6 @@ ENDS_DTYPE = np.dtype([("series", "<i4"), ("first", "<i8"), ("last", "<i8"), ("l
 Ends = npt.NDArray[np.void]
 """One row of ENDS_DTYPE per chunk, ascending by series."""
 
-Piece = tuple[int, Int64, Float64]
-"""A series with some of its points, ascending: their times and values `(n,)`."""
-
 _NO_TIMES, _NO_PLACE = -1, -1
 _Row = tuple[int, int, bytes, bytes | None]
 
@@ -28,6 +26,11 @@ _Row = tuple[int, int, bytes, bytes | None]
 def parts(connection: sqlite3.Connection) -> list[int]:
     """Return all parts in order of time, blocks before their day."""
     return sorted((part for (part,) in connection.execute("SELECT id FROM part")), key=layout.by_time)
+
+
+def rolled_up(connection: sqlite3.Connection, step: int) -> set[int]:
+    """Return the parts that have rollups over `step`."""
+    return {part for (part,) in connection.execute("SELECT id FROM part WHERE step = ?", (step,))}
 
 
 def read_judged(connection: sqlite3.Connection, part: int, wanted: Int32, start: int, end: int) -> Iterator[Columns]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from collector_processor.clock import DAY, SystemClock
-from collector_processor.store import chunks, head, layout, rows
+from collector_processor.store import chunks, head, layout, rollup, rows
 from collector_processor.store.chunk_writer import ChunkWriter
 from collector_processor.store.connection import transaction
 from collector_processor.store.rows import Columns
@@ -28,7 +28,7 @@ _MAX_SHARE_DELETED = 0.1
 T = TypeVar("T")
 
 
-def compact_head(connection: sqlite3.Connection, max_points: int) -> Iterator[None]:
+def compact_head(connection: sqlite3.Connection, max_points: int, step: int) -> Iterator[None]:
     """Move the oldest rows of the head, up to about that many points, into chunks."""
     last_id, held = head.oldest(connection, max_points)
     yield
@@ -38,7 +38,7 @@ def compact_head(connection: sqlite3.Connection, max_points: int) -> Iterator[No
     held, part = rows.take(held, order), part[order]
     yield
     for target, groups in _groups(part, held):
-        yield from _in_slices(connection, groups, partial(_merge_into, target))
+        yield from _in_slices(connection, groups, partial(_merge_into, target), step)
     with transaction(connection):
         connection.execute("DELETE FROM head WHERE id <= ?", (last_id,))
     yield
@@ -52,14 +52,40 @@ def day_to_merge(connection: sqlite3.Connection, newest: int) -> int | None:
     return None
 
 
-def merge_day(connection: sqlite3.Connection, day: int) -> Iterator[None]:
+def merge_day(connection: sqlite3.Connection, day: int, step: int) -> Iterator[None]:
     """Move the blocks of a day into the day."""
     present = set(chunks.parts(connection))
     blocks = [block for block in layout.blocks_of(day) if block in present]
     series = _series_of_parts(connection, blocks)
-    yield from _in_slices(connection, series, lambda writer, one: writer.merge_day(day, one, blocks))
+    yield from _in_slices(connection, series, lambda writer, one: writer.merge_day(day, one, blocks), step)
     for block in blocks:
         yield from drop_part(connection, block)
+
+
+def part_to_roll_up(connection: sqlite3.Connection, step: int) -> int | None:
+    """Return the newest part without rollups over `step`: one of an older version, or from before the step changed."""
+    if not step:
+        return None
+    found = connection.execute("SELECT id FROM part WHERE step <> ?", (step,)).fetchall()
+    return max((part for (part,) in found), key=layout.by_time, default=None)
+
+
+def roll_up(connection: sqlite3.Connection, part: int, step: int) -> Iterator[None]:
+    """Make the rollups of a part from its chunks; until the last is there it has none."""
+    with transaction(connection):
+        connection.execute("UPDATE part SET step = 0 WHERE id = ?", (part,))
+        connection.execute("DELETE FROM rollup WHERE id BETWEEN ? AND ?", layout.ids_of(part))
+    yield
+    series = np.array(_series_of_parts(connection, [part]), np.int32)
+    for first, stop in rows.runs(series // layout.SERIES_PER_ROLLUP):
+        with transaction(connection):
+            pieces = list(chunks.read_points(connection, part, series[first:stop], *layout.span(part)))
+            made = rollup.roll_up(pieces, part, step)
+            made.write(connection, layout.rollup_id(part, int(series[first])))
+        yield
+    with transaction(connection):
+        connection.execute("UPDATE part SET step = ? WHERE id = ?", (step, part))
+    yield
 
 
 def expired_parts(connection: sqlite3.Connection, *, now: int, newest: int, retention: int) -> list[int]:
@@ -95,6 +121,7 @@ def drop_part(connection: sqlite3.Connection, part: int) -> Iterator[None]:
     with transaction(connection):
         connection.execute("DELETE FROM times WHERE id BETWEEN ? AND ?", (first, last))
         connection.execute("DELETE FROM summary WHERE id BETWEEN ? AND ?", (first, last))
+        connection.execute("DELETE FROM rollup WHERE id BETWEEN ? AND ?", (first, last))
         connection.execute("DELETE FROM part WHERE id = ?", (part,))
     yield
 
@@ -117,17 +144,17 @@ def _merge_into(part: int, writer: ChunkWriter, newer: Columns) -> None:
 
 
 def _in_slices(
-    connection: sqlite3.Connection, items: Iterable[T], step: Callable[[ChunkWriter, T], None]
+    connection: sqlite3.Connection, items: Iterable[T], work: Callable[[ChunkWriter, T], None], step: int
 ) -> Iterator[None]:
-    """Do `step` for all items, as many in one transaction as fit into a slice."""
+    """Do `work` for all items, as many in one transaction as fit into a slice; rollups are over `step`."""
     clock, rest, is_done = SystemClock(), iter(items), False
     while not is_done:
         deadline = clock.monotonic_nano() + _SLICE_NANO
         with transaction(connection):
-            writer = ChunkWriter(connection)
+            writer = ChunkWriter(connection, step)
             is_done = True
             for item in rest:
-                step(writer, item)
+                work(writer, item)
                 if clock.monotonic_nano() > deadline:
                     is_done = False
                     break

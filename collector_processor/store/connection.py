@@ -11,7 +11,7 @@ from collector_processor.errors import StoreError
 from collector_processor.store.faults import DamagedStoreError, translated
 from collector_processor.store.files import DATABASE, disk_space, has_database, open_private
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 _MIGRATIONS = {
     1: (
         "ALTER TABLE outbox ADD COLUMN destination TEXT NOT NULL DEFAULT 'default'",
@@ -29,6 +29,10 @@ _MIGRATIONS = {
         """CREATE TABLE feedback (id TEXT PRIMARY KEY, series INTEGER NOT NULL, given INTEGER NOT NULL,
                body BLOB NOT NULL) WITHOUT ROWID""",
         "CREATE INDEX feedback_series ON feedback (series, given)",
+    ),
+    5: (
+        "ALTER TABLE part ADD COLUMN step INTEGER NOT NULL DEFAULT 0",
+        "CREATE TABLE rollup (id INTEGER PRIMARY KEY, entries BLOB NOT NULL, levels BLOB NOT NULL)",
     ),
 }
 """What leads from a schema version to the next; each only adds, so that what was there reads as before.

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from collector_processor.clock import HOUR, NANOS_PER_SECOND, SystemClock
 from collector_processor.errors import StoreError
-from collector_processor.store import compact, exemplars, layout, records
+from collector_processor.store import compact, exemplars, layout, records, rollup
 from collector_processor.store.connection import snapshot, transaction
 from collector_processor.store.faults import translated
 from collector_processor.store.head import Head
@@ -27,6 +27,7 @@ class Housekeeping:
         self._connection = connection
         self._head = head
         self._settings = settings
+        self._rollup_step = settings.rollup_step if rollup.divides(settings.rollup_step) else 0
         self._job: Iterator[None] | None = None
         self._last_retention: int | None = None
         self._head_points = 0
@@ -70,14 +71,17 @@ class Housekeeping:
         with snapshot(self._connection):
             self._head.refresh(self._connection)
             day = compact.day_to_merge(self._connection, newest)
+            bare = compact.part_to_roll_up(self._connection, self._rollup_step)
         self._head_points = len(self._head)
         if self._is_compaction_due(newest):
             return self._compaction()
         if day is not None:
-            return compact.merge_day(self._connection, day)
+            return compact.merge_day(self._connection, day, self._rollup_step)
         if self._is_retention_due(now):
             self._last_retention = now
             return self._retention(now, newest)
+        if bare is not None:
+            return compact.roll_up(self._connection, bare, self._rollup_step)
         if self._points_in_log >= _POINTS_BETWEEN_CHECKPOINTS:
             return self._checkpoint()
         return None
@@ -99,7 +103,7 @@ class Housekeeping:
 
     def _compaction(self) -> Iterator[None]:
         self._head.refresh(self._connection)
-        for _ in compact.compact_head(self._connection, self._points_per_compaction()):
+        for _ in compact.compact_head(self._connection, self._points_per_compaction(), self._rollup_step):
             self._head.refresh(self._connection)  # a little now rather than all that came meanwhile in the end
             yield
         self._head_points = len(self._head)

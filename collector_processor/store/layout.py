@@ -10,6 +10,7 @@ from collector_processor.telemetry.points import Int64
 BLOCK = 2 * HOUR
 MAX_SERIES = 1 << 24
 SERIES_PER_SUMMARY = 1 << 10
+SERIES_PER_ROLLUP = 1 << 7
 _SERIES_BITS = 24
 _DAY_FLAG = 1 << 24
 
@@ -57,13 +58,18 @@ def chunk_id(part: int, series: int) -> int:
 
 
 def ids_of(part: int) -> tuple[int, int]:
-    """Return the first and last row id that `part` can have in tables `chunk`, `times` and `summary`."""
+    """Return the first and last row id that `part` can have in tables `chunk`, `times`, `summary` and `rollup`."""
     return part << _SERIES_BITS, ((part + 1) << _SERIES_BITS) - 1
 
 
 def summary_id(part: int, series: int) -> int:
     """Return the summary row that a series of a part is in."""
     return part << _SERIES_BITS | series // SERIES_PER_SUMMARY
+
+
+def rollup_id(part: int, series: int) -> int:
+    """Return the rollup row that a series of a part is in."""
+    return part << _SERIES_BITS | series // SERIES_PER_ROLLUP
 
 
 def part_of(row_id: int) -> int:

@@ -4,21 +4,25 @@ import sqlite3
 
 import numpy as np
 
-from collector_processor.store import answers, chunks, exemplars, layout, records, rows
+from collector_processor.store import answers, chunks, exemplars, finite, layout, records, rows, step_means
 from collector_processor.store.base import JudgedBatch, RequestReceipt
 from collector_processor.store.connection import snapshot
 from collector_processor.store.faults import translated
+from collector_processor.store.finite import Piece
 from collector_processor.store.head import Head
 from collector_processor.store.rows import Columns
+from collector_processor.store.step_means import Layer
 from collector_processor.telemetry.band import BandStates
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.feedback import Feedback
+from collector_processor.telemetry.means import StepMeans
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import SeriesKey
 
 _NEVER = -1
+_SERIES_READ_AT_ONCE = 16  # points of them are held in memory
 _LAST_TIME = np.iinfo(np.int64).max
 
 
@@ -45,15 +49,27 @@ class SqliteReader:
     def read_points(self, series: Int32, start: int, end: int) -> PointBatch:
         """See `SeriesReader.read_points`."""
         wanted, start, end = _bounded(series, start, end)
-        found: list[chunks.Piece] = []
         with snapshot(self._connection):
-            for part in self._parts(start, end):
-                found.extend(chunks.read_points(self._connection, part, wanted, start, end))
-        recent = self._head.select(wanted, start, end)
-        if not found:
-            return rows.points_of(recent)
-        found.extend((int(column[0]), time, value) for column, time, value in rows.by_series(recent[:3]))
-        return rows.joined(found)
+            return self._points(self._parts(start, end), wanted, start, end)
+
+    def read_means(self, series: Int32, start: int, end: int, step: int) -> StepMeans:
+        """See `SeriesReader.read_means`."""
+        wanted, start, end = _bounded(series, start, end)
+        with snapshot(self._connection):
+            parts = self._parts(start, end)
+            layers: list[Layer] = []
+            served = np.zeros(wanted.size, np.bool_)
+            head = rows.points_of(self._head.select(wanted, start, end))
+            if wanted.size and chunks.rolled_up(self._connection, step).issuperset(parts):
+                for part in parts:
+                    layers += step_means.read_layers(self._connection, part, wanted, step)
+                served = step_means.is_served(layers, head, wanted, start, end)
+            rest = wanted[~served]
+            newer = [finite.summed(_pieces(head.take(np.isin(head.series, wanted[served]))), step)]
+            for first in range(0, rest.size, _SERIES_READ_AT_ONCE):
+                points = self._points(parts, rest[first : first + _SERIES_READ_AT_ONCE], start, end)
+                newer.append(finite.summed(_pieces(points), step))
+        return step_means.assemble(wanted, step, [layer.only(served) for layer in layers], newer)
 
     def read_judged(self, series: Int32, start: int, end: int) -> JudgedBatch:
         """See `SeriesReader.read_judged`."""
@@ -176,6 +192,16 @@ class SqliteReader:
         with translated():
             self._connection.close()
 
+    def _points(self, parts: list[int], wanted: Int32, start: int, end: int) -> PointBatch:
+        found: list[Piece] = []
+        for part in parts:
+            found.extend(chunks.read_points(self._connection, part, wanted, start, end))
+        recent = self._head.select(wanted, start, end)
+        if not found:
+            return rows.points_of(recent)
+        found.extend(_pieces(rows.points_of(recent)))
+        return rows.joined(found)
+
     def _parts(self, start: int, end: int) -> list[int]:
         """Return blocks and days that touch `[start, end)`, and bring the head, which lies over them, up to date."""
         self._head.refresh(self._connection)
@@ -187,6 +213,12 @@ def _bounded(series: Int32, start: int, end: int) -> tuple[Int32, int, int]:
     """Return the distinct ids that can exist, ascending, and the range within times that can."""
     wanted = np.unique(series[(series >= 0) & (series < layout.MAX_SERIES)])
     return wanted, max(start, 0), min(end, _LAST_TIME)
+
+
+def _pieces(points: PointBatch) -> list[Piece]:
+    """Return points sorted by (series, time) by series."""
+    columns = rows.by_series((points.series, points.time_unix_nano, points.value))
+    return [(int(series[0]), time, value) for series, time, value in columns]
 
 
 def _size(series: Int32) -> int:

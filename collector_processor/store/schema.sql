@@ -13,12 +13,15 @@ CREATE TABLE series (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE head (id INTEGER PRIMARY KEY, points BLOB NOT NULL, verdicts BLOB);
 
 -- Points at rest: one row per (part, series), id = part << 24 | series; a part is 2 hours or a day.
-CREATE TABLE part (id INTEGER PRIMARY KEY, points INTEGER NOT NULL);
+-- `step` says over which step the rollups of a part are complete, 0: over none.
+CREATE TABLE part (id INTEGER PRIMARY KEY, points INTEGER NOT NULL, step INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE chunk (id INTEGER PRIMARY KEY, times INTEGER NOT NULL, value BLOB NOT NULL, verdicts BLOB);
 -- Times that chunks share, id = part << 24 | ordinal, and the ends of chunks, id = part << 24 | series >> 10.
 CREATE TABLE times (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE INDEX chunk_times ON chunk (times);
 CREATE TABLE summary (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+-- Means over a step, made from chunks in the transaction that writes them, id = part << 24 | series >> 7.
+CREATE TABLE rollup (id INTEGER PRIMARY KEY, entries BLOB NOT NULL, levels BLOB NOT NULL);
 
 CREATE TABLE event (id INTEGER PRIMARY KEY, newest INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE INDEX event_newest ON event (newest);

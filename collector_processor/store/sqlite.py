@@ -8,7 +8,8 @@
                  ▼       (a day later)
                day       one chunk per (day, series) ──► dropped whole when past retention
 
-    part     what blocks and days exist          event    spans and logs of open windows
+    part     what blocks and days exist          rollup   means over the forecast's step, per 128 series of a part
+                                                 event    spans and logs of open windows
     summary  first and last point per chunk      outbox_log   how far the files below are committed
     series, episode, model, receipt, blob        store    identity, number of commits, clean shutdown
 

@@ -79,7 +79,7 @@ def test_a_disk_that_fills_in_the_middle_of_compaction_costs_nothing(
     monkeypatch.setattr("collector_processor.store.compact._SLICE_NANO", 0)
     with closing(open_writer(disk / "store", NO_RESERVE)) as store:
         for number in range(0, 30 * 60, 20):
-            store.commit(tick(number, series=40))
+            store.commit(tick(number, series=20))
         before = read_all(store).points
         for _ in range(7):
             store.maintain(START + 30 * HOUR, 0.0)
@@ -99,4 +99,4 @@ def test_a_disk_that_fills_in_the_middle_of_compaction_costs_nothing(
 
 def commit_until_refused(store: SqliteWriter) -> None:
     for number in range(10_000):
-        store.commit(tick(0, start=START + 29 * HOUR + number * MINUTE, series=40))
+        store.commit(tick(0, start=START + 29 * HOUR + number * MINUTE, series=20))

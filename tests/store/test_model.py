@@ -1,6 +1,9 @@
 """The embedded store against a dictionary, in any order of writing, housekeeping and restarts."""
 
 import tempfile
+from collections import defaultdict
+from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +18,10 @@ from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_reader, open_writer
 from collector_processor.store.verdict_codec import rounded
-from collector_processor.telemetry.points import PointBatch
+from collector_processor.telemetry.means import StepMeans
+from collector_processor.telemetry.points import Float64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
-from tests.store.batches import START, ids, maintain_all, points, read_all
+from tests.store.batches import FOREVER, START, ids, maintain_all, points, read_all
 
 SERIES = 3
 RETENTION = 2 * DAY
@@ -45,6 +49,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.reader = open_reader(self.path)
         self.oracle: dict[tuple[int, int], Judged] = {}
         self.now = START
+        self.step = SETTINGS.rollup_step
         self.last: Commit | None = None
 
     @rule(rows=rows, half=bands, forward=st.sampled_from([0, MINUTE, HOUR, 3 * HOUR, 30 * HOUR]))
@@ -70,10 +75,11 @@ class StoreMachine(RuleBasedStateMachine):
             self.store.maintain(self.now, 0.0)
         self.forget_what_is_past_retention()
 
-    @rule()
-    def restart(self) -> None:
+    @rule(step=st.sampled_from([5 * MINUTE, HOUR]))
+    def restart(self, step: int) -> None:
         self.store.close()
-        self.store = open_writer(self.path, SETTINGS)
+        self.step = step
+        self.store = open_writer(self.path, replace(SETTINGS, rollup_step=step))
 
     @rule()
     def open_another_reader(self) -> None:
@@ -115,6 +121,15 @@ class StoreMachine(RuleBasedStateMachine):
         due = [key for key in sorted(self.oracle) if key[0] == 1 and start <= key[1] < end]
         assert found.time_unix_nano.tolist() == [time for _, time in due]
 
+    @invariant()
+    def means_are_those_of_the_points(self) -> None:
+        if not hasattr(self, "oracle"):
+            return
+        for start, end in ((0, FOREVER), (self.now - 7 * HOUR, self.now - HOUR)):
+            held = {key: row[0] for key, row in self.oracle.items() if start <= key[1] < end}
+            for store in (self.store, self.reader):
+                same_means(store.read_means(ids(2, 0, 1, 0), start, end, self.step), held)
+
     def teardown(self) -> None:
         if hasattr(self, "oracle"):
             self.reader.close()
@@ -145,6 +160,31 @@ class StoreMachine(RuleBasedStateMachine):
     @staticmethod
     def row(batch: PointBatch, verdicts: VerdictBatch, k: int) -> tuple[tuple[int, int], str]:
         return (int(batch.series[k]), int(batch.time_unix_nano[k])), repr(judged(batch, verdicts, k))
+
+
+def same_means(found: StepMeans, held: dict[tuple[int, int], float]) -> None:
+    """Compare with the means, ends and deviations of finite values, up to a lattice of 2^-17 deviations of a day."""
+    assert found.series.tolist() == list(range(SERIES))
+    for series in range(SERIES):
+        points = [(time, value) for (one, time), value in sorted(held.items()) if one == series and isfinite(value)]
+        by_step = defaultdict[int, list[float]](list)
+        for time, value in points:
+            by_step[time // found.step_nano].append(value)
+        (at,) = np.nonzero(np.isfinite(found.mean[series]))
+        assert (at + found.first_step).tolist() == sorted(by_step)
+        assert found.is_present[series] == bool(points)
+        if points:
+            everything = np.array([value for _, value in points])
+            expected = np.array([np.mean(by_step[step]) for step in sorted(by_step)])
+            close = (everything.max() / 2 - everything.min() / 2) * 2.0**-17
+            np.testing.assert_allclose(found.mean[series, at], expected, rtol=1e-15, atol=close)
+            assert (found.first_time[series], found.last_time[series]) == (points[0][0], points[-1][0])
+            np.testing.assert_allclose(found.std[series], deviation(everything), rtol=1e-12, atol=1e-300)
+
+
+def deviation(value: Float64) -> float:
+    scale = float(np.abs(value).max()) or 1.0
+    return float(np.std(value / scale) * scale)
 
 
 def judged(batch: PointBatch, verdicts: VerdictBatch, k: int) -> Judged:

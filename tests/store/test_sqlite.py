@@ -150,6 +150,8 @@ def finds_chunks_by_their_times(store: SqliteWriter) -> bool:
 def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores: SqliteStores) -> None:
     writer = stores.writer()
     for statement in (
+        "DROP TABLE rollup",
+        "ALTER TABLE part DROP COLUMN step",
         "DROP TABLE exemplar",
         "DROP TABLE feedback",
         "DROP INDEX chunk_times",
