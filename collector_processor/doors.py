@@ -139,7 +139,7 @@ def grafana_door(
             may_read=partial(_may, locks, Scope.READ) if locks.tokens.is_required else None,
             may_answer=partial(_may, locks, Scope.ADMIN) if locks.tokens.is_required else None,
             feedback=feedback,
-            kind_of=Policies(config.policies).kind,
+            policies=Policies(config.policies),
         )
     )
     host, _, port = config.grafana.listen.rpartition(":")

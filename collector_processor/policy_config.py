@@ -206,12 +206,23 @@ class ForecastPolicy(Section):
         return self
 
 
+class CapacityPolicy(Section):
+    """The bound that the series that match should not reach."""
+
+    limit: float | None = Field(None, description="in the unit of the metric; utilisation has 1, or 100 %, by itself")
+    direction: Literal["up", "down"] = Field("up", description="up: reached from below; down: from above")
+    horizon: Annotated[Duration, Field(ge=timedelta(days=1), le=timedelta(days=90))] = Field(
+        timedelta(days=30), description="how far ahead to look, as far as the model holds; without it 30d"
+    )
+
+
 class PolicyConfig(Section):
     """Settings for the series that match; of policies that match, later ones override what they set."""
 
     match: MatchConfig = Field(MatchConfig(), description="which series; without it, all")
     forecast: ForecastPolicy | None = Field(None, description="how their forecast is fitted")
     detect: DetectPolicy | None = Field(None, description="what is flagged of them")
+    capacity: CapacityPolicy | None = Field(None, description="the bound that they should not reach")
 
 
 def contradictions(policies: Sequence[PolicyConfig], step: timedelta) -> Iterator[tuple[Path_, str]]:

@@ -19,12 +19,12 @@ from collector_processor.errors import (
     TooLargeError,
     UnknownError,
 )
-from collector_processor.policy.kind import MetricKind, kind_of
+from collector_processor.policy import Policies
 from collector_processor.store.base import SeriesReader
-from collector_processor.telemetry.series import SeriesKey
 from grafana_datasource.access import May, require_token
 from grafana_datasource.backend import Backend
 from grafana_datasource.budget import QueryTimeoutError
+from grafana_datasource.capacity import Capacity
 from grafana_datasource.feedback import FeedbackDoor, feedback_routes
 from grafana_datasource.legacy import legacy_routes
 from grafana_datasource.page.routes import page_routes
@@ -72,8 +72,8 @@ class Settings:
     not always the same. `not_ready` returns why the process is not ready, empty when it is. `metrics_text` returns the
     process' own metrics in Prometheus text format. While `has_memory` says no, questions are refused for
     a moment. Without `may_read` everybody may ask, without `may_answer` everybody may answer episodes. Without a
-    `feedback` door answers are refused: whoever only reads the store has nobody to tell. `kind_of` tells the
-    kind of a metric, as policies have it.
+    `feedback` door answers are refused: whoever only reads the store has nobody to tell. `policies` tell
+    the kinds and the bounds of series.
     """
 
     open_reader: Callable[[], SeriesReader]
@@ -84,7 +84,7 @@ class Settings:
     may_read: May | None = None
     may_answer: May | None = None
     feedback: FeedbackDoor | None = None
-    kind_of: Callable[[SeriesKey], MetricKind] = kind_of
+    policies: Policies = field(default_factory=Policies)
     limits: Limits = field(default_factory=Limits)
     concurrent_queries: int = 4
     queue_seconds: float = 2.0
@@ -101,7 +101,7 @@ def create_app(settings: Settings) -> Flask:
     OrjsonProvider.install(app)
     if settings.may_read is not None:
         require_token(app, settings.may_read, settings.may_answer or settings.may_read)
-    proof = SelfProof(settings.kind_of)
+    proof, capacity = SelfProof(settings.policies.kind), Capacity(settings.policies)
     backend = Backend(
         settings.open_reader,
         settings.clock,
@@ -110,10 +110,15 @@ def create_app(settings: Settings) -> Flask:
         queue_seconds=settings.queue_seconds,
         refresh_seconds=settings.refresh_seconds,
         has_memory=settings.has_memory,
-        figures=(proof.figures,),
+        figures=(proof.figures, capacity.figures),
     )
     app.extensions["foreband"] = backend
-    for routes in (prometheus_routes(backend), row_routes(backend, proof), legacy_routes(backend), page_routes()):
+    for routes in (
+        prometheus_routes(backend),
+        row_routes(backend, proof, capacity),
+        legacy_routes(backend),
+        page_routes(),
+    ):
         app.register_blueprint(routes)
     app.register_blueprint(feedback_routes(backend, settings.feedback))
     _add_operations(app, settings)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from heapq import nsmallest
 from typing import Any
 
+from grafana_datasource.capacity import HELP as CAPACITY_HELP
 from grafana_datasource.directory import Directory, Entry
 from grafana_datasource.families import DERIVED, HELP, STORED
 from grafana_datasource.matching import Matcher
@@ -11,6 +12,9 @@ from grafana_datasource.proof import HELP as PROOF_HELP
 from grafana_datasource.selection import Picked, select
 
 Selector = Sequence[Matcher]
+
+FIGURES = PROOF_HELP | CAPACITY_HELP
+"""Metrics that are of now only, and what they say."""
 
 
 def label_names(directory: Directory, selectors: Sequence[Selector]) -> list[str]:
@@ -43,7 +47,7 @@ def label_values(directory: Directory, label: str, selectors: Sequence[Selector]
 
 def metadata(directory: Directory, metric: str, most: int) -> dict[str, Any]:
     """Return type, help and unit of every metric, or of one; at most `most`."""
-    found = {name: [_described("gauge", text, "")] for name, text in (HELP | PROOF_HELP).items()}
+    found = {name: [_described("gauge", text, "")] for name, text in (HELP | FIGURES).items()}
     for name, entries in directory.by_name.items():
         key = entries[0].key
         found[name] = [_described("gauge" if key.statistic.is_modelled else "counter", key.metric, key.unit)]
@@ -77,7 +81,7 @@ def derived_entries(groups: Iterable[Picked]) -> list[Entry]:
 
 def _all_names(directory: Directory) -> set[str]:
     derived = {family.metric for family in DERIVED} if directory.modelled else set()
-    return derived.union(PROOF_HELP, directory.by_name)
+    return derived.union(FIGURES, directory.by_name)
 
 
 def _added_labels(families: Iterable[Any]) -> set[str]:

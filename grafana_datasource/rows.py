@@ -15,6 +15,7 @@ from collector_processor.errors import TooLargeError
 from collector_processor.telemetry.band import INTERVAL_WIDTHS
 from collector_processor.telemetry.points import Float64
 from grafana_datasource.backend import Backend, Session
+from grafana_datasource.capacity import Capacity, capacity_row
 from grafana_datasource.catalog import catalog_page, catalog_row
 from grafana_datasource.directory import Entry
 from grafana_datasource.episodes import annotation, episode_row, episodes_between, explained_row
@@ -55,7 +56,7 @@ _WIDTHS = [f"{width:g}" for width in INTERVAL_WIDTHS]
 _METHODS = ["GET", "POST"]
 
 
-def row_routes(backend: Backend, proof: SelfProof) -> Blueprint:
+def row_routes(backend: Backend, proof: SelfProof, capacity: Capacity) -> Blueprint:
     """Return the routes below `/api/v1`."""
     routes = Blueprint("rows", __name__, url_prefix="/api/v1")
 
@@ -66,13 +67,14 @@ def row_routes(backend: Backend, proof: SelfProof) -> Blueprint:
     route("/series/<text>", lambda text: _one(backend, text))
     route("/series/<text>/forecast", lambda text: _wide_rows(backend, text))
     route("/anomalies/current", lambda: _current(backend))
-    route("/annotations", lambda: _annotations(backend))
+    route("/annotations", lambda: _annotations(backend, capacity))
     route("/episodes", lambda: _episodes(backend))
     route("/episodes/<text>", lambda text: _episode(backend, text))
     route("/services", lambda: _services(backend))
     route("/metrics", lambda: _metrics(backend))
     route("/catalog", lambda: _catalog(backend))
     route("/proof", lambda: _proof(backend, proof))
+    route("/capacity", lambda: _capacity(backend, capacity))
     return routes
 
 
@@ -135,12 +137,15 @@ def _current(backend: Backend) -> Response:
         )
 
 
-def _annotations(backend: Backend) -> Response:
+def _annotations(backend: Backend, capacity: Capacity) -> Response:
     with backend.session() as session:
         span = time_range(request.values, session.now, DAY)
         until = min(session.now, span.end)
         found = episodes_between(session, span, _wanted(request.values, session))
-        return reply([annotation(entry, episode, until, session.now) for entry, episode in found])
+        told = [annotation(entry, episode, until, session.now) for entry, episode in found]
+        if span.end > session.now:
+            told += capacity.annotations(session, _entries(request.values, session), session.now, span.end)
+        return reply(told)
 
 
 def _episodes(backend: Backend) -> Response:
@@ -179,6 +184,14 @@ def _catalog(backend: Backend) -> Response:
         entries = _entries(request.values, session)
         search = request.values.get("search", "")[:256]
         return reply(catalog_page(session, entries, _open_episodes(session), search, most))
+
+
+def _capacity(backend: Backend, capacity: Capacity) -> Response:
+    """Return the series that have a bound, the likeliest breach first."""
+    with backend.session() as session:
+        found = capacity.found(session, _entries(request.values, session))
+        rows = [{**_identity(entry), **capacity_row(bound, seen)} for entry, bound, seen in found]
+    return reply(sorted(rows, key=lambda row: -row["probability"]))
 
 
 def _proof(backend: Backend, proof: SelfProof) -> Response:

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from collector_processor.config import Config
 from collector_processor.detect_config import BoundsConfig, DetectPolicy, MaintenanceConfig
 from collector_processor.policy_config import (
+    CapacityPolicy,
     EventConfig,
     ForecastPolicy,
     HolidaysConfig,
@@ -27,6 +28,7 @@ BLOCKS: dict[str, type[BaseModel]] = {
     "detect.": DetectPolicy,
     "detect.bounds.": BoundsConfig,
     "detect.maintenance[].": MaintenanceConfig,
+    "capacity.": CapacityPolicy,
 }
 """The blocks of a policy, each with its fields."""
 

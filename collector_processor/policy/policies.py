@@ -6,8 +6,10 @@ from typing import TypeVar
 import numpy as np
 
 from collector_processor.detect_config import DetectPolicy
+from collector_processor.forecast.capacity import Bound
 from collector_processor.forecast.maintenance import Maintenance
 from collector_processor.forecast.settings import ProphetSettings
+from collector_processor.policy.capacity import bound_of
 from collector_processor.policy.detect import companion_of, maintenance_of, rule_of, said_kind
 from collector_processor.policy.forecast import prophet_settings
 from collector_processor.policy.kind import MetricKind
@@ -66,6 +68,11 @@ class Policies:
         if found is None:
             found = self._kinds[like] = said_kind(key, self._detect_blocks(matched))
         return found
+
+    def bound(self, key: SeriesKey) -> Bound | None:
+        """Return the bound that a series should not reach, None where it has none."""
+        blocks = _blocks([self._policies[i].capacity for i in self.matching(key)])
+        return bound_of(key, self.kind(key), blocks)
 
     def rules(self, keys: Sequence[SeriesKey], find: Callable[[SeriesKey], int]) -> Rules:
         """Return what is asked of verdicts on series, RULE_DTYPE `(n,)`; `find` gives the id of a series, or < 0."""

@@ -32,6 +32,7 @@ def alerting() -> dict[str, Any]:
                     _rule("foreband-outside-band", "Series outside its forecast band", _prometheus_query()),
                     _rule("foreband-outside-band-json", "Series outside its forecast band (JSON)", _infinity_query())
                     | {"isPaused": True},
+                    _capacity_rule(),
                     *_own_rules(),
                 ],
             }
@@ -59,6 +60,14 @@ def _rule(uid: str, title: str, query: dict[str, Any]) -> dict[str, Any]:
         "isPaused": False,
         "data": [query, _reduced(), _threshold()],
     }
+
+
+def _capacity_rule() -> dict[str, Any]:
+    """Fire where a bound is more likely reached within the horizon than not."""
+    summary = "{{ $labels.metric }} of {{ $labels.service }} will likely reach its bound within {{ $labels.horizon }}"
+    query = _prometheus_query("foreband_breach_probability > bool 0.5")
+    rule = _rule("foreband-capacity", "Series that will reach their bound", query)
+    return rule | {"for": "1h", "annotations": {"summary": summary, "series": "{{ $labels.series }}"}}
 
 
 def _own_rules() -> list[dict[str, Any]]:
