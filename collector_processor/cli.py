@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from collector_processor.clock import HOUR, NANOS_PER_SECOND, SystemClock
+from collector_processor.clock import DAY, HOUR, NANOS_PER_SECOND, SystemClock
 from collector_processor.config import Config, describe, load_config
 from collector_processor.errors import ConfigError, ForebandError
 
@@ -85,6 +85,30 @@ def validate(path: Path | None, overrides: tuple[str, ...]) -> None:
 def show(path: Path | None, overrides: tuple[str, ...]) -> None:
     """Print every setting in force, defaults included, secrets masked."""
     click.echo(describe(_load(path, overrides)), nl=False)
+
+
+@config.command("try")
+@click.argument("new", type=click.Path(path_type=Path, exists=True))
+@click.option("--days", default=14.0, show_default=True, type=click.FloatRange(0.1), help="How far back.")
+@_CONFIG
+@_SET
+def try_config(new: Path, days: float, path: Path | None, overrides: tuple[str, ...]) -> None:
+    """Say which episodes of the stored past the file NEW would add and remove; what it is held against is --config."""
+    config, changed = _load(path, overrides), _load(new, overrides)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from collector_processor.rehearsal import rehearse, summary_of, table_of
+
+    now = SystemClock().now_unix_nano()
+    start = now - round(days * DAY)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("try", total=None)
+        found = rehearse(
+            config.store.directory, config, changed, start, now + 1, lambda n: progress.update(task, advance=n)
+        )
+    Console(highlight=False).print(table_of(found.changes))
+    click.echo(summary_of(found))
 
 
 @cli.group()

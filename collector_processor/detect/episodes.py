@@ -5,7 +5,7 @@ the value, and closes when for three points in a row and two minutes the value w
 the forecasts, as it was at the onset; or after 24 hours. A value that stays away for good is thus over when the first
 forecast has followed it.
 
-An onset within six hours of the end, and a day of the begin, goes on with the same episode. From its fourth onset on
+An onset within two hours of the end, and a day of the begin, goes on with the same episode. From its fourth onset on
 it is flapping, and needs an hour of usual values to close. An episode that has not become a quarter worse than it was
 for eight hours is muted: it stays open, but its points are flagged no more until it does.
 """
@@ -25,7 +25,7 @@ QUIET_POINTS = 3
 QUIET_TIME = 2 * MINUTE
 MAX_OPEN = DAY
 FLAPPING_QUIET_TIME = HOUR
-GOES_ON_WITHIN = 6 * HOUR
+GOES_ON_WITHIN = 2 * HOUR
 WORSE = 1.25
 REFRESH = MINUTE
 """An open episode in which nothing but time happened is reported again only this often."""
