@@ -1,8 +1,8 @@
 """The whole fast path: decoded, derived, judged, durable, and enriched for forwarding; and spans to RED.
 
 10,000 series with a model and calibration, requests of 1,000 points, on a real store. One request a commit is the
-dearest way; eight is what a consumer finds waiting that is kept busy. The peer is the same without judging and
-forwarding: what the verdicts cost.
+dearest way; eight is what a consumer finds waiting that is kept busy. The peer is the same before there are models,
+when only the level of the last hours judges: what models and forwarding cost.
 """
 
 import statistics

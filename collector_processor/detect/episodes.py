@@ -73,7 +73,7 @@ class Episodes:
 
     def is_muted(self, series: Int32, time_unix_nano: Int64) -> Bool:
         """Tell which series `(n,)` have an open episode that is known well enough at times `(n,)`."""
-        rows = self.records[series]
+        rows = self.records.take(series)
         muted: Bool = rows["is_open"] & (time_unix_nano - rows["worsened"] >= MUTED_AFTER)
         return muted
 

@@ -69,7 +69,7 @@ class Silence:
         ordered = points.series[order]
         last = np.flatnonzero(np.diff(ordered, append=-1))
         series, time, value = ordered[last], points.time_unix_nano[order][last], points.value[order][last]
-        rows, count = self.records[series], np.diff(last, prepend=-1)
+        rows, count = self.records.take(series), np.diff(last, prepend=-1)
         is_newer, is_known = time > rows["newest"], rows["newest"] > 0
         before = np.where(is_known, rows["newest"], points.time_unix_nano[order][last - count + 1])
         span = np.where(is_newer, time - before, 0)
@@ -82,7 +82,7 @@ class Silence:
         rows["newest"] = np.where(is_newer, time, rows["newest"])
         rows["value"] = np.where(is_newer, value, rows["value"])
         rows["seen"] = now
-        self.records[series] = rows
+        self.records.put(series, rows)
 
     def look(self, now: int, rules: Rules, is_flagged: Bool) -> list[Episode]:
         """Return the episodes that opened or closed by now, for the rules of all series `(S,)`.
