@@ -161,6 +161,7 @@ class Detector:
             records[: series.size] = self._flat_parts()[name][series]
         rules = self.rules(series)
         rules["companion"], rules["maintenance"] = NO_COMPANION, 0
+        rules["threshold"] = self._rulebook.threshold(series)  # answers of people included
         rules["service"] = rules["resource"] = np.unique(series, return_inverse=True)[1]
         shadow.rule(np.arange(series.size, dtype=np.int32), rules)
         return shadow

@@ -72,6 +72,13 @@ def test_a_detector_whose_threshold_is_100_finds_nothing() -> None:
     assert all(np.isnan(trial.seconds) for trial in trials)
 
 
+def test_a_series_that_people_made_all_but_blind_shows_it() -> None:
+    detector = live(rules())
+    for series in range(SERIES):
+        detector.tune(series, 100.0)
+    assert all(np.isnan(trial.seconds) for trial in try_values(subjects(detector), last_day()))
+
+
 def test_a_drift_takes_longer_to_find_than_a_spike() -> None:
     trials = try_values(subjects(live(rules())), last_day())
     seconds = {kind: [t.seconds for t in trials if (t.kind, t.size) == (kind, 3.0)] for kind in CanaryKind}
