@@ -51,8 +51,9 @@ def is_consistent(block: BucketBlock, count: Float64) -> Bool:
     """Tell for each row whether its buckets add up to `count` `(m,)`, none is negative, and the bounds ascend."""
     if block.counts.shape[1] != block.bounds.size + 1 or not _ascends(block.bounds):
         return np.zeros(len(block.rows), np.bool_)
-    adds_up: Bool = np.isclose(block.counts.sum(axis=1), count, rtol=1e-9, atol=0.0)
-    return adds_up & (block.counts >= 0).all(axis=1)
+    with np.errstate(invalid="ignore"):  # Prometheus' staleness marker is a signalling NaN
+        adds_up: Bool = np.isclose(block.counts.sum(axis=1), count, rtol=1e-9, atol=0.0)
+        return adds_up & (block.counts >= 0).all(axis=1)
 
 
 class BucketState:
