@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector_processor.clock import HOUR
+from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.config import Config, load_config
 from collector_processor.errors import ConfigError
 from collector_processor.ledger import Signal
@@ -227,8 +227,9 @@ def test_of_500_generated_payloads_all_leave_as_they_came_but_for_what_is_added(
     @given(payloads)
     def leaves_as_it_came(payload: tuple[Signal, bytes]) -> None:
         signal, generated = payload
-        body = generated + judged_item(signal, next(minutes) * 60)  # messages joined are merged
-        room.send(signal, body, now=NOW + HOUR * 10)
+        seconds = next(minutes) * 60
+        body = generated + judged_item(signal, seconds)  # messages joined are merged
+        room.send(signal, body, now=NOW + (seconds + 1) * NANOS_PER_SECOND)
         items = room.writer.outbox.waiting(after=0, limit=9)
         sent = item_of(body, signal, [stored.item for stored in items])
         original = CLASSES[signal].FromString(body)
