@@ -17,6 +17,7 @@ from types import FrameType
 import numpy as np
 import numpy.typing as npt
 
+from collector_processor.budgets import BudgetKeeper
 from collector_processor.canaries import Canaries
 from collector_processor.clock import NANOS_PER_SECOND, Clock, SystemClock
 from collector_processor.config import Config
@@ -131,6 +132,7 @@ class Foreband:
         opened.callback(self._forwarding.stop)
         trainer = self._start_training(pipeline, opened)
         self._watch_memory(pipeline, trainer, opened)
+        self._keep_budgets(pipeline, opened)
         forwarders, cohorts = self._forwarding.forwarders, Cohorts(Policies(config.policies).kind)
         canaries = self._start_canaries(pipeline, opened)
         self._telemetry = SelfTelemetry(
@@ -237,6 +239,16 @@ class Foreband:
         canaries.start()
         opened.callback(canaries.stop)
         return canaries
+
+    def _keep_budgets(self, pipeline: Pipeline, opened: ExitStack) -> None:
+        def apply(factors: Mapping[str, float]) -> None:
+            self._consumer.call(lambda now: pipeline.keep_budgets(factors, now)).result()
+
+        config = self._config
+        policies = Policies(config.policies, config.detect.threshold)
+        keeper = BudgetKeeper(config.store.directory, policies, self._clock, apply)
+        keeper.start()
+        opened.callback(keeper.stop)
 
     def _watch_memory(self, pipeline: Pipeline, trainer: Trainer, opened: ExitStack) -> None:
         def apply(pressure: Pressure) -> None:

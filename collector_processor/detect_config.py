@@ -69,6 +69,9 @@ class DetectPolicy(Section):
         "basic", description="a threshold by name: agile 1.05, basic 1.10, robust 1.30"
     )
     threshold: float = Field(1.10, ge=1.0, le=10.0, description="else `detect.threshold`; more flags less")
+    budget: float | None = Field(
+        None, gt=0.0, le=1000.0, description="alarms a series and week at most: raises the threshold by what that takes"
+    )
     direction: Direction = Field("both", description="both, up or down; above and below_expected are understood")
     min_deviation: float = Field(0.0, ge=0.0, description="in the unit of the metric; less is never flagged")
     min_relative_deviation: float = Field(0.0, ge=0.0, le=10.0, description="the same as a share of what is expected")

@@ -39,6 +39,7 @@ from collector_processor.otlp.patch import STOCK_ADDITIONS, Additions, Which
 from collector_processor.otlp.status import Answer
 from collector_processor.overview import Overview, SeriesTimes
 from collector_processor.policy import Policies
+from collector_processor.policy.budget import BUDGETS_BLOB, BudgetLog
 from collector_processor.signals.admit import TimeLimits
 from collector_processor.signals.catalog import Catalog
 from collector_processor.signals.links import LinkQuota
@@ -190,6 +191,8 @@ class Pipeline:
         self._logs.restore(events, last)
         self.fleet = FleetModel.from_records(writer.models())
         self._detector, self._ruled = self._load_detector(now), 0
+        self._budget_log = BudgetLog.from_bytes(writer.blob(BUDGETS_BLOB))
+        settings.policies.budget_factors = self._budget_log.newest
         self._rule_new_series()
         self._onsets = Onsets(writer.open_episodes())
         self._desk.tune(self._detector)
@@ -274,6 +277,14 @@ class Pipeline:
         bands = self._bands(self._names_of(np.concatenate([seeded, fresh])))
         self._writer.commit(Commit(models=records, bands=bands, blobs=blobs))
         self.fleet, self._is_in_step = fleet, True
+
+    def keep_budgets(self, factors: Mapping[str, float], now: int) -> None:
+        """Multiply the thresholds of policies with a budget from now on, by the names of their budgets."""
+        self._budget_log = self._budget_log.then(now, factors)
+        self._writer.commit(Commit(blobs={BUDGETS_BLOB: self._budget_log.to_bytes()}))
+        self._settings.policies.budget_factors = self._budget_log.newest
+        self._ruled = 0
+        self._rule_new_series()
 
     def answer(self, said: Said, now: int) -> Feedback:
         """Take a person's answer; the next point is judged by it.

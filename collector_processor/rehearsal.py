@@ -5,7 +5,7 @@ are tried, forecasts are not made again. Both configurations are rehearsed the s
 leaves out is left out of both. A smaller minimum deviation than there was cannot show: the band was as wide as it said.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from collector_processor.budgets import found_factors, pasts_of
 from collector_processor.clock import DAY, NANOS_PER_SECOND
 from collector_processor.config import Config
-from collector_processor.detect.rehearse import Past, episodes_of
+from collector_processor.detect.rehearse import Past, episodes_of, flagged_by
 from collector_processor.policy import Policies
+from collector_processor.policy.budget import BUDGETS_BLOB, BudgetLog
 from collector_processor.store.base import SeriesReader
 from collector_processor.store.sqlite import open_reader
-from collector_processor.telemetry.points import Bool, Int32, Int64
+from collector_processor.telemetry.points import Bool, Int64
 from collector_processor.telemetry.rule import NO_COMPANION
 from collector_processor.telemetry.series import SeriesKey
 from grafana_datasource.titles import full_title
@@ -59,14 +61,17 @@ def rehearse(
     """
     with closing(open_reader(directory)) as reader:
         catalog = [(series, key) for series, key in reader.catalog() if key.statistic.is_modelled]
-        judges = [_Judge(config, [key for _, key in catalog]) for config in (old, new)]
+        keys = [key for _, key in catalog]
+        given = _Judge(Policies(old.policies, old.detect.threshold), keys, _in_force(reader))
+        policies = Policies(new.policies, new.detect.threshold)
+        judges = [given, _Judge(policies, keys, found_factors(reader, policies, end))]
         first = dict(zip(*(column.tolist() for column in reader.first_times()), strict=True))
         changes, counts, weeks = list[Change](), np.zeros(2, np.int64), 0.0
         for at in range(0, len(catalog), _SERIES_AT_ONCE):
             part = catalog[at : at + _SERIES_AT_ONCE]
-            pasts = _pasts(reader, np.array([series for series, _ in part], np.int32), start, end)
+            pasts = pasts_of(reader, np.array([series for series, _ in part], np.int32), start, end)
             for place, ((series, key), past) in enumerate(zip(part, pasts, strict=True), at):
-                spans = [judge.episodes(place, judges[0], past, first.get(series, 0) + DAY) for judge in judges]
+                spans = [judge.episodes(place, given, past, first.get(series, 0) + DAY) for judge in judges]
                 counts += [len(found) for found in spans]
                 weeks += past.weeks
                 changes += _differences(key, past, *spans)
@@ -100,8 +105,8 @@ def summary_of(rehearsal: Rehearsal) -> str:
 class _Judge:
     """One configuration's rules, by the place of a series in a list."""
 
-    def __init__(self, config: Config, keys: Sequence[SeriesKey]) -> None:
-        policies = Policies(config.policies, config.detect.threshold)
+    def __init__(self, policies: Policies, keys: Sequence[SeriesKey], budgets: Mapping[str, float]) -> None:
+        policies.budget_factors = budgets
         self._rules = policies.rules(keys, lambda _: NO_COMPANION)
         self._maintenance = policies.maintenance
 
@@ -109,11 +114,7 @@ class _Judge:
         """Return the episodes `(e, 2)` of a series from `since` on; its scores are those that `given` gave."""
         rule = self._rules[place]
         factor = float(rule["threshold"] / given._rules[place]["threshold"])  # noqa: SLF001 - of its own kind
-        flagged = np.abs(past.score) > factor
-        flagged &= (np.sign(past.score) * rule["direction"] >= 0) & (past.time_unix_nano >= since)
-        limits = rule["limits"]
-        least = np.maximum(limits["least"], limits["least_share"] * np.abs(past.yhat))
-        flagged &= np.abs(past.value - past.yhat) > least
+        flagged = flagged_by(past, factor, rule, since)
         flagged &= ~self._in_maintenance(int(rule["maintenance"]), past.time_unix_nano)
         return episodes_of(past, flagged, float(given._rules[place]["threshold"]))  # noqa: SLF001
 
@@ -123,15 +124,8 @@ class _Judge:
         return self._maintenance[number - 1].covers(time_unix_nano)
 
 
-def _pasts(reader: SeriesReader, series: Int32, start: int, end: int) -> list[Past]:
-    judged = reader.read_judged(series, start, end)
-    scored = np.isfinite(judged.verdicts.score)
-    points, verdicts = judged.points.take(scored), judged.verdicts.take(scored)
-    first, stop = (np.searchsorted(points.series, series, side) for side in ("left", "right"))
-    return [
-        Past(points.time_unix_nano[a:b], verdicts.score[a:b], points.value[a:b], verdicts.yhat[a:b])
-        for a, b in zip(first.tolist(), stop.tolist(), strict=True)
-    ]
+def _in_force(reader: SeriesReader) -> Mapping[str, float]:
+    return BudgetLog.from_bytes(reader.blob(BUDGETS_BLOB)).newest
 
 
 def _differences(key: SeriesKey, past: Past, before: Int64, after: Int64) -> list[Change]:

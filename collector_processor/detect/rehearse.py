@@ -5,7 +5,7 @@ a factor makes the band wider by it, so a point would have been flagged where |s
 what an alarm more or less would have changed for the tolerances of the three days after it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from collector_processor.clock import DAY
 from collector_processor.detect.episodes import GOES_ON_WITHIN, MAX_OPEN, QUIET_POINTS, QUIET_TIME
 from collector_processor.telemetry.points import Bool, Float64, Int64
+from collector_processor.telemetry.rule import Rules
 
 LARGEST_FACTOR = 3.0
 _STEP = 1.02
@@ -32,6 +33,15 @@ class Past:
     def weeks(self) -> float:
         """Return how long it is."""
         return float(self.time_unix_nano[-1] - self.time_unix_nano[0]) / _WEEK if self.time_unix_nano.size else 0.0
+
+
+def flagged_by(past: Past, factor: float, rule: np.void, since: int) -> Bool:
+    """Tell which points `(n,)` would be flagged with a threshold larger by `factor`, by a rule, from `since` on."""
+    limits = rule["limits"]
+    least = np.maximum(limits["least"], limits["least_share"] * np.abs(past.yhat))
+    flagged: Bool = (np.abs(past.score) > factor) & (past.time_unix_nano >= since)
+    flagged &= (np.sign(past.score) * rule["direction"] >= 0) & (np.abs(past.value - past.yhat) > least)
+    return flagged
 
 
 def episodes_of(past: Past, flagged: Bool, threshold: float) -> Int64:
@@ -58,18 +68,20 @@ def episodes_of(past: Past, flagged: Bool, threshold: float) -> Int64:
     return np.array(spans, np.int64).reshape(-1, 2)
 
 
-def budget_factor(pasts: Sequence[Past], budget: float, flags: Callable[[Past, float], Bool]) -> float:
+def budget_factor(pasts: Sequence[Past], budget: float, rules: Rules, since: Sequence[int]) -> float:
     """Return the smallest factor of the threshold, from 1 on, with at most `budget` episodes a series-week.
 
-    `flags(past, factor)` `(n,)` are what would be flagged. Three times the threshold is returned where nothing keeps to
-    the budget, 1 where there is nothing to count.
+    `rules` `(s,)` and `since` when each series counts belong to `pasts`. Three times the threshold is returned where
+    nothing keeps to the budget, 1 where there is nothing to count.
     """
     weeks = sum(past.weeks for past in pasts)
     if weeks <= 0.0:
         return 1.0
     factor = 1.0
     while factor < LARGEST_FACTOR:
-        if sum(len(episodes_of(past, flags(past, factor), factor)) for past in pasts) <= budget * weeks:
+        flags = [flagged_by(past, factor, rule, start) for past, rule, start in zip(pasts, rules, since, strict=True)]
+        found = sum(len(episodes_of(past, flagged, factor)) for past, flagged in zip(pasts, flags, strict=True))
+        if found <= budget * weeks:
             return factor
         factor *= _STEP
     return LARGEST_FACTOR

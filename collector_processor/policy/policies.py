@@ -1,6 +1,6 @@
 """The policies of a configuration, resolved for one series at a time and remembered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -9,6 +9,7 @@ from collector_processor.detect_config import DetectPolicy
 from collector_processor.forecast.capacity import Bound
 from collector_processor.forecast.maintenance import Maintenance
 from collector_processor.forecast.settings import ProphetSettings
+from collector_processor.policy.budget import Budget
 from collector_processor.policy.capacity import bound_of
 from collector_processor.policy.detect import companion_of, maintenance_of, rule_of, said_kind
 from collector_processor.policy.forecast import prophet_settings
@@ -37,6 +38,8 @@ class Policies:
         self._rules: dict[_Like, np.void] = {}
         self._kinds: dict[_Like, MetricKind] = {}
         self._maintenance: dict[tuple[int, ...], int] = {(): 0}
+        self.budget_factors: Mapping[str, float] = {}
+        """What thresholds are multiplied by to keep to budgets, by their names."""
         self.maintenance: list[Maintenance] = []
         """Windows by the number less one that rules have, as far as they were asked for."""
 
@@ -79,10 +82,30 @@ class Policies:
         rules = np.zeros(len(keys), RULE_DTYPE)
         for i, key in enumerate(keys):
             rules[i] = self._rule(key)
+            rules["threshold"][i] *= self._budget_factor(key)
             rules["service"][i], rules["resource"][i] = self._groups(key)
             companion = companion_of(key) if rules["least_events"][i] else None
             rules["companion"][i] = NO_COMPANION if companion is None else find(companion)
         return rules
+
+    @property
+    def budgets(self) -> list[Budget]:
+        """Return the budgets of all policies that have one."""
+        return [budget for i in range(len(self._policies)) if (budget := self._budget(i)) is not None]
+
+    def budget_of(self, key: SeriesKey) -> Budget | None:
+        """Return the budget that a series counts against: that of the last policy that has one."""
+        found = [budget for i in self.matching(key) if (budget := self._budget(i)) is not None]
+        return found[-1] if found else None
+
+    def _budget(self, i: int) -> Budget | None:
+        policy = self._policies[i]
+        alarms = policy.detect.budget if policy.detect is not None else None
+        return None if alarms is None else Budget(policy.match.model_dump_json(exclude_unset=True), alarms)
+
+    def _budget_factor(self, key: SeriesKey) -> float:
+        budget = self.budget_of(key) if self.budget_factors else None
+        return 1.0 if budget is None else self.budget_factors.get(budget.name, 1.0)
 
     def _rule(self, key: SeriesKey) -> np.void:
         """Return the rule of a series but for its companion; made once for series that differ by attributes only."""

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.detect.rehearse import LARGEST_FACTOR, Past, budget_factor, episodes_of
 from collector_processor.telemetry.points import Bool, Float64
+from collector_processor.telemetry.rule import RULE_DTYPE
 
 START = 20_000 * DAY
 
@@ -17,6 +18,10 @@ def past(score: Float64, step: int = MINUTE) -> Past:
 
 def beyond(known: Past, factor: float) -> Bool:
     return np.abs(known.score) > factor
+
+
+def kept(known: Past, budget: float) -> float:
+    return budget_factor([known], budget, np.zeros(1, RULE_DTYPE), [0])
 
 
 def spans(score: Float64, factor: float = 1.0) -> list[tuple[int, int]]:
@@ -51,7 +56,7 @@ def test_a_budget_is_kept_by_the_smallest_factor_that_does() -> None:
     score = np.zeros(14 * 24)
     score[[20, 60, 100, 140]] = 1.2, 1.5, 2.0, 2.5
     known = past(score, HOUR)
-    factors = [budget_factor([known], budget, beyond) for budget in (2.01, 1.01, 0.51, 0.0)]
+    factors = [kept(known, budget) for budget in (2.01, 1.01, 0.51, 0.0)]
     assert factors[0] == 1.0
     assert 1.5 <= factors[1] < 1.5 * 1.02
     assert 2.0 <= factors[2] < 2.0 * 1.02
@@ -61,8 +66,8 @@ def test_a_budget_is_kept_by_the_smallest_factor_that_does() -> None:
 def test_a_budget_that_cannot_be_kept_gives_the_largest_factor_and_nothing_known_gives_one() -> None:
     score = np.zeros(14 * 24)
     score[50] = 9.0
-    assert budget_factor([past(score, HOUR)], 0.0, beyond) == LARGEST_FACTOR
-    assert budget_factor([past(np.empty(0))], 0.0, beyond) == budget_factor([], 0.0, beyond) == 1.0
+    assert kept(past(score, HOUR), 0.0) == LARGEST_FACTOR
+    assert kept(past(np.empty(0)), 0.0) == budget_factor([], 0.0, np.zeros(0, RULE_DTYPE), []) == 1.0
 
 
 @given(st.lists(st.floats(0.0, 5.0), min_size=30, max_size=200), st.floats(1.0, 3.0))
