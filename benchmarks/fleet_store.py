@@ -1,23 +1,23 @@
 """A store that has known a fleet for days: its series as requests name them, points at rest without verdicts."""
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.requests import Fleet
+from benchmarks.requests import POINTS, Fleet
 from collector_processor.clock import DAY, MINUTE
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.pipeline import Pipeline, PipelineSettings, Request
-from collector_processor.store import layout, rows
-from collector_processor.store.chunk_writer import ChunkWriter
+from collector_processor.store import layout
+from collector_processor.store.chunks import ENDS_DTYPE
+from collector_processor.store.codec import encode_column, seal
 from collector_processor.store.connection import transaction
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
-from collector_processor.telemetry.points import Int64, PointBatch
-from collector_processor.telemetry.verdict import VerdictBatch
+from collector_processor.telemetry.points import Float64, Int64
 
 STEP = 5 * MINUTE
-_SERIES_AT_ONCE = 2_000
 
 
 def preload(directory: Path, fleet: Fleet, now: int, days: float) -> None:
@@ -28,18 +28,30 @@ def preload(directory: Path, fleet: Fleet, now: int, days: float) -> None:
     for request in range(fleet.requests):
         first = Request.decode(Signal.METRICS, fleet.body(request, int(time[0])))
         pipeline.process([first], int(time[0]))
-    connection = writer._connection  # noqa: SLF001 - points at rest are the store's own business
     for part, at in _parts(time):
-        for first_series in range(0, fleet.series, _SERIES_AT_ONCE):
-            series = np.arange(first_series, min(first_series + _SERIES_AT_ONCE, fleet.series))
-            values = fleet.values(series, at)
-            with transaction(connection):
-                chunks = ChunkWriter(connection)
-                for one, value in zip(series.tolist(), values, strict=True):
-                    points = PointBatch(np.full(at.size, one, np.int32), at, value)
-                    chunks.merge(part, rows.judged_rows(points, VerdictBatch.absent(at.size)))
-                chunks.finish()
+        with transaction(writer._connection):  # noqa: SLF001 - points at rest are the store's own business
+            _put_part(writer._connection, fleet.series, part, at, fleet.values(at))  # noqa: SLF001
     writer.close()
+
+
+def _put_part(connection: sqlite3.Connection, series: int, part: int, time: Int64, values: Float64) -> None:
+    """Write a part as the store would: series `i` gets the values `(POINTS, n)` of row `i % POINTS`."""
+    times_id, _ = layout.ids_of(part)
+    connection.execute("INSERT INTO times VALUES (?, ?)", (times_id, seal(encode_column(time), times_id)))
+    columns = [encode_column(row) for row in values]
+    ids = ((one, layout.chunk_id(part, one)) for one in range(series))
+    connection.executemany(
+        "INSERT INTO chunk VALUES (?, ?, ?, NULL)",
+        ((row_id, times_id, seal(columns[one % POINTS], row_id + times_id)) for one, row_id in ids),
+    )
+    ends = np.zeros(series, ENDS_DTYPE)
+    ends["series"], ends["first"], ends["last"] = np.arange(series), time[0], time[-1]
+    ends["last_value"] = values[ends["series"] % POINTS, -1]
+    for first in range(0, series, layout.SERIES_PER_SUMMARY):
+        summary_id = layout.summary_id(part, first)
+        body = seal(ends[first : first + layout.SERIES_PER_SUMMARY].tobytes(), summary_id)
+        connection.execute("INSERT INTO summary VALUES (?, ?)", (summary_id, body))
+    connection.execute("INSERT INTO part VALUES (?, ?)", (part, series * time.size))
 
 
 def _parts(time: Int64) -> list[tuple[int, Int64]]:

@@ -13,15 +13,18 @@ _TIME, _VALUE = 0x1122334455667788, -1.2345678901234567e-300
 
 
 class Fleet:
-    """Series with a day of their own and noise; request `i` holds the series from `i * POINTS` on."""
+    """Series with a day and noise; request `i` holds those from `i * POINTS` on, each like its fellow in the others.
+
+    So a history of `POINTS` series is that of all: `benchmarks.fleet_store` writes it for each of them.
+    """
 
     def __init__(self, series: int) -> None:
         if series % POINTS:
             raise ValueError(f"a fleet is a multiple of {POINTS} series, not {series}")
         random = np.random.default_rng(7)
         self.series = series
-        self._level, self._swing = random.uniform(20, 80, series), random.uniform(1, 10, series)
-        self._phase, self._noise = random.random(series), random.uniform(0.1, 1.0, series)
+        self._level, self._swing = random.uniform(20, 80, POINTS), random.uniform(1, 10, POINTS)
+        self._phase, self._noise = random.random(POINTS), random.uniform(0.1, 1.0, POINTS)
         self._random = random
         self._bodies = [np.frombuffer(_template(i), np.uint8).copy() for i in range(series // POINTS)]
         self._times = [_places(body, np.int64(_TIME)) for body in self._bodies]
@@ -34,17 +37,16 @@ class Fleet:
 
     def body(self, request: int, time_unix_nano: int) -> bytes:
         """Return the request with one point of each of its series."""
-        body, first = self._bodies[request], request * POINTS
-        value = self.values(np.arange(first, first + POINTS), np.array([time_unix_nano]))[:, 0]
+        body, value = self._bodies[request], self.values(np.array([time_unix_nano]))[:, 0]
         body[self._times[request]] = np.frombuffer(np.int64(time_unix_nano).tobytes(), np.uint8)
         body[self._values[request]] = value.view(np.uint8).reshape(POINTS, 8)
         return body.tobytes()
 
-    def values(self, series: Int64, time_unix_nano: Int64) -> Float64:
-        """Return the values `(series, times)`, to two decimals, as most telemetry has."""
-        day = 2 * np.pi * (time_unix_nano / DAY + self._phase[series, np.newaxis])
-        value = self._level[series, np.newaxis] + self._swing[series, np.newaxis] * np.sin(day)
-        return np.round(value + self._noise[series, np.newaxis] * self._random.normal(size=value.shape), 2)
+    def values(self, time_unix_nano: Int64) -> Float64:
+        """Return values of the series of one request `(POINTS, times)`, to two decimals, as most telemetry has."""
+        day = 2 * np.pi * (time_unix_nano / DAY + self._phase[:, np.newaxis])
+        value = self._level[:, np.newaxis] + self._swing[:, np.newaxis] * np.sin(day)
+        return np.round(value + self._noise[:, np.newaxis] * self._random.normal(size=value.shape), 2)
 
 
 def _template(request: int) -> bytes:
