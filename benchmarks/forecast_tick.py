@@ -1,9 +1,6 @@
 """One tick of a fleet: what every series was expected to be, and how far off it is; and what that takes in memory."""
 
-from dataclasses import fields
-
 import numpy as np
-import orjson
 
 from benchmarks.cpu import cpu
 from benchmarks.figures import Figure
@@ -11,6 +8,7 @@ from collector_processor.clock import DAY, MINUTE
 from collector_processor.detect.calibrate import QuantileTracker
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.fleet import FleetModel
+from collector_processor.forecast.packed import pack
 from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal
 from collector_processor.telemetry.band import FORECASTS, LEVEL
 from collector_processor.telemetry.model import ModelRecord
@@ -33,8 +31,7 @@ def measure() -> list[Figure]:
     assert np.isfinite(tick()[:, :LEVEL]).all()
     tracker = QuantileTracker()
     tracker.grow(SERIES)
-    columns = [column for f in fields(fleet) if isinstance(column := getattr(fleet, f.name), np.ndarray)]
-    model = sum(column.nbytes for column in columns) + sum(group.theta.nbytes for group in fleet.groups)
+    model = sum(page.nbytes for page in fleet.pages)
     return [
         Figure(f"tick of {SERIES} series: forecasts, distances", 1e3 * cpu(tick, TICKS), "ms", 1.0),
         Figure("model in memory", model / SERIES, "bytes/series"),
@@ -61,7 +58,6 @@ def _record(series: int, random: np.random.Generator) -> ModelRecord:
         sigma_obs=0.1,
     )
     seasonal = FittedSeasonal(random.normal(50.0, 1.0, SLOTS))
-    parameters = {"prophet": prophet.parameters(), "seasonal": seasonal.parameters(), "std": 1.0, "backtest": None}
     return ModelRecord(
         series=series,
         version=series + 1,
@@ -70,5 +66,5 @@ def _record(series: int, random: np.random.Generator) -> ModelRecord:
         trained_end_unix_nano=NOW - 5 * MINUTE,
         forecaster="prophet",
         reason="",
-        parameters=orjson.dumps(parameters).decode(),
+        parameters=pack(prophet, [seasonal, seasonal], 1.0),
     )

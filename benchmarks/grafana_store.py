@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import orjson
 
 from collector_processor.clock import DAY, MINUTE
 from collector_processor.forecast.design import DEFAULT_DESIGN
 from collector_processor.forecast.fitted import FittedProphet
+from collector_processor.forecast.packed import pack
 from collector_processor.forecast.seasonal import SeasonalForecaster
 from collector_processor.store import layout, rows
 from collector_processor.store.base import Commit
@@ -145,8 +145,7 @@ def _models(series: int) -> list[ModelRecord]:
         y_offset=0.0,
         sigma_obs=2.0,
     )
-    seasonal = SeasonalForecaster().fit(time, value).parameters()
-    parameters = orjson.dumps({"std": 14.0, "prophet": prophet.parameters(), "seasonal": seasonal}).decode()
+    parameters = pack(prophet, [SeasonalForecaster().fit(time, value)] * 2, 14.0)
     return [
         ModelRecord(
             i, 1, NOW - 20 * MINUTE, int(time[0]), NOW - 20 * MINUTE, "prophet", "it missed by less", parameters

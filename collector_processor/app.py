@@ -150,6 +150,7 @@ class Foreband:
             self._telemetry.prometheus_text,
             self._may_answer,
             self._feedback_door(),
+            lambda: pipeline.keys,
         )
         opened.callback(server.stop, _HTTP_DRAIN_SECONDS)
         return Addresses(otlp, otlp_http, f"{server.host}:{server.port}")

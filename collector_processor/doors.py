@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from threading import Thread
 
 import grpc
 
@@ -18,6 +19,7 @@ from collector_processor.policy import Policies
 from collector_processor.security.certificates import Certificate, Certificates
 from collector_processor.security.tokens import Permission, Scope, Tokens
 from collector_processor.security_config import SecurityConfig
+from collector_processor.store.reader import KnownSeries
 from collector_processor.store.sqlite import open_reader
 from collector_processor.web.server import WebSettings
 from collector_processor.web.tls import TlsContext
@@ -123,6 +125,7 @@ def grafana_door(
     metrics_text: Callable[[], bytes],
     has_memory: Callable[[], bool] = lambda: True,
     feedback: FeedbackDoor | None = None,
+    known: KnownSeries | None = None,
 ) -> Server:
     """Serve the Grafana side of the configured store.
 
@@ -131,7 +134,7 @@ def grafana_door(
     """
     app = create_app(
         GrafanaSettings(
-            open_reader=partial(open_reader, config.store.directory),
+            open_reader=partial(open_reader, config.store.directory, known),
             clock=clock,
             not_ready=not_ready,
             metrics_text=metrics_text,
@@ -144,9 +147,11 @@ def grafana_door(
     )
     host, _, port = config.grafana.listen.rpartition(":")
     try:
-        return serve(app, host.strip("[]"), int(port), tls=locks.tls)
+        server = serve(app, host.strip("[]"), int(port), tls=locks.tls)
     except OSError as error:
         raise ConfigError(f"grafana.listen: cannot listen on {config.grafana.listen}: {error.strerror}") from error
+    Thread(target=app.extensions["foreband"].warm, name="first-outlook", daemon=True).start()
+    return server
 
 
 def _may(locks: Locks, scope: Scope, token: str) -> bool:

@@ -15,6 +15,7 @@ from collector_processor.errors import ForebandError
 from collector_processor.forecast.design import DEFAULT_DESIGN, Occasion, Part, Seasonality
 from collector_processor.forecast.export import History, export_json
 from collector_processor.forecast.fitted import FittedProphet
+from collector_processor.forecast.packed import unpack
 from collector_processor.forecast.resample import means
 from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.store.sqlite import open_reader
@@ -133,16 +134,15 @@ def _history(directory: Path, record: ModelRecord, step: int) -> History | None:
 
 def _prophet(model: StoredModel) -> FittedProphet | None:
     try:
-        parameters = orjson.loads(model.record.parameters)["prophet"]
-        return FittedProphet.from_parameters(parameters) if parameters is not None else None
-    except (KeyError, TypeError, ValueError) as error:
+        return unpack(model.record.parameters)[0]
+    except ValueError as error:
         raise UnknownModelError(f"the model of {model.key.stable_id} can't be read: {error}") from error
 
 
 def _settings(model: StoredModel) -> ProphetSettings:
     """Return what a model says of its settings; what else there was is in its design."""
     try:
-        return ProphetSettings(**orjson.loads(model.record.parameters).get("settings", {}))
+        return ProphetSettings(**orjson.loads(model.record.provenance).get("settings", {}))
     except (TypeError, ValueError) as error:
         raise UnknownModelError(f"the settings of {model.key.stable_id} can't be read: {error}") from error
 

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from collector_processor.canaries import Canaries
 from collector_processor.ledger import Ledger
 from collector_processor.memory import resident_memory
@@ -54,10 +56,10 @@ def watched(
 def _series_states(pipeline: Pipeline) -> Rows:
     bands = pipeline.saved_bands
     modelled = bands[bands["reason"] != Reason.NOT_MODELLED]
-    counted = Counter(zip(modelled["state"].tolist(), modelled["reason"].tolist(), strict=True))
+    pairs, counts = np.unique(modelled["state"].astype(np.int64) << 8 | modelled["reason"], return_counts=True)
     rows = [
-        (float(count), {"state": _STATES[min(state, 2)].value, "reason": REASON_TEXT[Reason(reason)]})
-        for (state, reason), count in counted.items()
+        (float(count), {"state": _STATES[min(pair >> 8, 2)].value, "reason": REASON_TEXT[Reason(pair & 0xFF)]})
+        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True)
     ]
     return [*rows, (float(bands.size - modelled.size), {"state": "not_modelled", "reason": ""})]
 

@@ -269,9 +269,9 @@ class Pipeline:
         """
         self._is_in_step = False
         seeded = np.array([series for series, _ in seeds], np.int32)
-        self._detector.adopt(seeded, [seed for _, seed in seeds], fleet.winner[seeded])
+        self._detector.adopt(seeded, [seed for _, seed in seeds], fleet.winners(seeded))
         series = np.array([record.series for record in records], np.int32)
-        self._detector.scale(series, fleet.std[series])
+        self._detector.scale(series, fleet.fact("std", series))
         fresh = series[self.fleet.versions(series) == 0]
         blobs = self._detector.save(self._names_of(seeded)) if seeded.size else {}
         bands = self._bands(self._names_of(np.concatenate([seeded, fresh])))

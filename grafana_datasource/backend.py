@@ -2,13 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 
 from collector_processor.clock import Clock
-from collector_processor.errors import RetryableError, StoreError
+from collector_processor.errors import ForebandError, RetryableError, StoreError
 from collector_processor.store.base import SeriesReader
 from grafana_datasource.budget import Budget
 from grafana_datasource.outlook import Outlook, Outlooks
@@ -78,6 +78,11 @@ class Backend:
                 yield Session(reader, outlook, self.clock.now_unix_nano(), budget, self._figures)
         finally:
             self._gate.release()
+
+    def warm(self) -> None:
+        """Read what all questions need once, so that the first does not wait for it; what fails is told to who asks."""
+        with suppress(ForebandError), self.session():
+            pass
 
     def close(self) -> None:
         """Close the readers nobody uses."""

@@ -140,7 +140,7 @@ def _look(session: Session, entry: Entry, bound: Bound) -> Breach | None:
     held = int(np.isnan(yhat).argmax()) if np.isnan(yhat).any() else yhat.size
     if not held or len(error) < LEAST_DAYS:
         return None
-    trend = Trend(float(fleet.changepoint_rate[entry.series]), float(fleet.mean_delta[entry.series]))
+    trend = Trend(*(float(fleet.fact(name, series)[0]) for name in ("changepoint_rate", "mean_delta")))
     return breach(yhat[:held], error, trend, bound)
 
 

@@ -36,9 +36,7 @@ def expected(outlook: Outlook, series: Int32, time_unix_nano: Int64) -> Expected
     states = outlook.bands[series]
     ahead = time_unix_nano - states["level_from"]
     forecasts[:, LEVEL] = np.where((ahead >= 0) & (ahead < LEVEL_REACH), states["level"], np.nan)
-    inside = series < len(outlook.fleet)
-    winner = np.zeros(series.size, np.uint8)
-    winner[inside] = outlook.fleet.winner[series[inside]]
+    winner = outlook.fleet.winners(series)
     found = expectation(forecasts, winner, states["tolerance"], states["threshold"], states["limits"])
     return Expected(found.yhat, found.lower, found.upper)
 
@@ -51,14 +49,11 @@ def prophet_band(
     NaN before the last changepoint of the newest model: parameters of an older trend are not kept.
     """
     fleet = outlook.fleet
-    lower, upper = np.full(series.size, np.nan), np.full(series.size, np.nan)
-    known = series < len(fleet)
-    rows, times = series[known], time_unix_nano[known]
-    ahead = np.maximum((times - fleet.trained_end_unix_nano[rows]) / _TREND_STEP, 0.0)
-    trend = bands.future_trend(ahead, np.array(_TREND_STEP / DAY), fleet.changepoint_rate[rows], fleet.mean_delta[rows])
-    yhat = fleet.forecasts(rows, times)[:, _PROPHET]
-    lower[known], upper[known] = bands.prophet_band(yhat, fleet.sigma[rows], trend, interval_width)
-    return lower, upper
+    ahead = np.maximum((time_unix_nano - fleet.fact("trained_end_unix_nano", series)) / _TREND_STEP, 0.0)
+    rate, mean_delta = (fleet.fact(name, series) for name in ("changepoint_rate", "mean_delta"))
+    trend = bands.future_trend(ahead, np.array(_TREND_STEP / DAY), rate, mean_delta)
+    yhat = fleet.forecasts(series, time_unix_nano)[:, _PROPHET]
+    return bands.prophet_band(yhat, fleet.fact("sigma", series), trend, interval_width)
 
 
 def component(outlook: Outlook, series: Int32, time_unix_nano: Int64, name: str) -> Float64:
@@ -69,17 +64,11 @@ def component(outlook: Outlook, series: Int32, time_unix_nano: Int64, name: str)
     """
     fleet = outlook.fleet
     values = np.full(series.size, np.nan)
-    known = np.flatnonzero(fleet.versions(series) > 0)
-    for i, group in enumerate(fleet.groups):
-        rows = known[fleet.group[series[known]] == i]
-        if rows.size:
-            theta = group.theta[fleet.place[series[rows]]]
-            values[rows] = _component(group.design, theta, time_unix_nano[rows], name)
-    inside = series[known]
-    is_valid = fleet.valid_from_unix_nano[inside] <= time_unix_nano[known]
-    is_valid &= time_unix_nano[known] < fleet.valid_until_unix_nano[inside]
-    values[known[~is_valid]] = np.nan
-    return values
+    for design, rows, theta in fleet.thetas(series):
+        values[rows] = _component(design, theta, time_unix_nano[rows], name)
+    is_valid = fleet.fact("valid_from_unix_nano", series) <= time_unix_nano
+    is_valid &= time_unix_nano < fleet.fact("valid_until_unix_nano", series)
+    return np.where(is_valid, values, np.nan)
 
 
 def _component(design: Design, theta: Float64, time_unix_nano: Int64, name: str) -> Float64:

@@ -6,6 +6,7 @@ changes with a refit or a restart, because alerts are told apart by it.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from collector_processor.telemetry.series import AttributeValue, Kind, SeriesKey, Statistic
 
@@ -34,6 +35,7 @@ _RESOURCE_LABELS = {
     "k8s.pod.name",
     "container.name",
 }
+_NAMES_KNOWN = 10_000  # a fleet has few, and each many times
 _NOT_IN_METRIC = re.compile(r"[^a-zA-Z0-9_:]+")
 _NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 
@@ -47,12 +49,14 @@ def metric_name(key: SeriesKey) -> str:
     return name if suffix and name.endswith(suffix) else name + suffix
 
 
+@lru_cache(_NAMES_KNOWN)
 def legacy_metric(name: str) -> str:
     """Return a name of any characters as it is written where only letters, digits, `_` and `:` are allowed."""
     name = _NOT_IN_METRIC.sub("_", name)
     return f"_{name}" if name[:1].isdigit() else name
 
 
+@lru_cache(_NAMES_KNOWN)
 def label_name(key: str) -> str:
     """Return a valid label name for an attribute key."""
     name = _NOT_IN_LABEL.sub("_", key) or "_"

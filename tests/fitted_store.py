@@ -10,7 +10,6 @@ from collector_processor.clock import DAY, MINUTE
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
-from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import PointBatch
 from collector_processor.telemetry.series import Kind, Scope, SeriesKey, Statistic
 from collector_processor.training.request import FitRequest
@@ -41,17 +40,4 @@ def fill(directory: Path) -> None:
         writer.commit(Commit(series=[(0, KEY), (1, YOUNG)], points=points))
         request = FitRequest(directory, 0, NOW - 28 * DAY, NOW, needs_backtest=True)
         outcomes = fit_chunk((request, replace(request, series=1)))
-        records = [
-            ModelRecord(
-                o.request.series,
-                i + 1,
-                NOW,
-                o.trained_start_unix_nano,
-                o.trained_end_unix_nano,
-                o.forecaster,
-                o.reason,
-                o.parameters,
-            )
-            for i, o in enumerate(outcomes)
-        ]
-        writer.commit(Commit(models=records))
+        writer.commit(Commit(models=[outcome.record(i + 1, NOW) for i, outcome in enumerate(outcomes)]))

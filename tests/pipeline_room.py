@@ -1,6 +1,5 @@
 """A pipeline on a real store, fed with requests made by the stock protobuf classes."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,8 @@ import numpy as np
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.detect.seed import Seed, seed_from_residuals
-from collector_processor.forecast.seasonal import SLOTS
+from collector_processor.forecast.packed import pack
+from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.otlp.status import Answer
 from collector_processor.pipeline import Pipeline, PipelineSettings, Request
@@ -75,8 +75,8 @@ class Room:
 
 
 def flat_model(series: int, level: float, version: int = 1, std: float = 1.0) -> ModelRecord:
-    parameters = {"prophet": None, "seasonal": {"profile": [level] * SLOTS}, "std": std}
-    return ModelRecord(series, version, NOW, NOW - 7 * DAY, NOW, "seasonal", "a test", json.dumps(parameters))
+    parameters = pack(None, [FittedSeasonal(np.full(SLOTS, level))] * 2, std)
+    return ModelRecord(series, version, NOW, NOW - 7 * DAY, NOW, "seasonal", "a test", parameters)
 
 
 def calm_seed(spread: float) -> Seed:

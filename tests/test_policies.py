@@ -17,6 +17,7 @@ from prophet.serialize import model_from_json
 from collector_processor.cli import cli
 from collector_processor.clock import DAY
 from collector_processor.forecast.local_time import day_of, wall_clock
+from collector_processor.forecast.packed import unpack
 from collector_processor.ledger import Signal
 from collector_processor.models import StoredModel, stored_models
 from tests.house import NOW, SECOND, House
@@ -45,7 +46,7 @@ def until(house: House, found: Callable[[], Any]) -> Any:
 def of_prophet(house: House) -> dict[str, StoredModel] | None:
     """Return the models by metric as soon as all are Prophet's and drawn as that."""
     found = {model.key.metric: model for model in stored_models(house.directory)}
-    ready = len(found) == 2 and all(json.loads(m.record.parameters)["prophet"] for m in found.values())
+    ready = len(found) == 2 and all(unpack(m.record.parameters)[0] for m in found.values())
     return found if ready and found["orders"].record.forecaster == "prophet" else None
 
 

@@ -55,14 +55,14 @@ def refits_of(points: PointBatch, settings: TrainingSettings) -> Iterator[Refit]
     """Yield the refits of one series whose points, all of one id, ascend by time; nothing looks ahead."""
     if not len(points):
         return
-    series, drawn = int(points.series[0]), FitRequest(_NOWHERE, int(points.series[0]), 0, 0)
+    drawn = FitRequest(_NOWHERE, int(points.series[0]), 0, 0)
     due = _due(points.time_unix_nano, settings)
     for _, batch in groupby(due, key=lambda d: (d.is_first, d.needs_backtest and d.after, d.day)):
         together = list(batch)
         requests = [_request(d, drawn, points.time_unix_nano, settings) for d in together]
         for d, outcome in zip(together, fit_points(requests, points), strict=True):
             if outcome.status is FitStatus.FITTED:
-                yield _refit(d, series, outcome, points.time_unix_nano)
+                yield _refit(d, outcome, points.time_unix_nano)
                 drawn = replace(drawn, forecaster=outcome.forecaster, backtest=outcome.backtest)
 
 
@@ -93,16 +93,6 @@ def _request(due: _Due, drawn: FitRequest, time: Int64, settings: TrainingSettin
     )
 
 
-def _refit(due: _Due, series: int, outcome: FitOutcome, time: Int64) -> Refit:
+def _refit(due: _Due, outcome: FitOutcome, time: Int64) -> Refit:
     now = int(time[due.after - 1])
-    record = ModelRecord(
-        series=series,
-        version=due.after,
-        created_unix_nano=now,
-        trained_start_unix_nano=outcome.trained_start_unix_nano,
-        trained_end_unix_nano=outcome.trained_end_unix_nano,
-        forecaster=outcome.forecaster,
-        reason=outcome.reason,
-        parameters=outcome.parameters,
-    )
-    return Refit(due.after, now, record, outcome.seed)
+    return Refit(due.after, now, outcome.record(due.after, now), outcome.seed)

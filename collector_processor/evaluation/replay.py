@@ -117,9 +117,9 @@ class _Room:
         fleet = self._fleet.with_models([refit.record for refit in refits])
         seeds = {refit.record.series: refit.seed for refit in refits if refit.seed is not None}
         seeded = np.array(list(seeds), np.int32)
-        self._detector.adopt(seeded, list(seeds.values()), fleet.winner[seeded])
+        self._detector.adopt(seeded, list(seeds.values()), fleet.winners(seeded))
         fresh = np.array([refit.record.series for refit in refits], np.int32)
-        self._detector.scale(fresh, fleet.std[fresh])
+        self._detector.scale(fresh, fleet.fact("std", fresh))
         self._fleet = fleet
 
     def judge(self, arriving: Sequence[range]) -> None:

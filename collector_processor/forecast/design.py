@@ -44,10 +44,8 @@ class Seasonality:
         days = (second + rest / 1_000_000_000) / (24 * 60 * 60)
         turns = np.pi * 2 * days
         terms = np.empty((wall_clock_nano.size, 2 * self.order))
-        for i in range(self.order):
-            angle = (i + 1) / self.period_days * turns
-            terms[:, 2 * i] = np.sin(angle)
-            terms[:, 2 * i + 1] = np.cos(angle)
+        angle = np.arange(1, self.order + 1) / self.period_days * turns[:, np.newaxis]
+        terms[:, ::2], terms[:, 1::2] = np.sin(angle), np.cos(angle)
         return terms
 
 

@@ -1,10 +1,11 @@
 """Reading the embedded store; the writer reads with the same code on its own connection."""
 
 import sqlite3
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from collector_processor.store import answers, chunks, exemplars, finite, layout, records, rows, step_means
+from collector_processor.store import answers, chunks, exemplars, finite, layout, models, records, rows, step_means
 from collector_processor.store.base import JudgedBatch, RequestReceipt
 from collector_processor.store.connection import snapshot
 from collector_processor.store.faults import translated
@@ -26,11 +27,20 @@ _SERIES_READ_AT_ONCE = 16  # points of them are held in memory
 _LAST_TIME = np.iinfo(np.int64).max
 
 
+KnownSeries = Callable[[], Sequence[SeriesKey]]
+"""Returns keys of series by id, as the process that writes has them; those not committed yet may follow."""
+
+
+def _no_series() -> Sequence[SeriesKey]:
+    return ()
+
+
 class SqliteReader:
     """A SeriesReader on one connection; every method reads one committed state."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, known: KnownSeries = _no_series) -> None:
         self._connection = connection
+        self._known = known
         self._head = Head()
         with translated():
             ((instance_id,),) = connection.execute("SELECT instance_id FROM store")
@@ -44,6 +54,10 @@ class SqliteReader:
     def catalog(self, *, from_series: int = 0) -> list[tuple[int, SeriesKey]]:
         """See `SeriesReader.catalog`."""
         with snapshot(self._connection):
+            last = records.last_series(self._connection)
+            known = self._known()  # after it: keys of a commit that failed were never up to `last`
+            if from_series <= last < len(known):
+                return [(series, known[series]) for series in range(from_series, last + 1)]
             return records.catalog(self._connection, from_series)
 
     def read_points(self, series: Int32, start: int, end: int) -> PointBatch:
@@ -165,12 +179,12 @@ class SqliteReader:
     def models(self, *, after_version: int = 0) -> list[ModelRecord]:
         """See `SeriesReader.models`."""
         with snapshot(self._connection):
-            return records.models(self._connection, after_version)
+            return models.models(self._connection, after_version)
 
     def model(self, series: int, version: int) -> ModelRecord | None:
         """See `SeriesReader.model`."""
         with snapshot(self._connection):
-            return records.model(self._connection, series, version)
+            return models.model(self._connection, series, version)
 
     def bands(self) -> BandStates:
         """See `SeriesReader.bands`."""

@@ -1,14 +1,11 @@
-"""Everything beside points: events, episodes, models, receipts and named byte strings, as rows of their own tables."""
+"""What else the store holds: series, events, episodes, receipts and named byte strings, as rows of their own tables."""
 
-import io
 import json
 import sqlite3
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 import numpy as np
-import orjson
 
 from collector_processor.clock import HOUR
 from collector_processor.errors import StoreError
@@ -17,15 +14,14 @@ from collector_processor.store.codec import seal, text_key, unseal
 from collector_processor.store.faults import DamagedStoreError
 from collector_processor.telemetry.band import BAND_DTYPE, BandStates
 from collector_processor.telemetry.episode import Episode, Onset
-from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import EventBatch, Int32
 from collector_processor.telemetry.series import SeriesKey
 
-MODEL_VERSIONS_KEPT = 3
 RECEIPT_LIFETIME = HOUR
 MAX_RECEIPTS = 200_000
 
 _BANDS, _PAST_BANDS = "\0bands/", "\0bands0"  # names no caller of `put_blob` can use
+_BAND_LAYOUT = text_key(str(BAND_DTYPE.descr)).to_bytes(4, "little")
 _BYTES_PER_EVENT = 4 + 8 + 8 + 1
 
 
@@ -50,6 +46,12 @@ def catalog(connection: sqlite3.Connection, from_series: int) -> list[tuple[int,
     """Return series with id >= `from_series`, ascending."""
     found = connection.execute("SELECT id, body FROM series WHERE id >= ? ORDER BY id", (from_series,)).fetchall()
     return [(series_id, SeriesKey.from_json(unseal(body, series_id, "series").decode())) for series_id, body in found]
+
+
+def last_series(connection: sqlite3.Connection) -> int:
+    """Return the highest id of a series, -1 where there is none; ids have no gaps."""
+    ((last,),) = connection.execute("SELECT coalesce(max(id), -1) FROM series")
+    return int(last)
 
 
 def put_events(connection: sqlite3.Connection, events: EventBatch, sequence: int) -> None:
@@ -118,38 +120,6 @@ def forget_episodes(connection: sqlite3.Connection, before: int) -> None:
     connection.execute("DELETE FROM episode WHERE end_time < ?", (before,))
 
 
-def put_models(connection: sqlite3.Connection, models: Sequence[ModelRecord]) -> None:
-    """Add models and keep the newest few versions of their series."""
-    connection.executemany(
-        "INSERT OR REPLACE INTO model (series, version, body) VALUES (?, ?, ?)",
-        ((m.series, m.version, seal(zlib.compress(orjson.dumps(m), 1), m.series)) for m in models),
-    )
-    connection.executemany(
-        "DELETE FROM model WHERE series = ?1 AND version <="
-        " (SELECT version FROM model WHERE series = ?1 ORDER BY version DESC LIMIT 1 OFFSET ?2)",
-        ((series, MODEL_VERSIONS_KEPT) for series in {m.series for m in models}),
-    )
-
-
-def models(connection: sqlite3.Connection, after_version: int) -> list[ModelRecord]:
-    """Return the newest record of each series among those with version > `after_version`."""
-    found = connection.execute(
-        "SELECT series, body FROM model JOIN"
-        " (SELECT series, max(version) AS version FROM model WHERE version > ? GROUP BY series)"
-        " USING (series, version) ORDER BY series",
-        (after_version,),
-    ).fetchall()
-    return [_decode_model(*row) for row in found]
-
-
-def model(connection: sqlite3.Connection, series: int, version: int) -> ModelRecord | None:
-    """Return one version of a series' model."""
-    found = connection.execute(
-        "SELECT series, body FROM model WHERE series = ? AND version = ?", (series, version)
-    ).fetchone()
-    return None if found is None else _decode_model(*found)
-
-
 def put_blob(connection: sqlite3.Connection, name: str, data: bytes) -> None:
     """Write a named byte string over the last one."""
     connection.execute(
@@ -164,10 +134,8 @@ def blob(connection: sqlite3.Connection, name: str) -> bytes | None:
 
 
 def put_bands(connection: sqlite3.Connection, first: int, bands: BandStates) -> None:
-    """Write the band states of series from `first` on over the last ones; the bytes say their own layout."""
-    file = io.BytesIO()
-    np.lib.format.write_array(file, np.ascontiguousarray(bands), allow_pickle=False)
-    put_blob(connection, f"{_BANDS}{first:08}", file.getvalue())
+    """Write the band states of series from `first` on over the last ones."""
+    put_blob(connection, f"{_BANDS}{first:08}", _BAND_LAYOUT + bands.tobytes())
 
 
 def bands(connection: sqlite3.Connection) -> BandStates:
@@ -227,20 +195,16 @@ def _key(digest: bytes, received: int) -> int:
 
 
 def _decode_bands(name: str, body: bytes) -> BandStates:
-    saved: BandStates = np.lib.format.read_array(io.BytesIO(unseal(body, text_key(name), "bands")), allow_pickle=False)
-    if saved.dtype != BAND_DTYPE:
+    saved = unseal(body, text_key(name), "bands")
+    if not saved.startswith(_BAND_LAYOUT):
         raise DamagedStoreError("band states were saved by another version of Foreband")
-    return saved
+    return np.frombuffer(saved, BAND_DTYPE, offset=len(_BAND_LAYOUT))
 
 
 def _decode_episode(name: str, body: bytes) -> Episode:
     fields = json.loads(unseal(body, text_key(name), "episode"))
     onset = fields.pop("onset", None)
     return Episode(**fields, onset=None if onset is None else Onset(**onset))
-
-
-def _decode_model(series: int, body: bytes) -> ModelRecord:
-    return ModelRecord(**orjson.loads(zlib.decompress(unseal(body, series, "model"))))
 
 
 def _decode_events(body: bytes) -> EventBatch:

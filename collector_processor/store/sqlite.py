@@ -27,25 +27,28 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from collector_processor.errors import StoreError
-from collector_processor.store import answers, exemplars, head, layout, outbox_rows, records
+from collector_processor.store import answers, exemplars, head, layout, models, outbox_rows, records
 from collector_processor.store.base import Commit
 from collector_processor.store.connection import connect_reader, connect_writer, inspect, transaction
 from collector_processor.store.faults import DamagedStoreError, translated
 from collector_processor.store.files import AcknowledgedMark, DirectoryLock, create_database, prepare
 from collector_processor.store.housekeeping import Housekeeping
 from collector_processor.store.outbox import Outbox
-from collector_processor.store.reader import SqliteReader
+from collector_processor.store.reader import KnownSeries, SqliteReader
 from collector_processor.store.reserve import Reserve
 from collector_processor.store.settings import StoreSettings
 
 
-def open_reader(directory: Path) -> SqliteReader:
+def open_reader(directory: Path, known: KnownSeries | None = None) -> SqliteReader:
     """Open a store for reading, in any process, whether its writer runs or not.
+
+    Keys that are `known` here need not be read and held a second time.
 
     Raises:
         StoreError: if there is no store, or it cannot be read.
     """
-    return SqliteReader(connect_reader(directory))
+    connection = connect_reader(directory)
+    return SqliteReader(connection) if known is None else SqliteReader(connection, known)
 
 
 def open_writer(directory: Path, settings: StoreSettings) -> "SqliteWriter":
@@ -162,7 +165,7 @@ class SqliteWriter(SqliteReader):
         exemplars.put(self._connection, commit.exemplars)
         answers.put(self._connection, commit.feedback)
         records.put_episodes(self._connection, commit.episodes)
-        records.put_models(self._connection, commit.models)
+        models.put_models(self._connection, commit.models)
         for name, data in commit.blobs.items():
             records.put_blob(self._connection, name, data)
 

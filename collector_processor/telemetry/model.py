@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class ModelRecord:
     """One version of one series' model.
 
-    `parameters` is a JSON object that the forecast room reads and writes. `forecaster` is the name of the forecast
-    that was best in the backtest and is drawn as yhat. `reason` says why (one sentence, for people).
+    `parameters` are the numbers, which the forecast room packs and unpacks; empty where they can't be read any more.
+    `forecaster` is the name of the forecast that was best in the backtest and is drawn as yhat. `reason` says why (one
+    sentence, for people). `provenance` is a JSON object of the training room: the backtest, and changed settings.
     """
 
     series: int
@@ -18,4 +19,5 @@ class ModelRecord:
     trained_end_unix_nano: int
     forecaster: str
     reason: str
-    parameters: str
+    parameters: bytes
+    provenance: str = "{}"

@@ -21,13 +21,13 @@ class Drawn:
     def of(cls, record: ModelRecord) -> "Drawn | None":
         """Return what a stored model chose, None if it can't be read."""
         try:
-            parameters = orjson.loads(record.parameters)
-            found = parameters["backtest"]
+            said = orjson.loads(record.provenance)
+            found = said["backtest"]
             if found is not None:
                 found = {**found, "end_unix_nano": int(found["end_unix_nano"]), "reason": str(found["reason"])}
         except (KeyError, TypeError, ValueError):
             return None
-        return cls(record.forecaster, found, str(parameters.get("fingerprint", "")))
+        return cls(record.forecaster, found, str(said.get("fingerprint", "")))
 
 
 class DrawnForecasts:

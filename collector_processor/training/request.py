@@ -1,14 +1,20 @@
-"""What is asked of a fit process, and what comes back."""
+"""What is asked of a fit process, and what comes back.
 
-from dataclasses import dataclass, field
+Requests and outcomes travel by the hundred, and who unpickles them holds up others meanwhile: they say themselves how
+they are pickled, since what dataclasses with slots generate looks for their fields anew each time.
+"""
+
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from collector_processor.clock import MINUTE
 from collector_processor.detect.seed import Seed
 from collector_processor.forecast.backtest import MAX_ORIGINS
 from collector_processor.forecast.settings import ProphetSettings
+from collector_processor.telemetry.model import ModelRecord
 
 
 class FitStatus(StrEnum):
@@ -56,6 +62,9 @@ class FitRequest:
     backtest: dict[str, Any] | None = None
     settings: ProphetSettings = field(default_factory=ProphetSettings)
 
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        return type(self), _of_request(self)
+
     @property
     def fits(self) -> int:
         """How many histories are fitted at most."""
@@ -70,22 +79,40 @@ Chunk = tuple[FitRequest, ...]
 class FitOutcome:
     """What became of a request; `reason` is one sentence for people.
 
-    The rest comes with FITTED: `parameters` is the JSON of a ModelRecord, `backtest` is part of it, `seed` is there
-    when it was asked for and the history is long enough. `declined` says why the batched solver left the series to the
-    library.
+    The rest comes with FITTED: `parameters` and `provenance` are those of a ModelRecord, `backtest` is part of the
+    latter, `seed` is there when it was asked for and the history is long enough. `declined` says why the batched solver
+    left the series to the library.
     """
 
     request: FitRequest
     status: FitStatus
     reason: str
     forecaster: str = ""
-    parameters: str = ""
+    parameters: bytes = b""
+    provenance: str = "{}"
     backtest: dict[str, Any] | None = None
     trained_start_unix_nano: int = 0
     trained_end_unix_nano: int = 0
     seed: Seed | None = None
     solver: Solver = Solver.NONE
     declined: str = ""
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        return type(self), _of_outcome(self)
+
+    def record(self, version: int, now: int) -> ModelRecord:
+        """Return the model for the store, as its series' `version`, made `now`."""
+        return ModelRecord(
+            series=self.request.series,
+            version=version,
+            created_unix_nano=now,
+            trained_start_unix_nano=self.trained_start_unix_nano,
+            trained_end_unix_nano=self.trained_end_unix_nano,
+            forecaster=self.forecaster,
+            reason=self.reason,
+            parameters=self.parameters,
+            provenance=self.provenance,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +127,7 @@ class ChunkOutcome:
     reason: str = ""
     outcomes: tuple[FitOutcome, ...] = ()
     cpu_seconds: float = 0.0
+
+
+_of_request = attrgetter(*(f.name for f in fields(FitRequest)))
+_of_outcome = attrgetter(*(f.name for f in fields(FitOutcome)))

@@ -18,6 +18,7 @@ from collector_processor.detect.seed import Seed, seed_from_residuals
 from collector_processor.errors import StoreError
 from collector_processor.forecast.backtest import Backtest, backtest, origins
 from collector_processor.forecast.fitted import FittedProphet
+from collector_processor.forecast.packed import pack
 from collector_processor.forecast.resample import standard_deviation
 from collector_processor.forecast.seasonal import FittedSeasonal, SeasonalForecaster
 from collector_processor.forecast.settings import ProphetSettings
@@ -147,7 +148,8 @@ def _outcome(request: FitRequest, history: History, prophets: _Prophets) -> FitO
         FitStatus.FITTED,
         choice.reason,
         forecaster=choice.forecaster,
-        parameters=_parameters(prophet, medians, std, choice.backtest, request.settings),
+        parameters=pack(prophet, medians, std),
+        provenance=_provenance(choice.backtest, request.settings),
         backtest=choice.backtest,
         trained_start_unix_nano=int(time[0]),
         trained_end_unix_nano=int(time[-1]),
@@ -205,23 +207,11 @@ def _seed(tested: Backtest, history: History, std: float) -> Seed | None:
     return seed_from_residuals(tested.time_unix_nano, residual, std)
 
 
-def _parameters(
-    prophet: FittedProphet | None,
-    medians: tuple[FittedSeasonal, FittedSeasonal],
-    std: float,
-    tested: dict[str, Any] | None,
-    settings: ProphetSettings,
-) -> str:
-    parameters: dict[str, Any] = {
-        "prophet": prophet.parameters() if prophet else None,
-        "seasonal": medians[0].parameters(),
-        "recent": medians[1].parameters(),
-        "std": std,
-        "backtest": tested,
-    }
+def _provenance(tested: dict[str, Any] | None, settings: ProphetSettings) -> str:
+    said: dict[str, Any] = {"backtest": tested}
     if settings.fingerprint:
-        parameters |= {"fingerprint": settings.fingerprint, "settings": settings.changed()}
-    return orjson.dumps(parameters).decode()
+        said |= {"fingerprint": settings.fingerprint, "settings": settings.changed()}
+    return orjson.dumps(said).decode()
 
 
 def _or_none(number: float) -> float | None:

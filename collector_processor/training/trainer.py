@@ -253,22 +253,10 @@ class Trainer:
         )
         if status is FitStatus.FITTED:
             self._version += 1
-            self._waiting.append((self._record(outcome), outcome))
+            self._waiting.append((outcome.record(self._version, self._clock.now_unix_nano()), outcome))
             self._drawn.put(request.series, Drawn(outcome.forecaster, outcome.backtest))
         if told := self._again.settle(outcome):
             log.warning("%s", told)
-
-    def _record(self, outcome: FitOutcome) -> ModelRecord:
-        return ModelRecord(
-            series=outcome.request.series,
-            version=self._version,
-            created_unix_nano=self._clock.now_unix_nano(),
-            trained_start_unix_nano=outcome.trained_start_unix_nano,
-            trained_end_unix_nano=outcome.trained_end_unix_nano,
-            forecaster=outcome.forecaster,
-            reason=outcome.reason,
-            parameters=outcome.parameters,
-        )
 
     def _publish_waiting(self) -> None:
         if not self._waiting:

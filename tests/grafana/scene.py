@@ -1,6 +1,5 @@
 """A small shop and a host as Foreband would have stored them: points, verdicts, models, bands and episodes."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from collector_processor.forecast.bands import alert_band, clipped_yhat
 from collector_processor.forecast.design import DEFAULT_DESIGN
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.fleet import FleetModel
+from collector_processor.forecast.packed import pack
 from collector_processor.forecast.seasonal import SeasonalForecaster
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
@@ -166,11 +166,6 @@ def _model(series: int, times: Int64, value: Float64, now: int) -> ModelRecord:
         y_offset=0.0,
         sigma_obs=float(np.std(value[seen] - basis @ np.array([m, k, *beta]))),
     )
-    parameters = {
-        "std": float(np.std(value[seen])),
-        "prophet": prophet.parameters(),
-        "seasonal": seasonal.parameters(),
-    }
     winner = "seasonal" if KEYS[series] in {ERRORS, LOGS} else "prophet"
     return ModelRecord(
         series,
@@ -180,7 +175,7 @@ def _model(series: int, times: Int64, value: Float64, now: int) -> ModelRecord:
         now - 20 * MINUTE,
         winner,
         f"{winner} missed by 4.1 % on the last three days, the other by 6.0 %",
-        json.dumps(parameters),
+        pack(prophet, [seasonal, seasonal], float(np.std(value[seen]))),
     )
 
 
@@ -209,7 +204,7 @@ def _judged(
         forecasts = forecasts_of(fleet, series, times)
         state = np.broadcast_to(bands[series], times.shape)
         band = alert_band(forecasts, state["tolerance"], state["threshold"])
-        yhat = clipped_yhat(forecasts, np.full(times.size, fleet.winner[series], np.uint8), band)
+        yhat = clipped_yhat(forecasts, fleet.winners(np.full(times.size, series, np.int32)), band)
         above = value >= yhat
         with np.errstate(invalid="ignore"):
             score = (value - yhat) / np.where(above, band.upper - yhat, yhat - band.lower)

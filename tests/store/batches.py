@@ -64,7 +64,8 @@ def episode(name: str, start: int, end: int | None, series: int = 0) -> Episode:
 
 
 def model(series: int, version: int) -> ModelRecord:
-    return ModelRecord(series, version, START, START - 5, START, "prophet", "it won", f'{{"version": {version}}}')
+    said = f'{{"version": {version}}}'
+    return ModelRecord(series, version, START, START - 5, START, "prophet", "it won", b"numbers \0", said)
 
 
 def outbox_item(number: int, size: int = 100) -> OutboxItem:

@@ -4,9 +4,11 @@ import sqlite3
 import stat
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.errors import StoreError
+from collector_processor.forecast.fleet import FleetModel
 from collector_processor.store import compact
 from collector_processor.store.base import Commit, RequestReceipt
 from collector_processor.store.codec import seal, text_key
@@ -21,6 +24,7 @@ from collector_processor.store.connection import SCHEMA_VERSION
 from collector_processor.store.files import DATABASE
 from collector_processor.store.settings import MEBIBYTE, StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_reader, open_writer
+from collector_processor.training.drawn import Drawn
 from tests.store.batches import (
     FOREVER,
     START,
@@ -390,6 +394,36 @@ def test_old_episodes_go_with_retention(stores: SqliteStores) -> None:
     store.commit(tick(0, start=START + 3 * DAY))
     maintain_all(store, START + 3 * DAY)
     assert [e.episode_id for e in store.episodes(0, FOREVER)] == ["open"]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "of an older version", "empty", "no bytes"])
+def test_a_model_that_cannot_be_read_costs_nobody_but_its_series(stores: SqliteStores, damage: str) -> None:
+    store = stores.writer()
+    store.commit(Commit(models=[model(1, 5), model(2, 6)]))
+    ((body,),) = store._connection.execute("SELECT body FROM model WHERE series = 1")
+    spoiled = {
+        "flipped": body[:9] + bytes([body[9] ^ 4]) + body[10:],
+        "of an older version": seal(zlib.compress(b'{"series": 1, "version": 5}'), 1),
+        "empty": b"",
+        "no bytes": "text",
+    }
+    store._connection.execute("UPDATE model SET body = ? WHERE series = 1", (spoiled[damage],))
+    unreadable, sound = store.models()
+    assert sound == model(2, 6)
+    assert (unreadable.series, unreadable.version, unreadable.parameters) == (1, 5, b"")
+    assert FleetModel.from_records([unreadable]).unreadable == 1
+    assert Drawn.of(unreadable) is None
+
+
+def test_keys_that_are_known_are_not_read_again_and_those_not_committed_yet_are_left_out(stores: SqliteStores) -> None:
+    store = stores.writer()
+    store.commit(Commit(series=[(number, series_key(number)) for number in range(3)]))
+    known = [series_key(number) for number in range(5)]
+    for held in (known, known[:3], known[:2], []):
+        with closing(open_reader(stores.directory, partial(list, held))) as reader:
+            found = reader.catalog(from_series=1)
+        assert found == [(1, series_key(1)), (2, series_key(2))]
+        assert [key is known[series] for series, key in found] == [len(held) > 2] * 2
 
 
 def test_only_three_versions_of_a_model_are_kept(stores: SqliteStores) -> None:

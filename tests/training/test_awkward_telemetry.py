@@ -17,7 +17,6 @@ from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
 from collector_processor.telemetry.band import FORECASTS
-from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64, Int64, PointBatch
 from collector_processor.training.request import FitOutcome, FitRequest, FitStatus, Solver
 from collector_processor.training.task import fit_chunk, fit_points
@@ -37,17 +36,7 @@ def fitted(time: Int64, value: Float64) -> FitOutcome:
 
 def fleet(outcome: FitOutcome) -> FleetModel:
     assert outcome.status is FitStatus.FITTED, outcome.reason
-    record = ModelRecord(
-        series=0,
-        version=1,
-        created_unix_nano=outcome.trained_end_unix_nano,
-        trained_start_unix_nano=outcome.trained_start_unix_nano,
-        trained_end_unix_nano=outcome.trained_end_unix_nano,
-        forecaster=outcome.forecaster,
-        reason=outcome.reason,
-        parameters=outcome.parameters,
-    )
-    return FleetModel.from_records([record])
+    return FleetModel.from_records([outcome.record(1, outcome.trained_end_unix_nano)])
 
 
 def day_ahead(outcome: FitOutcome) -> tuple[Float64, Float64, Float64]:
@@ -56,8 +45,10 @@ def day_ahead(outcome: FitOutcome) -> tuple[Float64, Float64, Float64]:
     assert model.unreadable == 0
     ahead = outcome.trained_end_unix_nano + 5 * MINUTE * np.arange(1, 289, dtype=np.int64)
     forecasts = model.forecasts(np.zeros(ahead.size, np.int32), ahead)
-    trend = future_trend(np.arange(1.0, 289.0), np.array(5 * MINUTE / DAY), model.changepoint_rate, model.mean_delta)
-    half = prophet_half_widths(model.sigma, trend, (0.95,))[0]
+    names = ("changepoint_rate", "mean_delta", "sigma")
+    rate, mean_delta, sigma = (model.fact(name, np.zeros(1, np.int32)) for name in names)
+    trend = future_trend(np.arange(1.0, 289.0), np.array(5 * MINUTE / DAY), rate, mean_delta)
+    half = prophet_half_widths(sigma, trend, (0.95,))[0]
     return forecasts[:, FORECASTS.index("prophet")], half, forecasts[:, FORECASTS.index("seasonal")]
 
 

@@ -9,6 +9,7 @@ import pytest
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.errors import StoreError
 from collector_processor.forecast.fleet import FleetModel
+from collector_processor.forecast.packed import unpack
 from collector_processor.forecast.regressors import Regressors
 from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.forecast.solve import BatchFit, Status, solve
@@ -16,13 +17,12 @@ from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
 from collector_processor.telemetry.band import LEVEL
-from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64, Int64, PointBatch
 from collector_processor.training import batch, task
 from collector_processor.training.batch import Histories, History
 from collector_processor.training.request import FitOutcome, FitRequest, FitStatus, Solver
 from collector_processor.training.task import fit_chunk
-from tests.forecast.fleets import forecasts_of
+from tests.forecast.fleets import designs_of, forecasts_of
 from tests.forecast.shapes import NOW, daily, times
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")  # prophet 1.5 on pandas 3.1
@@ -38,17 +38,7 @@ def fit_points(request: FitRequest, time: Int64, value: Float64) -> FitOutcome:
 
 
 def fleet_of(outcome: FitOutcome) -> FleetModel:
-    record = ModelRecord(
-        outcome.request.series,
-        1,
-        NOW,
-        outcome.trained_start_unix_nano,
-        outcome.trained_end_unix_nano,
-        outcome.forecaster,
-        outcome.reason,
-        outcome.parameters,
-    )
-    return FleetModel.from_records([record])
+    return FleetModel.from_records([outcome.record(1, NOW)])
 
 
 def trending(time: Int64) -> Float64:
@@ -64,19 +54,19 @@ def test_an_outcome_is_a_model_that_forecasts() -> None:
     ahead = NOW + 10 * MINUTE * np.arange(100)
     found = forecasts_of(fleet_of(outcome), 3, ahead)[:, :LEVEL]
     assert np.abs(found - daily(ahead, noise=0.0)[:, np.newaxis]).max() < 0.5
-    assert fleet_of(outcome).std[3] == pytest.approx(np.std(daily(time)))
+    assert fleet_of(outcome).fact("std", np.array([3], np.int32))[0] == pytest.approx(np.std(daily(time)))
 
 
 def test_the_first_fit_is_of_the_seasonal_median_alone_so_that_it_is_quick() -> None:
     time = times(300, 15 * MINUTE)
     outcome = fit_points(replace(REQUEST, is_first=True), time, daily(time))
     assert (outcome.status, outcome.forecaster) == (FitStatus.FITTED, "seasonal")
-    assert orjson.loads(outcome.parameters)["prophet"] is None
+    assert unpack(outcome.parameters)[0] is None
 
 
 def test_a_series_of_a_day_gets_no_prophet_that_would_run_away_along_its_trend() -> None:
     time = times(96, 15 * MINUTE)
-    assert orjson.loads(fit_points(REQUEST, time, trending(time)).parameters)["prophet"] is None
+    assert unpack(fit_points(REQUEST, time, trending(time)).parameters)[0] is None
 
 
 def test_without_a_backtest_the_earlier_choice_is_kept() -> None:
@@ -86,7 +76,7 @@ def test_without_a_backtest_the_earlier_choice_is_kept() -> None:
     assert (first.forecaster, first.backtest, first.seed) == ("seasonal", None, None)
     kept = fit_points(replace(REQUEST, forecaster="prophet", backtest=earlier), time, daily(time))
     assert (kept.forecaster, kept.reason, kept.backtest) == ("prophet", "prophet won last time", earlier)
-    assert orjson.loads(kept.parameters)["backtest"] == earlier
+    assert orjson.loads(kept.provenance)["backtest"] == earlier
 
 
 def test_the_backtest_finds_the_better_forecast_and_says_why() -> None:
@@ -116,9 +106,9 @@ def test_the_seed_knows_the_residuals_of_the_backtest() -> None:
 def test_a_young_series_has_a_level_and_no_backtest() -> None:
     time = times(20, MINUTE)
     outcome = fit_points(TESTED, time, daily(time))
-    parameters = orjson.loads(outcome.parameters)
-    assert parameters["prophet"] is None
-    assert len(set(parameters["seasonal"]["profile"])) == 1
+    prophet, medians, _ = unpack(outcome.parameters)
+    assert prophet is None
+    assert [median.is_level for median in medians] == [True, True]
     assert (outcome.forecaster, outcome.backtest, outcome.seed) == ("seasonal", None, None)
     assert "Prophet" in outcome.reason
 
@@ -220,12 +210,12 @@ def test_a_model_knows_the_settings_it_was_fitted_with() -> None:
     time = times(5 * 288, 5 * MINUTE)
     settings = ProphetSettings(time_zone="Asia/Tokyo", changepoint_prior_scale=0.5, daily_seasonality=6)
     outcome = fit_points(replace(REQUEST, settings=settings), time, daily(time))
-    parameters = orjson.loads(outcome.parameters)
-    assert parameters["fingerprint"] == settings.fingerprint
-    assert parameters["settings"] == {"changepoint_prior_scale": 0.5, "daily_seasonality": 6}
-    assert fleet_of(outcome).groups[0].design.time_zone == "Asia/Tokyo"
+    said = orjson.loads(outcome.provenance)
+    assert said["fingerprint"] == settings.fingerprint
+    assert said["settings"] == {"changepoint_prior_scale": 0.5, "daily_seasonality": 6}
+    assert {design.time_zone for design in designs_of(fleet_of(outcome))} == {"Asia/Tokyo"}
     assert outcome.solver is Solver.BATCH
-    assert "fingerprint" not in orjson.loads(fit_points(REQUEST, time, daily(time)).parameters)
+    assert "fingerprint" not in orjson.loads(fit_points(REQUEST, time, daily(time)).provenance)
 
 
 def test_growth_and_modes_beyond_the_solver_go_to_the_library_with_the_reason() -> None:

@@ -17,7 +17,7 @@ from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
-from collector_processor.telemetry.band import FORECASTS, Reason
+from collector_processor.telemetry.band import FORECASTS, LEVEL, Reason
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 from collector_processor.training import Trainer, TrainingSettings
@@ -114,7 +114,7 @@ class EchoPool(FitPool):
             FitStatus.FITTED,
             "because",
             forecaster="prophet" if backtest else "seasonal",
-            parameters="{}",
+            provenance=json.dumps({"backtest": backtest}),
             backtest=backtest,
             trained_start_unix_nano=request.start_unix_nano,
             trained_end_unix_nano=request.end_unix_nano - 1,
@@ -341,8 +341,8 @@ def test_a_series_whose_policy_has_changed_is_due_at_once_with_a_backtest(
     with closing(open_writer(store, StoreSettings(reserve_bytes=0))) as writer:
         for series, fingerprint in enumerate(["", tokyo.fingerprint]):
             tested = {"end_unix_nano": NOW - HOUR, "reason": "a reason"}
-            parameters = json.dumps({"backtest": tested} | ({"fingerprint": fingerprint} if fingerprint else {}))
-            record = ModelRecord(series, series + 1, NOW - MINUTE, NOW - 9 * DAY, NOW, "prophet", "", parameters)
+            said = json.dumps({"backtest": tested} | ({"fingerprint": fingerprint} if fingerprint else {}))
+            record = ModelRecord(series, series + 1, NOW - MINUTE, NOW - 9 * DAY, NOW, "prophet", "", b"", said)
             writer.commit(Commit(models=[record]))
     world.series = 2
     trainer = Trainer(
@@ -364,10 +364,10 @@ def test_the_backlog_says_how_long_the_most_overdue_series_waits(trainer: Traine
 
 
 def test_after_a_restart_only_what_is_due_is_fitted(world: World, store: Path, pool: EchoPool) -> None:
-    parameters = json.dumps({"backtest": {"reason": "prophet won", "end_unix_nano": NOW - HOUR, "origins": 3}})
-    fresh = ModelRecord(0, 7, NOW - MINUTE, NOW - DAY, NOW - MINUTE, "prophet", "because", parameters)
+    said = json.dumps({"backtest": {"reason": "prophet won", "end_unix_nano": NOW - HOUR, "origins": 3}})
+    fresh = ModelRecord(0, 7, NOW - MINUTE, NOW - DAY, NOW - MINUTE, "prophet", "because", b"", said)
     stale = replace(fresh, series=1, version=8, created_unix_nano=NOW - 2 * HOUR)
-    damaged = replace(fresh, series=2, version=9, parameters='{"backtest": 3}')
+    damaged = replace(fresh, series=2, version=9, provenance='{"backtest": 3}')
     with closing(open_writer(store, StoreSettings(reserve_bytes=0))) as writer:
         writer.commit(Commit(models=[fresh, stale, damaged]))
     world.series = 3
@@ -430,5 +430,5 @@ def test_a_series_in_a_store_becomes_a_forecast(tmp_path: Path) -> None:
         writer.close()
     fleet = FleetModel.from_records(world.records)
     ahead = NOW + HOUR * np.arange(12)
-    assert np.abs(forecasts_of(fleet, 0, ahead) - daily(ahead, noise=0.0)[:, np.newaxis]).max() < 0.5
+    assert np.abs(forecasts_of(fleet, 0, ahead)[:, :LEVEL] - daily(ahead, noise=0.0)[:, np.newaxis]).max() < 0.5
     assert [r.version for r in world.records] == [1, 2]
