@@ -111,6 +111,21 @@ def try_config(new: Path, days: float, path: Path | None, overrides: tuple[str, 
     click.echo(summary_of(found))
 
 
+@cli.command()
+@_CONFIG
+@_SET
+def capacity(path: Path | None, overrides: tuple[str, ...]) -> None:
+    """Say when series will reach their bounds, and how likely."""
+    config = _load(path, overrides)
+    from rich.console import Console
+
+    from collector_processor.breaches import breaches, table_of
+    from collector_processor.policy import Policies
+
+    found = breaches(config.store.directory, Policies(config.policies), SystemClock())
+    Console(highlight=False).print(table_of(found) if found else "no live series has a bound and a model")
+
+
 @cli.group()
 def models() -> None:
     """Look at the models of a store."""

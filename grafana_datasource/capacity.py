@@ -1,7 +1,8 @@
 """When series will reach their bounds: looked at when somebody asks, and remembered for an hour or until a refit.
 
-At most 100 series are looked at for one question; the others follow with the next ones, so an alert rule that asks
-every minute has seen 6,000 series within the hour.
+At most 100 series are looked at for one question, fewer where they have so many points that a quarter of what it may
+read is used up. The others follow with the next questions: an alert rule that asks every minute has seen 6,000 series
+within the hour.
 """
 
 from collections.abc import Sequence
@@ -57,21 +58,22 @@ class Outcome:
 class Capacity:
     """Knows the newest outcome of every series that was asked for."""
 
-    def __init__(self, policies: Policies) -> None:
+    def __init__(self, policies: Policies, at_once: int = AT_ONCE) -> None:
         self._policies = policies
+        self._at_once = at_once
         self._known: dict[int, Outcome] = {}
         self._bounds: dict[int, Bound | None] = {}
         self.figures = Figures(HELP, self._read)
 
     def found(self, session: Session, entries: Sequence[Entry]) -> list[tuple[Entry, Bound, Breach]]:
         """Return what is known of live series that have a bound, after looking at some that are due."""
-        found, looked = [], 0
+        found, left, enough = [], self._at_once, session.limits.samples_read // 4
         for entry, version in self._bounded(session, entries):
             known, bound = self._known.get(entry.series), self._bound(entry)
             is_due = known is None or known.version != version or session.now - known.now >= HOUR
-            if is_due and bound is not None and looked < AT_ONCE:
+            if is_due and bound is not None and left > 0 and session.budget.samples < enough:
                 known = self._known[entry.series] = Outcome(version, session.now, bound, _look(session, entry, bound))
-                looked += 1
+                left -= 1
             if known is not None and (seen := known.since(session.now)) is not None:
                 found.append((entry, known.bound, seen))
         return found

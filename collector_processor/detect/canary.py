@@ -46,7 +46,7 @@ ONSET = HOUR
 MOST_POINTS = 360
 """A day of more points is thinned evenly."""
 
-_LEAST_POINTS = 48
+_LEAST_POINTS = 20
 _LASTS = {CanaryKind.SPIKE: 5 * MINUTE, CanaryKind.DROP: HOUR, CanaryKind.SHIFT: DAY, CanaryKind.DRIFT: DAY}
 _VARIANTS = [(kind, size) for kind in _LASTS for size in SIZES]
 _STEP = MINUTE // 2

@@ -1,6 +1,7 @@
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 
-import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
@@ -8,8 +9,12 @@ from collector_processor.clock import DAY, HOUR, ManualClock
 from collector_processor.policy import Policies
 from collector_processor.policy_config import CapacityPolicy, MatchConfig, PolicyConfig
 from collector_processor.store.sqlite import open_reader
-from grafana_datasource import capacity
 from grafana_datasource.app import Settings, create_app
+from grafana_datasource.backend import Session
+from grafana_datasource.budget import Budget
+from grafana_datasource.capacity import Capacity
+from grafana_datasource.outlook import Outlooks
+from grafana_datasource.query import Limits
 from tests.grafana.scene import CALLS, CPU, NOW, PAY, Scene
 from tests.grafana.strict import body_of
 
@@ -92,13 +97,24 @@ def test_time_passes_between_two_looks(scene: Scene) -> None:
     assert rows(asked)[CALLS.metric]["p90_seconds"] == pytest.approx(first - 600)
 
 
-def test_a_question_looks_at_no_more_series_than_it_may(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "AT_ONCE", 1)
-    asked = client(scene, limited(140.0), limited(140.0, "POST /pay"))
-    assert [len(rows_of(asked)) for _ in range(4)] == [1, 2, 3, 3]
+@contextmanager
+def lent(scene: Scene, samples_read: int = 5_000_000) -> Iterator[Session]:
+    with closing(open_reader(scene.directory)) as reader:
+        clock = ManualClock(NOW)
+        outlook = Outlooks(clock, 1.0).current(reader)
+        yield Session(reader, outlook, NOW, Budget.start(Limits(samples_read=samples_read), clock))
 
 
-def rows_of(asked: FlaskClient) -> list[dict[str, float]]:
-    found: list[dict[str, float]] = body_of(asked.get("/api/v1/capacity"))
-    assert np.all(np.diff([row["probability"] for row in found]) <= 0)
-    return found
+@pytest.mark.parametrize(("at_once", "samples_read"), [(1, 5_000_000), (100, 17_000)])
+def test_a_question_looks_at_no_more_series_than_it_may(scene: Scene, at_once: int, samples_read: int) -> None:
+    capacity = Capacity(Policies([limited(140.0), limited(140.0, "POST /pay")]), at_once)
+    counts = []
+    for _ in range(4):
+        with lent(scene, samples_read) as session:
+            counts.append(len(capacity.found(session, session.outlook.directory.modelled)))
+    assert counts == [1, 2, 3, 3]
+
+
+def test_the_likeliest_breach_comes_first(scene: Scene) -> None:
+    found = body_of(client(scene, limited(140.0)).get("/api/v1/capacity"))
+    assert [row["metric"] for row in found] == [CALLS.metric, CPU.metric]
