@@ -13,6 +13,7 @@ from collector_processor.store import layout
 from collector_processor.store.chunks import ENDS_DTYPE
 from collector_processor.store.codec import encode_column, seal
 from collector_processor.store.connection import transaction
+from collector_processor.store.rollup_writer import RollupWriter
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_writer
 from collector_processor.telemetry.points import Float64, Int64
@@ -51,7 +52,11 @@ def _put_part(connection: sqlite3.Connection, series: int, part: int, time: Int6
         summary_id = layout.summary_id(part, first)
         body = seal(ends[first : first + layout.SERIES_PER_SUMMARY].tobytes(), summary_id)
         connection.execute("INSERT INTO summary VALUES (?, ?)", (summary_id, body))
-    connection.execute("INSERT INTO part VALUES (?, ?)", (part, series * time.size))
+    connection.execute("INSERT INTO part VALUES (?, ?, ?)", (part, series * time.size, STEP))
+    rollups = RollupWriter(connection, STEP)
+    for one in range(series):
+        rollups.put(part, one, time, values[one % POINTS])
+    rollups.finish()
 
 
 def _parts(time: Int64) -> list[tuple[int, Int64]]:
