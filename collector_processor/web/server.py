@@ -1,6 +1,7 @@
 """Run a WSGI application in a thread, and stop it without cutting answers off."""
 
 import errno
+import logging
 import socket
 import time
 from collections.abc import Callable
@@ -59,10 +60,18 @@ class Server:
         finished = self._drained(drain_seconds)
         if self._front is not None:
             self._front.stop()
-        self._waitress.task_dispatcher.shutdown(timeout=1.0)  # first: a worker's last act is to pull the trigger
+        self._end_workers()  # first: a worker's last act is to pull the trigger
         self._waitress.trigger.pull_trigger(lambda: wasyncore.close_all(self._waitress._map))  # noqa: SLF001
         self._thread.join(1.0)
         return finished and not self._thread.is_alive()
+
+    def _end_workers(self) -> None:
+        """End all threads; who still waits for one is disconnected like all who come later, which is no warning."""
+        log = logging.getLogger("waitress")
+        level = log.level
+        log.setLevel(logging.ERROR)
+        self._waitress.task_dispatcher.shutdown(timeout=1.0)
+        log.setLevel(level)
 
     def _drained(self, seconds: float) -> bool:
         """Wait until no connection has a request in work or an answer on its way."""
