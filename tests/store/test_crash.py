@@ -258,7 +258,10 @@ def test_a_flipped_bit_is_harmless_or_loud(stores: SqliteStores, tmp_path: Path)
         (target / DATABASE).write_bytes(flipped)
         try:
             with opened(target) as again:
-                assert contents(again) == before, f"a flipped bit at {at} went unnoticed"
+                if any(not record.parameters for record in again.models()):
+                    loud += 1  # a damaged model is counted, and its series fitted anew
+                else:
+                    assert contents(again) == before, f"a flipped bit at {at} went unnoticed"
         except StoreError:
             loud += 1
         for leftover in target.glob("*-*"):
