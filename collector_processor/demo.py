@@ -191,13 +191,13 @@ class _Demo:
 
             def is_done() -> bool:
                 rows = self._with_history()
-                active = [r for r in rows if r["state"] == "active"]
+                active = [r for r in rows if r["state"] == "active" and r["forecaster"]]
                 self._progress.update(
                     task, completed=len(active) / max(len(rows), 1), note=f"{len(active)} of {len(rows)}"
                 )
                 return bool(rows) and len(active) >= 0.95 * len(rows)
 
-            self._wait_for(is_done, 120, "the forecasts were not fitted in time")
+            self._wait_for(is_done, 240, "the forecasts were not fitted in time")
             rows = self._with_history()
             prophets = sum(r["forecaster"] == "prophet" for r in rows)
             note(f"{len(rows)} series; prophet won {prophets} backtests, the median of the day the others")
