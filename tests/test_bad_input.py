@@ -5,9 +5,8 @@ taken, and the ledger balances.
 """
 
 import json
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -38,6 +37,7 @@ from tests.otlp.stock import (
 )
 from tests.otlp.test_json_request import spelled as as_json
 from tests.pipeline_room import calm_seed, flat_model
+from tests.process import wait_until
 from tests.raw_http import JSON, PROTOBUF, Answer
 from tests.sink import Sink
 
@@ -468,12 +468,3 @@ def merged(requests: Iterable[Any]) -> Any:
     for request in requests:
         whole.MergeFrom(request)
     return whole
-
-
-def wait_until(condition: Callable[[], bool]) -> bool:
-    deadline, pause = time.monotonic() + PATIENCE, Event()
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        pause.wait(0.01)
-    return True
