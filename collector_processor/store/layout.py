@@ -72,11 +72,6 @@ def rollup_id(part: int, series: int) -> int:
     return part << _SERIES_BITS | series // SERIES_PER_ROLLUP
 
 
-def part_of(row_id: int) -> int:
-    """Return the part of a row of `chunk`, `times` or `summary`."""
-    return row_id >> _SERIES_BITS
-
-
 def series_of(row_id: int) -> int:
     """Return the series of a row of `chunk`."""
     return row_id & (MAX_SERIES - 1)
