@@ -10,6 +10,8 @@ from pydantic import Field, SecretStr, model_validator
 from collector_processor.ledger import Signal
 from collector_processor.sections import Duration, Section, Size
 
+_Timeout = Annotated[Duration, Field(ge=timedelta(milliseconds=100), le=timedelta(minutes=5))]
+_QueueSize = Annotated[Size, Field(ge=1 << 20)]
 _ENDPOINT = r"^https?://[^/\s]+(/\S*)?$"
 _PREFIX = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$"
 
@@ -39,12 +41,8 @@ class DestinationConfig(Section):
     signals: tuple[Signal, ...] = Field(tuple(Signal), min_length=1, description="what it gets")
     headers: dict[str, SecretStr] = Field(default_factory=dict, description="sent with every request; shown masked")
     compression: Literal["gzip", "none"] = Field("gzip", description="of forwarded requests")
-    timeout: Annotated[Duration, Field(ge=timedelta(milliseconds=100), le=timedelta(minutes=5))] = Field(
-        timedelta(seconds=5), description="of one forwarded request"
-    )
-    queue: Annotated[Size, Field(ge=1 << 20)] = Field(
-        512 << 20, description="bytes of outbox kept; then oldest dropped"
-    )
+    timeout: _Timeout = Field(timedelta(seconds=5), description="of one forwarded request")
+    queue: _QueueSize = Field(512 << 20, description="bytes of outbox kept; then oldest dropped")
     tls: ClientTlsConfig = Field(ClientTlsConfig(), description="for https://")
 
     @model_validator(mode="after")
@@ -62,12 +60,8 @@ class ForwardConfig(Section):
     protocol: Literal["grpc", "http"] = Field("grpc", description="of the short form")
     headers: dict[str, SecretStr] = Field(default_factory=dict, description="of the short form; shown masked")
     compression: Literal["gzip", "none"] = Field("gzip", description="of the short form")
-    timeout: Annotated[Duration, Field(ge=timedelta(milliseconds=100), le=timedelta(minutes=5))] = Field(
-        timedelta(seconds=5), description="of the short form: of one forwarded request"
-    )
-    queue: Annotated[Size, Field(ge=1 << 20)] = Field(
-        512 << 20, description="of the short form: bytes of outbox kept; then oldest dropped"
-    )
+    timeout: _Timeout = Field(timedelta(seconds=5), description="of the short form: of one forwarded request")
+    queue: _QueueSize = Field(512 << 20, description="of the short form: bytes of outbox kept; then oldest dropped")
     destinations: tuple[DestinationConfig, ...] = Field((), description="further ones, each with a queue of its own")
     enrich_spans: Literal["all", "anomalous", "none"] = Field("all", description="which judged spans get a verdict")
     enrich_metrics: Literal["all", "anomalous", "none"] = Field("all", description="which judged points get bands")
