@@ -60,18 +60,43 @@ class Server:
         finished = self._drained(drain_seconds)
         if self._front is not None:
             self._front.stop()
-        self._end_workers()  # first: a worker's last act is to pull the trigger
-        self._waitress.trigger.pull_trigger(lambda: wasyncore.close_all(self._waitress._map))  # noqa: SLF001
-        self._thread.join(1.0)
-        return finished and not self._thread.is_alive()
+        workers_ended = self._end_workers()
+        loop_ended = self._end_loop(may_be_woken=not workers_ended)
+        return finished and workers_ended and loop_ended
 
-    def _end_workers(self) -> None:
-        """End all threads; who still waits for one is disconnected like all who come later, which is no warning."""
+    def _end_loop(self, *, may_be_woken: bool) -> bool:
+        """Take all connections out of the loop, which ends it, and close them; return whether it ended.
+
+        The trigger that wakes the loop is among them. It stays open where a thread may pull it yet, for that thread
+        would write into whatever file was opened next.
+        """
+        connections = self._waitress._map  # noqa: SLF001
+        taken: dict[int, Any] = {}
+
+        def take_all() -> None:
+            taken.update(connections)
+            connections.clear()
+
+        self._waitress.trigger.pull_trigger(take_all)
+        self._thread.join(1.0)
+        if self._thread.is_alive():
+            return False
+        if may_be_woken:
+            taken = {number: each for number, each in taken.items() if each is not self._waitress.trigger}
+        wasyncore.close_all(taken)
+        return True
+
+    def _end_workers(self) -> bool:
+        """End all threads; who still waits for one is disconnected like all who come later, which is no warning.
+
+        Returns whether all have ended: one that works on pulls the trigger when it is done.
+        """
         log = logging.getLogger("waitress")
         level = log.level
         log.setLevel(logging.ERROR)
         self._waitress.task_dispatcher.shutdown(timeout=1.0)
         log.setLevel(level)
+        return not self._waitress.task_dispatcher.threads
 
     def _drained(self, seconds: float) -> bool:
         """Wait until no connection has a request in work or an answer on its way."""
