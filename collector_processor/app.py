@@ -1,64 +1,46 @@
 """The composition root: what is built, in which order it starts and in which it stops, on one screen."""
 
-import logging
 import os
-import resource
-import signal
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from importlib.metadata import version as distribution_version
-from types import FrameType
 
 import numpy as np
 import numpy.typing as npt
 
 from collector_processor.budgets import BudgetKeeper
 from collector_processor.canaries import Canaries
-from collector_processor.clock import NANOS_PER_SECOND, Clock, SystemClock
+from collector_processor.clock import Clock, SystemClock
 from collector_processor.config import Config
 from collector_processor.consumer import Consumer
 from collector_processor.detect.canary import Subjects
 from collector_processor.detect.seed import Seed
 from collector_processor.doors import Locks, grafana_door, otlp_doors
 from collector_processor.errors import PermanentError, RetryableError
-from collector_processor.forwarding import (
-    Forwarding,
-    additions_of,
-    check_destinations,
-    destinations_of,
-    warn_of_orphans,
-)
+from collector_processor.forwarding import Forwarding, check_destinations, warn_of_orphans
 from collector_processor.ledger import Ledger, Signal
-from collector_processor.logs import set_up_logging
-from collector_processor.memory import MemoryWatch, Pressure, share_arenas, spare_what_stays
+from collector_processor.memory import MemoryWatch, Pressure, spare_what_stays
 from collector_processor.observation import watched
 from collector_processor.otlp.endpoint import INSTANCE_KEY, LOOP_TEXT
 from collector_processor.otlp.status import Answer
 from collector_processor.overview import Overview
-from collector_processor.pipeline import Pipeline, PipelineSettings, Request
+from collector_processor.pipeline import Pipeline, Request
 from collector_processor.policy import Policies
 from collector_processor.policy.cohort import Cohorts
+from collector_processor.room_settings import pipeline_settings, store_settings, training_settings
 from collector_processor.selftelemetry import SelfTelemetry
-from collector_processor.signals.admit import TimeLimits
-from collector_processor.signals.windows import WindowSettings
-from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_reader, open_writer
 from collector_processor.telemetry.feedback import Feedback, Said
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Int32
 from collector_processor.telemetry.proof import Proof
-from collector_processor.training import Trainer, TrainingSettings
+from collector_processor.training import Trainer
 from grafana_datasource.feedback import FeedbackDoor
 
-log = logging.getLogger(__name__)
-
 VERSION = distribution_version("foreband")
-_MAX_FILES = 65_536
 _ANSWER_SECONDS = 30.0
 _HTTP_DRAIN_SECONDS = 2.0
 
@@ -113,11 +95,11 @@ class Foreband:
 
     def _start(self, config: Config, opened: ExitStack, door: ExitStack) -> Addresses:
         check_destinations(config.forward, [config.receiver.listen, config.receiver.http_listen])
-        writer = open_writer(config.store.directory, _store_settings(config))
+        writer = open_writer(config.store.directory, store_settings(config))
         opened.callback(writer.close)
         self.instance_id, self.outbox = writer.instance_id, writer.outbox
         opened.callback(spare_what_stays())
-        self._pipeline = pipeline = Pipeline(writer, _pipeline_settings(config), self.ledger, self._record_batch)
+        self._pipeline = pipeline = Pipeline(writer, pipeline_settings(config), self.ledger, self._record_batch)
         pipeline.reload(self._clock.now_unix_nano())
         self._forwarding = self._forwarding_of(config)
         warn_of_orphans(config.forward, self.outbox.sizes())
@@ -216,7 +198,7 @@ class Foreband:
         config = self._config
         policies = Policies(config.policies)
         trainer = Trainer(
-            _training_settings(config),
+            training_settings(config),
             config.store.directory,
             overview,
             publish,
@@ -267,103 +249,6 @@ class Foreband:
             self._telemetry.record_batch(score_seconds, commit_seconds)
 
 
-def run_until_stopped(config: Config) -> None:
-    """Run Foreband until SIGTERM or SIGINT."""
-    share_arenas()
-    set_up_logging(config.log)
-    _allow_many_files()
-    foreband = Foreband(config)
-    stopping = _stop_signal()
-    addresses = foreband.start()
-    log.info(
-        "Foreband %s is ready: OTLP gRPC on %s, OTLP HTTP on http://%s, page and API on http://%s",
-        VERSION,
-        addresses.otlp,
-        addresses.otlp_http,
-        addresses.http,
-    )
-    stopping.wait()
-    log.info("stopping: finishing what was taken")
-    foreband.finish()
-    log.info("stopped; nothing acknowledged was lost")
-    os._exit(0)  # with the door still refusing: whoever comes now is never cancelled, only disconnected
-
-
-def serve_until_stopped(config: Config) -> None:
-    """Serve the Grafana side of a store that another process writes, until SIGTERM or SIGINT."""
-    set_up_logging(config.log)
-    open_reader(config.store.directory).close()
-    stopping = _stop_signal()
-    server = grafana_door(config, Locks.of(config.security), SystemClock(), lambda: "", lambda: b"")
-    log.info("serving the store in %s on http://%s:%d", config.store.directory, server.host, server.port)
-    stopping.wait()
-    server.stop()
-
-
-def _stop_signal() -> threading.Event:
-    stopping = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        if stopping.is_set():
-            os._exit(1)  # asked twice: somebody cannot wait
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return stopping
-
-
-def _allow_many_files() -> None:
-    """Let connections have the file descriptors an operator allows, not only those a shell begins with."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _nanos(duration: timedelta) -> int:
-    return round(duration.total_seconds() * NANOS_PER_SECOND)
-
-
-def _store_settings(config: Config) -> StoreSettings:
-    queues = {destination.name: destination.queue for destination in config.forward.all_destinations()}
-    return StoreSettings(
-        retention_nano=_nanos(config.store.retention),
-        outbox_limits=queues,
-        reserve_bytes=config.store.reserve,
-        reserve_share=config.store.reserve_share,
-        accept_loss=config.store.accept_loss,
-        rollup_step=_nanos(config.forecast.step),
-    )
-
-
-def _pipeline_settings(config: Config) -> PipelineSettings:
-    return PipelineSettings(
-        series_limit=config.series.limit,
-        idle_nano=int(config.series.idle.total_seconds() * NANOS_PER_SECOND),
-        identity_bytes=config.memory.limit // 4,
-        span_names_per_service=config.series.span_names_per_service,
-        has_span_name_templates=config.series.span_name_templates,
-        windows=WindowSettings(length=_nanos(config.series.window), grace=_nanos(config.series.grace)),
-        limits=TimeLimits(retention=_nanos(config.store.retention)),
-        policies=Policies(config.policies, config.detect.threshold),
-        destinations=destinations_of(config.forward),
-        additions=additions_of(config.forward),
-    )
-
-
 def _address(listen: str, port: int) -> str:
     """Return the address with the port really bound."""
     return f"{listen.rpartition(':')[0]}:{port}"
-
-
-def _training_settings(config: Config) -> TrainingSettings:
-    forecast = config.forecast
-    return TrainingSettings(
-        workers=forecast.workers,
-        max_cpu=forecast.max_cpu,
-        step=_nanos(forecast.step),
-        window=_nanos(forecast.window),
-        refit_interval=_nanos(forecast.refit_interval),
-        fit_timeout=forecast.fit_timeout.total_seconds(),
-    )

@@ -35,7 +35,7 @@ def run(path: Path | None, overrides: tuple[str, ...]) -> None:
     """Receive OTLP, judge, forward, and serve Grafana, until stopped."""
     config = _load(path, overrides)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core writes lines of its own beside the log
-    from collector_processor.app import run_until_stopped
+    from collector_processor.running import run_until_stopped
 
     run_until_stopped(config)
 
@@ -46,7 +46,7 @@ def run(path: Path | None, overrides: tuple[str, ...]) -> None:
 def serve(path: Path | None, overrides: tuple[str, ...]) -> None:
     """Serve only the Grafana side of a store that another process writes."""
     config = _load(path, overrides)
-    from collector_processor.app import serve_until_stopped
+    from collector_processor.running import serve_until_stopped
 
     serve_until_stopped(config)
 

@@ -1,0 +1,74 @@
+"""The two processes there are: one that takes telemetry, and one that only answers; both end by a signal."""
+
+import logging
+import os
+import resource
+import signal
+import threading
+from types import FrameType
+
+from collector_processor.app import VERSION, Foreband
+from collector_processor.clock import SystemClock
+from collector_processor.config import Config
+from collector_processor.doors import Locks, grafana_door
+from collector_processor.logs import set_up_logging
+from collector_processor.memory import share_arenas
+from collector_processor.store.sqlite import open_reader
+
+log = logging.getLogger(__name__)
+
+_MAX_FILES = 65_536
+
+
+def run_until_stopped(config: Config) -> None:
+    """Run Foreband until SIGTERM or SIGINT."""
+    share_arenas()
+    set_up_logging(config.log)
+    _allow_many_files()
+    foreband = Foreband(config)
+    stopping = _stop_signal()
+    addresses = foreband.start()
+    log.info(
+        "Foreband %s is ready: OTLP gRPC on %s, OTLP HTTP on http://%s, page and API on http://%s",
+        VERSION,
+        addresses.otlp,
+        addresses.otlp_http,
+        addresses.http,
+    )
+    stopping.wait()
+    log.info("stopping: finishing what was taken")
+    foreband.finish()
+    log.info("stopped; nothing acknowledged was lost")
+    os._exit(0)  # with the door still refusing: whoever comes now is never cancelled, only disconnected
+
+
+def serve_until_stopped(config: Config) -> None:
+    """Serve the Grafana side of a store that another process writes, until SIGTERM or SIGINT."""
+    set_up_logging(config.log)
+    open_reader(config.store.directory).close()
+    stopping = _stop_signal()
+    server = grafana_door(config, Locks.of(config.security), SystemClock(), lambda: "", lambda: b"")
+    log.info("serving the store in %s on http://%s:%d", config.store.directory, server.host, server.port)
+    stopping.wait()
+    server.stop()
+
+
+def _stop_signal() -> threading.Event:
+    stopping = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if stopping.is_set():
+            os._exit(1)  # asked twice: somebody cannot wait
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return stopping
+
+
+def _allow_many_files() -> None:
+    """Let connections have the file descriptors an operator allows, not only those a shell begins with."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
