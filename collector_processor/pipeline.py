@@ -19,7 +19,8 @@ from xxhash import xxh3_128_digest
 
 from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND
 from collector_processor.detect.canary import Subjects
-from collector_processor.detect.detector import SERIES_PER_BLOB, Detector, blob_names, first_series
+from collector_processor.detect.detector import Detector
+from collector_processor.detect.known import SERIES_PER_BLOB, blob_names, first_series
 from collector_processor.detect.seed import Seed
 from collector_processor.enrichment import Enricher, expected_durations
 from collector_processor.feedback import FeedbackDesk

@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector_processor.clock import HOUR, MINUTE
-from collector_processor.detect.detector import SERIES_PER_BLOB, blob_names
+from collector_processor.detect.known import SERIES_PER_BLOB, blob_names
 from collector_processor.errors import StoreError
 from collector_processor.ledger import Signal
 from collector_processor.overview import need

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from collector_processor.clock import DAY, HOUR, MINUTE
-from collector_processor.detect.detector import Detector, Judgement, blob_names
+from collector_processor.detect.detector import Detector, Judgement
+from collector_processor.detect.known import blob_names
 from collector_processor.detect.seed import Seed, seed_from_residuals
 from collector_processor.forecast.bands import alert_band
 from collector_processor.telemetry.band import Reason

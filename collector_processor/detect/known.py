@@ -1,0 +1,97 @@
+"""All that is known about every series, part by part: grown, copied, saved and restored together."""
+
+import numpy as np
+
+from collector_processor.detect import calibrate, episodes, level, record, silence, status, threshold
+from collector_processor.detect.calibrate import QuantileTracker
+from collector_processor.detect.episodes import Episodes
+from collector_processor.detect.level import Levels
+from collector_processor.detect.silence import Silence
+from collector_processor.detect.status import Status
+from collector_processor.detect.threshold import BlockMaxima
+from collector_processor.telemetry.points import Int32
+
+SAVE_VERSION = 3
+SERIES_PER_BLOB = 512
+"""Some 600 KB: the state of a large fleet is saved a little at a time."""
+
+_BLOB_PREFIX = "detector/"
+_SAVED = np.dtype(
+    [
+        ("maxima", threshold.DTYPE),
+        ("tracker", calibrate.DTYPE),
+        ("episode", episodes.DTYPE),
+        ("level", level.DTYPE),
+        ("status", status.DTYPE),
+        ("silence", silence.DTYPE),
+    ]
+)
+
+
+class Known:
+    """The parts of a detector's state; everything is indexed by dense series id."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.maxima = BlockMaxima()
+        self.tracker = QuantileTracker()
+        self.episodes = Episodes()
+        self.levels = Levels()
+        self.status = Status()
+        self.silence = Silence()
+
+    def grow(self, n: int) -> None:
+        """Make room for series ids below `n`; known series keep what is known."""
+        self.size = max(self.size, n)
+        for part in (self.maxima, self.tracker, self.episodes, self.levels, self.status, self.silence):
+            part.grow(n)
+
+    def taken(self, series: Int32) -> "Known":
+        """Return a copy whose series i is what this one knows of `series[i]`."""
+        copy = Known()
+        copy.grow(series.size)
+        copy.maxima.restore(0, self.maxima.taken(series))
+        for name, records in copy._flat_parts().items():
+            records[: series.size] = self._flat_parts()[name][series]
+        return copy
+
+    def saved(self, name: str) -> bytes:
+        """Return what is known of the series that are saved under this name."""
+        start = first_series(name)
+        end = min(start + SERIES_PER_BLOB, self.size)
+        saved = np.zeros(end - start, _SAVED)
+        saved["maxima"] = self.maxima.export(start, end)
+        for part, records in self._flat_parts().items():
+            saved[part] = records[start:end]
+        return record.encode(saved, SAVE_VERSION)
+
+    def restore(self, name: str, blob: bytes) -> None:
+        """Put back what `saved` gave.
+
+        Raises:
+            ValueError: if it is something else, of another version or cut off; nothing is changed then.
+        """
+        start, saved = first_series(name), record.decode(blob, _SAVED, SAVE_VERSION)
+        self.grow(start + saved.size)
+        self.maxima.restore(start, saved["maxima"])
+        for part, records in self._flat_parts().items():
+            records[start : start + saved.size] = saved[part]
+
+    def _flat_parts(self) -> dict[str, record.Records]:
+        return {
+            "tracker": self.tracker.records,
+            "episode": self.episodes.records,
+            "level": self.levels.records,
+            "status": self.status.records,
+            "silence": self.silence.records,
+        }
+
+
+def blob_names(series: int) -> list[str]:
+    """Return the names under which the state of series ids below `series` is saved."""
+    return [f"{_BLOB_PREFIX}{first}" for first in range(0, series, SERIES_PER_BLOB)]
+
+
+def first_series(name: str) -> int:
+    """Return the first series id whose state is saved under this name."""
+    return int(name.removeprefix(_BLOB_PREFIX))
