@@ -27,9 +27,10 @@ from collector_processor.observation import watched
 from collector_processor.otlp.endpoint import INSTANCE_KEY, LOOP_TEXT
 from collector_processor.otlp.status import Answer
 from collector_processor.overview import Overview
-from collector_processor.pipeline import Pipeline, Request
+from collector_processor.pipeline import Pipeline
 from collector_processor.policy import Policies
 from collector_processor.policy.cohort import Cohorts
+from collector_processor.request import Request
 from collector_processor.room_settings import pipeline_settings, store_settings, training_settings
 from collector_processor.selftelemetry import SelfTelemetry
 from collector_processor.store.sqlite import open_reader, open_writer

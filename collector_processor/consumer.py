@@ -16,7 +16,8 @@ from typing import Any
 from collector_processor.clock import NANOS_PER_SECOND, Clock
 from collector_processor.errors import PermanentError, RetryableError, StoreError
 from collector_processor.otlp.status import Answer
-from collector_processor.pipeline import Pipeline, Request
+from collector_processor.pipeline import Pipeline
+from collector_processor.request import Request
 
 log = logging.getLogger(__name__)
 

@@ -8,39 +8,30 @@ is durable. One thread uses a pipeline; `now` is an argument.
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import orjson
-from xxhash import xxh3_128_digest
 
-from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND
+from collector_processor.clock import DAY, HOUR, NANOS_PER_SECOND
 from collector_processor.detect.canary import Subjects
-from collector_processor.detect.detector import Detector
-from collector_processor.detect.known import SERIES_PER_BLOB, blob_names, first_series
 from collector_processor.detect.seed import Seed
-from collector_processor.enrichment import Enricher, expected_durations
 from collector_processor.feedback import FeedbackDesk
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.onsets import Onsets
-from collector_processor.otlp.decode import (
-    ParsedTraces,
-    decode_logs,
-    decode_metrics,
-    decode_traces,
-    parse_attributes,
-    parse_resource,
-    parse_scope,
-)
-from collector_processor.otlp.patch import STOCK_ADDITIONS, Additions, Which
+from collector_processor.otlp.decode import parse_attributes, parse_resource, parse_scope
+from collector_processor.otlp.patch import STOCK_ADDITIONS, Additions
 from collector_processor.otlp.status import Answer
+from collector_processor.outgoing import Outgoing
 from collector_processor.overview import Overview, SeriesTimes
 from collector_processor.policy import Policies
 from collector_processor.policy.budget import BUDGETS_BLOB, BudgetLog
+from collector_processor.receipts import Receipts, receipts_of
+from collector_processor.request import Request
+from collector_processor.saving import SavedBands, SaveSchedule, load_detector, names_of, saved_blobs
 from collector_processor.signals.admit import TimeLimits
 from collector_processor.signals.catalog import Catalog
 from collector_processor.signals.links import LinkQuota
@@ -51,68 +42,24 @@ from collector_processor.signals.pace import piece_names
 from collector_processor.signals.spans import SpanSignals
 from collector_processor.signals.windows import WindowSettings
 from collector_processor.store.base import Commit, OutboxItem, RequestReceipt, SeriesWriter
-from collector_processor.telemetry.arrival import LogArrivals, MetricArrivals, SpanArrivals
-from collector_processor.telemetry.band import BandStates, Reason, unknown_bands
+from collector_processor.telemetry.band import BandStates, unknown_bands
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.feedback import Feedback, Said
 from collector_processor.telemetry.model import ModelRecord
-from collector_processor.telemetry.points import EventBatch, Int32, Int64, PointBatch
+from collector_processor.telemetry.points import EventBatch, Int32, PointBatch
 from collector_processor.telemetry.proof import PROOF_BLOB, Proof
 from collector_processor.telemetry.series import SeriesKey
 from collector_processor.telemetry.verdict import VerdictBatch
 
 log = logging.getLogger(__name__)
 
-_RECEIPT_KEPT = HOUR
-_SEEDS = {signal: seed for seed, signal in enumerate(Signal)}
-
 NOTICED = ("duplicate_points", "changed_points", "overlapping_writers", "bad_exemplars", "mixed_metrics")
 """What is taken and yet odd: sent again, sent again with another value, two writers of one counter, exemplars dropped
 for their ids, metrics of two kinds or units."""
 
-_MOST_RECEIPTS = 100_000  # about 30 MB
-_SAVE_EVERY = MINUTE
 _LOOK_EVERY = 10 * NANOS_PER_SECOND
 _SUBJECTS_AMONG = 4_096
-_SAVE_TICKS = 45  # over which the state of all series is saved, out of sixty
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One decoded export request; `parsed` only for traces.
-
-    `digest` names it among those of the last hour; it is computed once, by the thread that decodes. It is no
-    cryptographic one, which would cost a fifth of all work on spans: whoever wants to have another's request taken for
-    a repeat must know all bytes of it beforehand, times in nanoseconds included.
-    """
-
-    signal: Signal
-    body: bytes
-    arrivals: MetricArrivals | SpanArrivals | LogArrivals
-    parsed: ParsedTraces | None = None
-    digest: bytes = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "digest", xxh3_128_digest(self.body, _SEEDS[self.signal]))
-
-    @classmethod
-    def decode(cls, signal: Signal, body: bytes) -> "Request":
-        """Decode the body of an export request.
-
-        Raises:
-            MalformedRequestError, TooLargeError: never retry.
-        """
-        if signal is Signal.METRICS:
-            return cls(signal, body, decode_metrics(body))
-        if signal is Signal.LOGS:
-            return cls(signal, body, decode_logs(body))
-        return cls(signal, body, *decode_traces(body))
-
-    @property
-    def items(self) -> int:
-        """Return how many data points, spans or log records it holds."""
-        return self.arrivals.received if isinstance(self.arrivals, MetricArrivals) else len(self.arrivals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +97,12 @@ class Pipeline:
         self._takes_new_series = True
         self._quota = LinkQuota()
         self.noticed = dict.fromkeys(NOTICED, 0)
-        self._last_saved = 0
         self._looked = 0
         self._alive = 0
-        self._unsaved: deque[str] = deque()
+        self._schedule = SaveSchedule()
         self._next_subject = 0
         self.fleet = FleetModel.empty()
-        self.saved_bands: BandStates = unknown_bands(0)
+        self._bands = SavedBands(unknown_bands(0))
 
     def reload(self, now: int) -> None:
         """Rebuild all state from the store.
@@ -177,7 +123,7 @@ class Pipeline:
         self._catalog.restore(writer.catalog())
         last = writer.last_points()
         self._metrics = MetricSignals(self._catalog, settings.limits, f"{settings.additions.metric_prefix}.")
-        self._metrics.restore(last, self._saved_blobs(piece_names(len(self._catalog))))
+        self._metrics.restore(last, saved_blobs(writer, piece_names(len(self._catalog))))
         self._spans = SpanSignals(
             self._catalog,
             parse_resource,
@@ -191,15 +137,15 @@ class Pipeline:
         self._spans.restore(events, last)
         self._logs.restore(events, last)
         self.fleet = FleetModel.from_records(writer.models())
-        self._detector, self._ruled = self._load_detector(now), 0
+        self._detector, self._ruled = load_detector(writer, settings.policies, len(self._catalog), now), 0
         self._budget_log = BudgetLog.from_bytes(writer.blob(BUDGETS_BLOB))
         settings.policies.budget_factors = self._budget_log.newest
         self._rule_new_series()
         self._onsets = Onsets(writer.open_episodes())
         self._desk.tune(self._detector)
-        self._enricher = Enricher(self._catalog, settings.additions)
-        self.saved_bands = writer.bands()
-        self._receipts = {r.digest: r for r in writer.receipts(now - _RECEIPT_KEPT)}
+        self._outgoing = Outgoing(self._catalog, settings.destinations, settings.additions)
+        self._bands = SavedBands(writer.bands())
+        self._receipts = Receipts.of_store(writer, now)
         self._times = SeriesTimes(*writer.first_times(), last)
         self._catalog.idle = self._times.silent_since(now - settings.idle_nano)
         self._is_in_step = True
@@ -218,6 +164,11 @@ class Pipeline:
         return self._writer.shortage()
 
     @property
+    def saved_bands(self) -> BandStates:
+        """Return the band states of all series as they were saved last; not to be changed."""
+        return self._bands.states
+
+    @property
     def keys(self) -> Sequence[SeriesKey]:
         """All series keys, indexed by dense id."""
         return self._catalog.keys
@@ -230,11 +181,12 @@ class Pipeline:
         """
         self._writer.require_room()
         self.recover(now)
-        fresh, receipts = self._set_apart_repeats(requests)
+        fresh, known = self._receipts.set_apart(requests)
         batch = self._derive(fresh, now)
-        self._commit(batch, [_receipt(r, s, now) for r, s in zip(batch.requests, batch.settlements, strict=True)])
-        receipts |= {r.digest: self._receipts[r.digest] for r in fresh}
-        return [self._settle(request, receipts[request.digest]) for request in requests]
+        receipts = receipts_of(batch.requests, batch.settlements, now)
+        self._commit(batch, receipts)
+        known |= receipts
+        return [self._settle(request, known[request.digest]) for request in requests]
 
     def tick(self, now: int, *, is_last: bool = False) -> None:
         """Close windows whose time has come; save detector state now and then, a part at a time, and all at the end."""
@@ -247,20 +199,19 @@ class Pipeline:
         if now - self._looked >= _LOOK_EVERY:
             batch.episodes.extend(self._detector.look_for_silence(now))
             self._looked = now
-        names = blob_names(len(self._detector))
-        if is_last or not 0 <= now - self._last_saved < _SAVE_EVERY:
-            self._unsaved, self._last_saved = deque(names), now
+        size = len(self._detector)
+        if is_last or self._schedule.is_due(now):
+            self._schedule.begin(size, now)
             self._catalog.idle = self._times.silent_since(now - self._settings.idle_nano)
-        parts = len(self._unsaved) if is_last else min(len(self._unsaved), -(-len(names) // _SAVE_TICKS))
-        batch.blobs = [self._unsaved.popleft() for _ in range(parts)]
+        batch.blobs = self._schedule.take_all() if is_last else self._schedule.take(size)
         if len(batch.points) or batch.episodes or batch.blobs:
-            self._commit(batch, [])
+            self._commit(batch, {})
         self._is_in_step = True
 
     def maintain(self, now: int, budget_seconds: float) -> None:
         """Let the store do a slice of its housekeeping."""
         self._writer.maintain(now, budget_seconds)
-        self._forget_receipts(now)
+        self._receipts.forget(now)
 
     def publish(self, fleet: FleetModel, records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
         """Commit models, swap the fleet model, and give seeds to series that have no calibration yet.
@@ -274,8 +225,8 @@ class Pipeline:
         series = np.array([record.series for record in records], np.int32)
         self._detector.scale(series, fleet.fact("std", series))
         fresh = series[self.fleet.versions(series) == 0]
-        blobs = self._detector.save(self._names_of(seeded)) if seeded.size else {}
-        bands = self._bands(self._names_of(np.concatenate([seeded, fresh])))
+        blobs = self._detector.save(names_of(seeded, self._detector)) if seeded.size else {}
+        bands = self._band_pieces(names_of(np.concatenate([seeded, fresh]), self._detector))
         self._writer.commit(Commit(models=records, bands=bands, blobs=blobs))
         self.fleet, self._is_in_step = fleet, True
 
@@ -335,26 +286,6 @@ class Pipeline:
         """Note why series `(n,)` are not sound, a Reason each; it is saved and shown within a minute."""
         self._detector.mark(series, reason)
 
-    def _forget_receipts(self, now: int) -> None:
-        """Keep the receipts of the last hour, and no more than there is room for."""
-        oldest = next(iter(self._receipts.values()), None)
-        if oldest is None:
-            return
-        if oldest.received_unix_nano < now - _RECEIPT_KEPT or len(self._receipts) > 1.1 * _MOST_RECEIPTS:
-            newest = list(self._receipts.items())[-_MOST_RECEIPTS:]
-            self._receipts = {d: r for d, r in newest if r.received_unix_nano >= now - _RECEIPT_KEPT}
-
-    def _set_apart_repeats(self, requests: Sequence[Request]) -> tuple[list[Request], dict[bytes, RequestReceipt]]:
-        fresh: dict[bytes, Request] = {}
-        known: dict[bytes, RequestReceipt] = {}
-        for request in requests:
-            receipt = self._receipts.get(request.digest)
-            if receipt is not None:
-                known[request.digest] = receipt
-            else:
-                fresh.setdefault(request.digest, request)
-        return list(fresh.values()), known
-
     def _derive(self, requests: Sequence[Request], now: int, filled: PointBatch | None = None) -> "_Batch":
         """Take the requests of each signal through their stages, then judge and enrich all points together.
 
@@ -363,11 +294,11 @@ class Pipeline:
         self._alive = now if requests else self._alive
         self._is_in_step = False
         of = {signal: [r for r in requests if r.signal == signal] for signal in Signal}
-        metrics = self._metrics.consume([_metrics(r) for r in of[Signal.METRICS]], now, self._writer.existing)
+        metrics = self._metrics.consume([r.metrics for r in of[Signal.METRICS]], now, self._writer.existing)
         self._spans.note(metrics.points)
         self._notice(metrics)
-        spans = self._spans.consume([_spans(r) for r in of[Signal.TRACES]], now)
-        logs = self._logs.consume([_logs(r) for r in of[Signal.LOGS]], now)
+        spans = self._spans.consume([r.spans for r in of[Signal.TRACES]], now)
+        logs = self._logs.consume([r.logs for r in of[Signal.LOGS]], now)
         flushed = PointBatch.concat([self._spans.flush(now, self._alive), self._logs.flush(now, self._alive)])
         closed = PointBatch.concat([flushed, filled or PointBatch.empty()])
         points = PointBatch.concat([metrics.points, closed])
@@ -387,22 +318,13 @@ class Pipeline:
             score_seconds=time.perf_counter() - started,
             held=self._metrics.take_held(),
         )
-        if self._leads_anywhere(Signal.METRICS):
-            origin = np.concatenate([metrics.request, np.full(len(closed), len(of[Signal.METRICS]), np.int32)])
-            self._put(batch, self._metric_items(of[Signal.METRICS], batch, origin))
-        if self._leads_anywhere(Signal.TRACES):
-            self._put(batch, self._trace_items(of[Signal.TRACES], spans.stream, spans.first))
-        self._put(batch, [OutboxItem(Signal.LOGS, len(_logs(r)), r.body) for r in of[Signal.LOGS]])
+        series = self._spans.duration_series(spans.stream)
+        batch.outbox = [
+            *self._outgoing.metrics(of[Signal.METRICS], metrics.request, points, judgement.verdicts),
+            *self._outgoing.traces(of[Signal.TRACES], spans.first, series, self.fleet, self._detector),
+            *self._outgoing.logs(of[Signal.LOGS]),
+        ]
         return batch
-
-    def _leads_anywhere(self, signal: Signal) -> bool:
-        return bool(self._settings.destinations.get(signal))
-
-    def _put(self, batch: "_Batch", items: Sequence[OutboxItem]) -> None:
-        """Queue items for all destinations of their signal."""
-        for item in items:
-            if destinations := self._settings.destinations.get(Signal(item.signal)):
-                batch.outbox.append(replace(item, destinations=tuple(destinations)))
 
     def _notice(self, metrics: MetricsConsumed) -> None:
         """Count what is taken and yet odd."""
@@ -414,30 +336,7 @@ class Pipeline:
             self.noticed["mixed_metrics"] += 1
             log.warning("%s", text)
 
-    def _metric_items(self, requests: Sequence[Request], batch: "_Batch", origin: Int32) -> list[OutboxItem]:
-        """Append to each request's bytes the bands of its points; bands of closed windows leave by themselves."""
-        bodies = [r.body for r in requests]
-        extras = self._enricher.band_metrics(batch.points, batch.verdicts, origin, len(bodies) + 1)
-        items = [
-            OutboxItem(Signal.METRICS, _metrics(request).received, request.body + extra)
-            for request, extra in zip(requests, extras, strict=False)
-        ]
-        return [*items, OutboxItem(Signal.METRICS, 0, extras[-1])] if extras[-1] else items
-
-    def _trace_items(self, requests: Sequence[Request], stream: Int32, first: Int64) -> list[OutboxItem]:
-        items = []
-        for request, begin, end in zip(requests, first[:-1].tolist(), first[1:].tolist(), strict=True):
-            assert request.parsed is not None
-            if self._settings.additions.spans is Which.NONE:
-                items.append(OutboxItem(Signal.TRACES, end - begin, request.body))
-                continue
-            series = self._spans.duration_series(stream[begin:end])
-            expected = expected_durations(series, _spans(request), self.fleet, self._detector)
-            body = self._enricher.enrich_spans(request.parsed, _spans(request), expected)
-            items.append(OutboxItem(Signal.TRACES, end - begin, body))
-        return items
-
-    def _commit(self, batch: "_Batch", receipts: Sequence[RequestReceipt]) -> None:
+    def _commit(self, batch: "_Batch", receipts: Mapping[bytes, RequestReceipt]) -> None:
         """Make a batch durable and take note of it.
 
         Raises:
@@ -454,13 +353,13 @@ class Pipeline:
                 episodes=batch.episodes,
                 outbox=batch.outbox,
                 exemplars=batch.exemplars,
-                receipts=receipts,
-                bands=self._bands(batch.blobs),
+                receipts=list(receipts.values()),
+                bands=self._band_pieces(batch.blobs),
                 blobs={**batch.held, **(self._detector.save(batch.blobs) if batch.blobs else {})},
             )
         )
         self._times.note(batch.points)
-        self._receipts |= {r.digest: r for r in receipts}
+        self._receipts.keep(receipts)
         self._is_in_step = True
         if receipts:
             self._record_batch(batch.score_seconds, time.perf_counter() - started)
@@ -477,38 +376,8 @@ class Pipeline:
         writer, detector = self._writer, self._detector
         return self._onsets.look_up(writer.episode, writer.model, lambda series: detector.bands(series, series + 1))
 
-    def _load_detector(self, now: int) -> Detector:
-        detector = Detector(maintenance=self._settings.policies.maintenance)
-        detector.grow(len(self._catalog))
-        saved = self._saved_blobs(blob_names(len(self._catalog)))
-        for problem in detector.load(saved, self._writer.open_episodes(), now):
-            log.warning("%s", problem)
-        return detector
-
-    def _saved_blobs(self, names: Sequence[str]) -> dict[str, bytes]:
-        blobs = {name: self._writer.blob(name) for name in names}
-        return {name: blob for name, blob in blobs.items() if blob is not None}
-
-    def _names_of(self, series: Int32) -> list[str]:
-        """Return under which names the state of these series is saved."""
-        self._detector.grow(int(series.max(initial=-1)) + 1)
-        names = blob_names(len(self._detector))
-        return [names[place] for place in np.unique(series // SERIES_PER_BLOB).tolist()]
-
-    def _bands(self, names: Sequence[str]) -> dict[int, BandStates]:
-        """Return the band states that are to be saved with these blobs, by first series."""
-        if not names:
-            return {}
-        size = len(self._detector)
-        if size > self.saved_bands.size:
-            self.saved_bands = np.append(self.saved_bands, unknown_bands(size - self.saved_bands.size))
-        unmodelled = ~self._times.is_modelled(self._catalog.keys)
-        pieces: dict[int, BandStates] = {}
-        for first in map(first_series, names):
-            bands = self._detector.bands(first, min(first + SERIES_PER_BLOB, size))
-            bands["reason"][unmodelled[first : first + bands.size]] = Reason.NOT_MODELLED
-            self.saved_bands[first : first + bands.size] = pieces[first] = bands
-        return pieces
+    def _band_pieces(self, names: Sequence[str]) -> dict[int, BandStates]:
+        return self._bands.pieces(names, self._detector, self._times.is_modelled(self._catalog.keys))
 
     def _settle(self, request: Request, receipt: RequestReceipt) -> Answer:
         self._ledger.settle(request.signal, stored=receipt.stored, rejected=receipt.rejected)
@@ -532,24 +401,5 @@ class _Batch:
     blobs: list[str] = field(default_factory=list)  # names of the detector state to save with it
 
 
-def _receipt(request: Request, settlement: Settlement, now: int) -> RequestReceipt:
-    return RequestReceipt(request.digest, now, settlement.stored, dict(settlement.rejected))
-
-
 def _unusual(points: PointBatch, verdicts: VerdictBatch) -> set[int]:
     return set(points.series[verdicts.anomaly != 0].tolist())
-
-
-def _metrics(request: Request) -> MetricArrivals:
-    assert isinstance(request.arrivals, MetricArrivals)
-    return request.arrivals
-
-
-def _spans(request: Request) -> SpanArrivals:
-    assert isinstance(request.arrivals, SpanArrivals)
-    return request.arrivals
-
-
-def _logs(request: Request) -> LogArrivals:
-    assert isinstance(request.arrivals, LogArrivals)
-    return request.arrivals

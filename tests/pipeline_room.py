@@ -13,7 +13,8 @@ from collector_processor.forecast.packed import pack
 from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.otlp.status import Answer
-from collector_processor.pipeline import Pipeline, PipelineSettings, Request
+from collector_processor.pipeline import Pipeline, PipelineSettings
+from collector_processor.request import Request
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_writer
 from collector_processor.telemetry.band import FORECASTS

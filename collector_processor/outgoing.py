@@ -1,0 +1,75 @@
+"""What leaves: the requests that came in, with the verdicts on what they hold, to the destinations of their signal."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from collector_processor.detect.detector import Detector
+from collector_processor.enrichment import Enricher, expected_durations
+from collector_processor.forecast.fleet import FleetModel
+from collector_processor.ledger import Signal
+from collector_processor.otlp.patch import Additions, Which
+from collector_processor.request import Request
+from collector_processor.signals.catalog import Catalog
+from collector_processor.store.base import OutboxItem
+from collector_processor.telemetry.points import Int32, Int64, PointBatch
+from collector_processor.telemetry.verdict import VerdictBatch
+
+
+class Outgoing:
+    """Makes the outbox items of a micro-batch; none for a signal that leads nowhere."""
+
+    def __init__(self, catalog: Catalog, destinations: Mapping[Signal, Sequence[str]], additions: Additions) -> None:
+        self._enricher = Enricher(catalog, additions)
+        self._additions = additions
+        self._destinations = {signal: tuple(destinations.get(signal, ())) for signal in Signal}
+
+    def leads_anywhere(self, signal: Signal) -> bool:
+        """Tell whether anybody gets this signal."""
+        return bool(self._destinations[signal])
+
+    def metrics(
+        self, requests: Sequence[Request], origin: Int32, points: PointBatch, verdicts: VerdictBatch
+    ) -> list[OutboxItem]:
+        """Append to each request's bytes the bands of its points.
+
+        `origin` `(k,)` are the places of requests that the first points are of; the bands of the others, those of
+        closed windows, leave by themselves.
+        """
+        if not self.leads_anywhere(Signal.METRICS):
+            return []
+        n = len(requests)
+        origin = np.concatenate([origin, np.full(len(points) - origin.size, n, np.int32)])
+        *extras, closed = self._enricher.band_metrics(points, verdicts, origin, n + 1)
+        items = [
+            self._item(Signal.METRICS, request.items, request.body + extra)
+            for request, extra in zip(requests, extras, strict=True)
+        ]
+        return [*items, self._item(Signal.METRICS, 0, closed)] if closed else items
+
+    def traces(
+        self, requests: Sequence[Request], first: Int64, series: Int32, fleet: FleetModel, detector: Detector
+    ) -> list[OutboxItem]:
+        """Append a verdict to spans; `series` `(n, 3)` are the duration series of all, request i's from `first[i]`."""
+        if not self.leads_anywhere(Signal.TRACES):
+            return []
+        return [
+            self._item(Signal.TRACES, end - begin, self._enriched(request, series[begin:end], fleet, detector))
+            for request, begin, end in zip(requests, first[:-1].tolist(), first[1:].tolist(), strict=True)
+        ]
+
+    def logs(self, requests: Sequence[Request]) -> list[OutboxItem]:
+        """Pass on the bytes that came."""
+        if not self.leads_anywhere(Signal.LOGS):
+            return []
+        return [self._item(Signal.LOGS, request.items, request.body) for request in requests]
+
+    def _item(self, signal: Signal, items: int, payload: bytes) -> OutboxItem:
+        return OutboxItem(signal, items, payload, self._destinations[signal])
+
+    def _enriched(self, request: Request, series: Int32, fleet: FleetModel, detector: Detector) -> bytes:
+        if self._additions.spans is Which.NONE:
+            return request.body
+        assert request.parsed is not None
+        expected = expected_durations(series, request.spans, fleet, detector)
+        return self._enricher.enrich_spans(request.parsed, request.spans, expected)
