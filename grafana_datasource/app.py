@@ -34,6 +34,7 @@ from grafana_datasource.query import FailedQueryError, Limits, UnsupportedQueryE
 from grafana_datasource.replies import OrjsonProvider, failure, reply
 from grafana_datasource.rows import row_routes
 from grafana_datasource.server import Server, serve
+from grafana_datasource.summaries import summary_routes
 
 __all__ = ["Server", "Settings", "create_app", "serve"]
 
@@ -116,6 +117,7 @@ def create_app(settings: Settings) -> Flask:
     for routes in (
         prometheus_routes(backend),
         row_routes(backend, proof, capacity),
+        summary_routes(backend),
         legacy_routes(backend),
         page_routes(),
     ):

@@ -148,11 +148,13 @@ def limit(params: Params, largest: int) -> int:
 
 def choice(params: Params, name: str, allowed: Iterable[str], default: str) -> str:
     """Read a parameter that is one of a few words."""
-    text = params.get(name) or default
+    return _one_of(name, params.get(name) or default, list(allowed))
+
+
+def choices(params: Params, name: str, allowed: Iterable[str]) -> list[str]:
+    """Read a parameter that is some of a few words, separated by commas; empty where it is absent."""
     known = list(allowed)
-    if text not in known:
-        raise InvalidQueryError(f"{name}: {text[:64]!r} is none of {', '.join(known)}")
-    return text
+    return [_one_of(name, text, known) for text in params.get(name, "").split(",") if text]
 
 
 def stable_ids(params: Params, limits: Limits) -> list[str]:
@@ -253,6 +255,12 @@ def regex(pattern: str) -> Any:
 def to_ms(unix_nano: int) -> int:
     """Return milliseconds for the JSON dialects."""
     return unix_nano // MILLISECOND
+
+
+def _one_of(name: str, text: str, known: list[str]) -> str:
+    if text not in known:
+        raise InvalidQueryError(f"{name}: {text[:64]!r} is none of {', '.join(known)}")
+    return text
 
 
 def _decimal(text: str) -> Decimal | None:

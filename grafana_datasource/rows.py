@@ -13,10 +13,13 @@ from werkzeug.exceptions import NotFound
 from collector_processor.clock import DAY, MINUTE
 from collector_processor.errors import TooLargeError
 from collector_processor.telemetry.band import INTERVAL_WIDTHS
+from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.points import Float64
+from collector_processor.telemetry.severity import Severity, severity
 from grafana_datasource.backend import Backend, Session
 from grafana_datasource.capacity import Capacity, capacity_row
-from grafana_datasource.catalog import catalog_page, catalog_row
+from grafana_datasource.catalog import catalog_row
+from grafana_datasource.chosen import chosen, chosen_one, identity, is_narrowed, open_episodes
 from grafana_datasource.directory import Entry
 from grafana_datasource.episodes import annotation, episode_row, episodes_between, explained_row
 from grafana_datasource.exemplars import traces_of
@@ -28,13 +31,12 @@ from grafana_datasource.query import (
     Limits,
     Params,
     choice,
+    choices,
     grid_between,
     limit,
     max_points,
     optional,
     parse_step,
-    stable_id,
-    stable_ids,
     time_range,
 )
 from grafana_datasource.replies import reply
@@ -72,7 +74,6 @@ def row_routes(backend: Backend, proof: SelfProof, capacity: Capacity) -> Bluepr
     route("/episodes/<text>", lambda text: _episode(backend, text))
     route("/services", lambda: _services(backend))
     route("/metrics", lambda: _metrics(backend))
-    route("/catalog", lambda: _catalog(backend))
     route("/proof", lambda: _proof(backend, proof))
     route("/capacity", lambda: _capacity(backend, capacity))
     return routes
@@ -83,7 +84,7 @@ def _long_rows(backend: Backend) -> Response:
     family = _family(params)
     with backend.session() as session:
         grid = _row_grid(params, session)
-        entries = {entry.series: entry for entry in _entries(params, session)}
+        entries = {entry.series: entry for entry in chosen(params, session)}
         if len(entries) > session.limits.series:
             raise TooLargeError(f"{len(entries)} series match, the limit is {session.limits.series}: name fewer")
         series = np.array(sorted(entries), np.int32)
@@ -99,7 +100,7 @@ def _wide_rows(backend: Backend, text: str) -> Response:
     level = _WIDTHS.index(choice(params, "interval_width", _WIDTHS, "0.95"))
     most = max_points(params, backend.limits)
     with backend.session() as session:
-        entry = _entry(session, text)
+        entry = chosen_one(session, text)
         span = time_range(params, session.now, DAY)
         view = timeline(session.reader, session.outlook, entry.series, span, session.budget, most)
         lower, upper = calibrated_band(session.outlook, view, level)
@@ -120,18 +121,18 @@ def _wide_rows(backend: Backend, text: str) -> Response:
 
 def _one(backend: Backend, text: str) -> Response:
     with backend.session() as session:
-        return reply(catalog_row(session, _entry(session, text), _open_episodes(session)))
+        return reply(catalog_row(session, chosen_one(session, text), open_episodes(session)))
 
 
 def _current(backend: Backend) -> Response:
     """Return every live series with 1 while an episode of it is open and not muted, else 0."""
     with backend.session() as session:
-        opened = {series for series, episode in _open_episodes(session).items() if not episode.is_muted(session.now)}
+        opened = {series for series, episode in open_episodes(session).items() if not episode.is_muted(session.now)}
         live = session.outlook.last_time > session.now - LIVE_FOR
         return reply(
             [
-                {**_identity(entry), "anomalous": int(entry.series in opened)}
-                for entry in _entries(request.values, session)
+                {**identity(entry), "anomalous": int(entry.series in opened)}
+                for entry in chosen(request.values, session)
                 if live[entry.series]
             ]
         )
@@ -144,7 +145,7 @@ def _annotations(backend: Backend, capacity: Capacity) -> Response:
         found = episodes_between(session, span, _wanted(request.values, session))
         told = [annotation(entry, episode, until, session.now) for entry, episode in found]
         if span.end > session.now:
-            told += capacity.annotations(session, _entries(request.values, session), session.now, span.end)
+            told += capacity.annotations(session, chosen(request.values, session), session.now, span.end)
         return reply(told)
 
 
@@ -153,7 +154,7 @@ def _episodes(backend: Backend) -> Response:
     with backend.session() as session:
         span = time_range(request.values, session.now, DAY)
         found = episodes_between(session, span, _wanted(request.values, session))
-        shown = found[-most:]
+        shown = _narrowed(session, found, request.values)[-most:]
         traces = traces_of(session, shown)
         rows = zip(shown, traces, strict=True)
         return reply([episode_row(*each, session.now) | {"traces": ids} for each, ids in rows])
@@ -170,27 +171,19 @@ def _episode(backend: Backend, text: str) -> Response:
 
 def _services(backend: Backend) -> Response:
     with backend.session() as session:
-        return reply(_options({entry.key.service for entry in _entries(Params(), session)}))
+        return reply(_options({entry.key.service for entry in chosen(Params(), session)}))
 
 
 def _metrics(backend: Backend) -> Response:
     with backend.session() as session:
-        return reply(_options({entry.key.metric for entry in _entries(request.values, session)}))
-
-
-def _catalog(backend: Backend) -> Response:
-    most = limit(request.values, backend.limits.series)
-    with backend.session() as session:
-        entries = _entries(request.values, session)
-        search = request.values.get("search", "")[:256]
-        return reply(catalog_page(session, entries, _open_episodes(session), search, most))
+        return reply(_options({entry.key.metric for entry in chosen(request.values, session)}))
 
 
 def _capacity(backend: Backend, capacity: Capacity) -> Response:
     """Return the series that have a bound, the likeliest breach first."""
     with backend.session() as session:
-        found = capacity.found(session, _entries(request.values, session))
-        rows = [{**_identity(entry), **capacity_row(bound, seen)} for entry, bound, seen in found]
+        found = capacity.found(session, chosen(request.values, session))
+        rows = [{**identity(entry), **capacity_row(bound, seen)} for entry, bound, seen in found]
     return reply(sorted(rows, key=lambda row: -row["probability"]))
 
 
@@ -212,7 +205,7 @@ def _ascending(
         for i, k in np.argwhere(np.isfinite(values)).tolist():
             rows.append((times[k], int(view.series[i]), number(values[i, k])))
     rows.sort()
-    identities = {series: _identity(entry) for series, entry in entries.items()}
+    identities = {series: identity(entry) for series, entry in entries.items()}
     return [{"time": time, **identities[series], "value": value} for time, series, value in rows]
 
 
@@ -241,48 +234,19 @@ def _family(params: Params) -> Family:
     return next(family for family in DERIVED if family.metric == metric and set(family.labels) == wanted)
 
 
-def _entries(params: Params, session: Session) -> list[Entry]:
-    """Return the modelled series that `series`, `service`, `metric` and `statistic` name; absent means all."""
-    directory = session.outlook.directory
-    named = stable_ids(params, session.limits)
-    found = (
-        [directory.by_stable_id[i] for i in named if i in directory.by_stable_id]
-        if named
-        else [*directory.entries.values()]
-    )
-    wanted = {name: params[name] for name in ("service", "metric", "statistic") if params.get(name)}
+def _narrowed(session: Session, found: list[tuple[Entry, Episode]], params: Params) -> list[tuple[Entry, Episode]]:
+    """Keep episodes of the severities asked for, separated by commas, and with `state=open` those that go on."""
+    wanted = choices(params, "severity", [each.value for each in Severity])
+    is_open = choice(params, "state", ("all", "open"), "all") == "open"
     return [
-        entry
-        for entry in found
-        if entry.key.statistic.is_modelled and all(_identity(entry)[name] == text for name, text in wanted.items())
+        (entry, episode)
+        for entry, episode in found
+        if (episode.is_open or not is_open) and (not wanted or severity(entry.key, episode, session.now) in wanted)
     ]
 
 
-def _entry(session: Session, text: str) -> Entry:
-    entry = session.outlook.directory.by_stable_id.get(stable_id(text))
-    if entry is None:
-        raise NotFound(f"no series {text}")
-    return entry
-
-
 def _wanted(params: Params, session: Session) -> set[int] | None:
-    if not any(params.get(name) for name in ("series", "service", "metric", "statistic")):
-        return None
-    return {entry.series for entry in _entries(params, session)}
-
-
-def _open_episodes(session: Session) -> dict[int, Any]:
-    return {episode.series: episode for episode in session.reader.open_episodes()}
-
-
-def _identity(entry: Entry) -> dict[str, str]:
-    key = entry.key
-    return {
-        "series": entry.stable_id,
-        "service": key.service,
-        "metric": key.metric,
-        "statistic": key.statistic.value,
-    }
+    return {entry.series for entry in chosen(params, session)} if is_narrowed(params) else None
 
 
 def _options(texts: set[str]) -> list[dict[str, str]]:

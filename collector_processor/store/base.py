@@ -161,6 +161,10 @@ class SeriesReader(Protocol):
         """Return one version of a series' model, None where it is not kept (any more)."""
         ...
 
+    def model_versions(self, series: int) -> list[ModelRecord]:
+        """Return the versions kept of a series' model, the newest first."""
+        ...
+
     def bands(self) -> BandStates:
         """Return the band states as last saved, indexed by series id (length: highest saved id + 1)."""
         ...

@@ -50,6 +50,14 @@ def model(connection: sqlite3.Connection, series: int, version: int) -> ModelRec
     return None if found is None else _decode(*found)
 
 
+def versions(connection: sqlite3.Connection, series: int) -> list[ModelRecord]:
+    """Return the versions kept of a series' model, the newest first."""
+    found = connection.execute(
+        "SELECT series, version, body FROM model WHERE series = ? ORDER BY version DESC", (series,)
+    ).fetchall()
+    return [_decode(*row) for row in found]
+
+
 def _encode(model: ModelRecord) -> bytes:
     texts = [text.encode() for text in (model.forecaster, model.reason, model.provenance)]
     times = (model.created_unix_nano, model.trained_start_unix_nano, model.trained_end_unix_nano)

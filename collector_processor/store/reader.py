@@ -186,6 +186,11 @@ class SqliteReader:
         with snapshot(self._connection):
             return models.model(self._connection, series, version)
 
+    def model_versions(self, series: int) -> list[ModelRecord]:
+        """See `SeriesReader.model_versions`."""
+        with snapshot(self._connection):
+            return models.versions(self._connection, series)
+
     def bands(self) -> BandStates:
         """See `SeriesReader.bands`."""
         with snapshot(self._connection):

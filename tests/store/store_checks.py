@@ -295,6 +295,8 @@ class StoreChecks:
         store.commit(Commit(models=[model(3, 5)]))
         assert store.models() == [model(1, 60), model(2, 61), model(3, 5)]
         assert store.models(after_version=60) == [model(2, 61)]
+        assert store.model_versions(2) == [model(2, version * 10 + 1) for version in (6, 5, 4)]
+        assert store.model_versions(7) == []
         assert store.models(after_version=61) == []
 
     def test_bands_and_blobs_are_replaced_piece_by_piece(self, stores: Stores) -> None:

@@ -1,0 +1,60 @@
+"""Which series a request for rows is about, and what identifies them in every row."""
+
+from werkzeug.exceptions import NotFound
+
+from collector_processor.telemetry.episode import Episode
+from grafana_datasource.backend import Session
+from grafana_datasource.directory import Entry
+from grafana_datasource.query import Params, stable_id, stable_ids
+
+_FIELDS = ("service", "metric", "statistic")
+
+
+def is_narrowed(params: Params) -> bool:
+    """Whether a request names series at all."""
+    return any(params.get(name) for name in ("series", *_FIELDS))
+
+
+def chosen(params: Params, session: Session) -> list[Entry]:
+    """Return the modelled series that `series`, `service`, `metric` and `statistic` name; absent means all."""
+    directory = session.outlook.directory
+    named = stable_ids(params, session.limits)
+    found = (
+        [directory.by_stable_id[i] for i in named if i in directory.by_stable_id]
+        if named
+        else [*directory.entries.values()]
+    )
+    wanted = {name: params[name] for name in _FIELDS if params.get(name)}
+    return [
+        entry
+        for entry in found
+        if entry.key.statistic.is_modelled and all(identity(entry)[name] == text for name, text in wanted.items())
+    ]
+
+
+def chosen_one(session: Session, text: str) -> Entry:
+    """Return the series of that stable id.
+
+    Raises:
+        NotFound: if there is none.
+    """
+    entry = session.outlook.directory.by_stable_id.get(stable_id(text))
+    if entry is None:
+        raise NotFound(f"no series {text}")
+    return entry
+
+
+def identity(entry: Entry) -> dict[str, str]:
+    """Return what says in every row which series it is of."""
+    key = entry.key
+    return {
+        "series": entry.stable_id,
+        "service": key.service,
+        "metric": key.metric,
+        "statistic": key.statistic.value,
+    }
+
+
+def open_episodes(session: Session) -> dict[int, Episode]:
+    """Return the open episode of each series that has one."""
+    return {episode.series: episode for episode in session.reader.open_episodes()}
