@@ -38,6 +38,7 @@ def watched(
         series_states=lambda: _series_states(pipeline),
         fit_backlog_age=lambda: [(trainer.status.backlog_seconds, {})],
         noticed=lambda: [(count, {"kind": kind}) for kind, count in pipeline.noticed.items()],
+        discarded=lambda: [(count, {"kind": kind}) for kind, count in pipeline.discarded().items()],
         fits=lambda: [(count, {"outcome": outcome}) for outcome, count in trainer.status.outcomes.items()],
         declined=lambda: _declined(trainer.status.declined),
         fit_cpu=lambda: [(trainer.status.cpu_seconds, {})],

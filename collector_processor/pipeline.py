@@ -137,7 +137,8 @@ class Pipeline:
         self._spans.restore(events, last)
         self._logs.restore(events, last)
         self.fleet = FleetModel.from_records(writer.models())
-        self._detector, self._ruled = load_detector(writer, settings.policies, len(self._catalog), now), 0
+        self._detector, self._unread = load_detector(writer, settings.policies, len(self._catalog), now)
+        self._ruled = 0
         self._budget_log = BudgetLog.from_bytes(writer.blob(BUDGETS_BLOB))
         settings.policies.budget_factors = self._budget_log.newest
         self._rule_new_series()
@@ -273,6 +274,14 @@ class Pipeline:
     def keep_proof(self, proof: Proof) -> None:
         """Make the newest proof durable."""
         self._writer.commit(Commit(blobs={PROOF_BLOB: orjson.dumps(proof.fields())}))
+
+    def discarded(self) -> dict[str, int]:
+        """Return how many pieces of saved state were of another version or damaged and are made anew, by kind."""
+        return {
+            "bands": self._writer.discarded_bands,
+            "detector": self._unread,
+            "models": self.fleet.unreadable,
+        }
 
     def open_episodes(self) -> int:
         """Return how many episodes are open."""

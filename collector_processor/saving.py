@@ -66,13 +66,14 @@ class SavedBands:
         return pieces
 
 
-def load_detector(reader: SeriesReader, policies: Policies, series: int, now: int) -> Detector:
-    """Return a detector of series ids below `series` as it was saved; one for new series where it cannot be read."""
+def load_detector(reader: SeriesReader, policies: Policies, series: int, now: int) -> tuple[Detector, int]:
+    """Return a detector of series ids below `series` as it was saved, and how many blobs could not be read."""
     detector = Detector(maintenance=policies.maintenance)
     detector.grow(series)
-    for problem in detector.load(saved_blobs(reader, blob_names(series)), reader.open_episodes(), now):
+    problems = detector.load(saved_blobs(reader, blob_names(series)), reader.open_episodes(), now)
+    for problem in problems:
         log.warning("%s", problem)
-    return detector
+    return detector, len(problems)
 
 
 def saved_blobs(reader: SeriesReader, names: Sequence[str]) -> dict[str, bytes]:

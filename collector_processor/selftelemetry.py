@@ -29,6 +29,7 @@ class Watched:
     series_states: _Rows
     fit_backlog_age: _Rows
     noticed: _Rows
+    discarded: _Rows
     fits: _Rows
     declined: _Rows
     fit_cpu: _Rows
@@ -78,6 +79,7 @@ class SelfTelemetry:
             meter.create_observable_gauge(name, [_callback(rows)], unit, text)
         for name, unit, text, rows in (
             ("foreband.noticed", "{item}", "what was taken and yet is odd, by kind", watched.noticed),
+            ("foreband.state.discarded", "{piece}", "saved state that could not be read, by kind", watched.discarded),
             ("foreband.fits", "{fit}", "fits by outcome", watched.fits),
             ("foreband.fits.declined", "{fit}", "fits left to the prophet library, by reason", watched.declined),
             ("foreband.fit.cpu", "s", "CPU seconds of the fit processes", watched.fit_cpu),

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from collector_processor.telemetry.band import BAND_DTYPE, Reason
 from collector_processor.telemetry.episode import SILENCE
 from collector_processor.telemetry.verdict import State
 from tests.otlp.stock import Metric, request_with
-from tests.pipeline_room import NOW, SECOND, Room, counter_request, gauge_request, opened, span_request
+from tests.pipeline_room import NOW, SECOND, Room, counter_request, flat_model, gauge_request, opened, span_request
 
 FORWARDING = PipelineSettings(destinations=dict.fromkeys(Signal, ("default",)))
 
@@ -210,6 +211,26 @@ def test_the_state_of_many_series_is_saved_a_part_at_a_time(tmp_path: Path) -> N
         assert saved == [[True, False], [True, True], [True, True]]
         assert room.writer.bands().size == SERIES_PER_BLOB + 1
         assert room.writer.bands().tobytes() == room.pipeline.saved_bands.tobytes()
+
+
+def test_saved_state_of_another_version_is_made_anew_and_counted(tmp_path: Path) -> None:
+    (name,) = blob_names(1)
+    with opened(tmp_path) as room:
+        room.metrics(gauge_request("cpu", (-60, 10)))
+        room.teach("cpu/value", level=10)
+        room.pipeline.tick(NOW, is_last=True)
+        assert room.pipeline.discarded() == {"bands": 0, "detector": 0, "models": 0}
+        unreadable = replace(flat_model(0, 10, version=2), parameters=b"of another version")
+        foreign = {"\0bands/00000000": b"the layout of another version", name: b"that of the detector"}
+        room.writer.commit(Commit(models=[unreadable], blobs=foreign))
+    with opened(tmp_path) as room:
+        assert room.pipeline.discarded() == {"bands": 1, "detector": 1, "models": 1}
+        room.metrics(gauge_request("cpu", (0, 50)))
+        room.pipeline.tick(NOW, is_last=True)
+        assert room.points("cpu/value") == [(-60, 10.0), (0, 50.0)]
+        assert room.writer.bands().size == 1
+    with opened(tmp_path) as room:
+        assert room.pipeline.discarded() == {"bands": 0, "detector": 0, "models": 1}
 
 
 def test_a_metrics_request_leaves_as_it_came_followed_by_its_bands(tmp_path: Path) -> None:

@@ -216,6 +216,11 @@ class SeriesWriter(SeriesReader, Protocol):
     """The one writer of a store; it also reads. Used by one thread only, but for the outbox."""
 
     @property
+    def discarded_bands(self) -> int:
+        """Return how many pieces of band states of another version were deleted when the store was opened."""
+        ...
+
+    @property
     def outbox(self) -> OutboxQueues:
         """Return what the outbox of commits became."""
         ...

@@ -11,8 +11,7 @@ from collector_processor.clock import HOUR
 from collector_processor.errors import StoreError
 from collector_processor.store.base import RequestReceipt
 from collector_processor.store.codec import seal, text_key, unseal
-from collector_processor.store.faults import DamagedStoreError
-from collector_processor.telemetry.band import BAND_DTYPE, BandStates
+from collector_processor.telemetry.band import BAND_DTYPE, BandStates, unknown_bands
 from collector_processor.telemetry.episode import Episode, Onset
 from collector_processor.telemetry.points import EventBatch, Int32
 from collector_processor.telemetry.series import SeriesKey
@@ -139,19 +138,23 @@ def put_bands(connection: sqlite3.Connection, first: int, bands: BandStates) -> 
 
 
 def bands(connection: sqlite3.Connection) -> BandStates:
-    """Return band states as last saved, in order of series; those between saved ones are zero.
-
-    Raises:
-        DamagedStoreError: if they have another layout than this version's.
-    """
-    found = connection.execute(
-        "SELECT name, body FROM blob WHERE name >= ? AND name < ? ORDER BY name", (_BANDS, _PAST_BANDS)
-    ).fetchall()
-    pieces = [(int(name.removeprefix(_BANDS)), _decode_bands(name, body)) for name, body in found]
-    states = np.zeros(max((first + piece.size for first, piece in pieces), default=0), BAND_DTYPE)
+    """Return band states as last saved, in order of series; unknown where none are saved in this version's layout."""
+    pieces = [
+        (int(name.removeprefix(_BANDS)), np.frombuffer(saved, BAND_DTYPE, offset=len(_BAND_LAYOUT)))
+        for name, saved in _saved_bands(connection)
+        if saved.startswith(_BAND_LAYOUT)
+    ]
+    states = unknown_bands(max((first + piece.size for first, piece in pieces), default=0))
     for first, piece in pieces:
         states[first : first + piece.size] = piece
     return states
+
+
+def discard_foreign_bands(connection: sqlite3.Connection) -> int:
+    """Delete band states that another version saved in another layout; return in how many pieces they were."""
+    foreign = [(name,) for name, saved in _saved_bands(connection) if not saved.startswith(_BAND_LAYOUT)]
+    connection.executemany("DELETE FROM blob WHERE name = ?", foreign)
+    return len(foreign)
 
 
 def put_receipts(connection: sqlite3.Connection, receipts: Sequence[RequestReceipt]) -> None:
@@ -194,11 +197,11 @@ def _key(digest: bytes, received: int) -> int:
     return text_key(digest) + received
 
 
-def _decode_bands(name: str, body: bytes) -> BandStates:
-    saved = unseal(body, text_key(name), "bands")
-    if not saved.startswith(_BAND_LAYOUT):
-        raise DamagedStoreError("band states were saved by another version of Foreband")
-    return np.frombuffer(saved, BAND_DTYPE, offset=len(_BAND_LAYOUT))
+def _saved_bands(connection: sqlite3.Connection) -> list[tuple[str, bytes]]:
+    found = connection.execute(
+        "SELECT name, body FROM blob WHERE name >= ? AND name < ? ORDER BY name", (_BANDS, _PAST_BANDS)
+    ).fetchall()
+    return [(name, unseal(body, text_key(name), "bands")) for name, body in found]
 
 
 def _decode_episode(name: str, body: bytes) -> Episode:

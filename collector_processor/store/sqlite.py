@@ -85,12 +85,19 @@ class SqliteWriter(SqliteReader):
             super().__init__(connection)
             self._settings, self._lock, self._mark, self._reserve = settings, lock, mark, reserve
             self._sequence, self._newest = self._resume()
+            with transaction(connection):
+                self._discarded_bands = records.discard_foreign_bands(connection)
             self._outbox = Outbox(directory, outbox_rows.ends(connection), settings)
             outbox_rows.move_rows(connection, self._outbox)
             self._housekeeping = Housekeeping(connection, self._head, settings)
         except BaseException:
             connection.close()
             raise
+
+    @property
+    def discarded_bands(self) -> int:
+        """See `SeriesWriter.discarded_bands`."""
+        return self._discarded_bands
 
     @property
     def outbox(self) -> Outbox:

@@ -24,6 +24,7 @@ from collector_processor.store.connection import SCHEMA_VERSION
 from collector_processor.store.files import DATABASE
 from collector_processor.store.settings import MEBIBYTE, StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_reader, open_writer
+from collector_processor.telemetry.band import unknown_bands
 from collector_processor.training.drawn import Drawn
 from tests.store.batches import (
     FOREVER,
@@ -185,6 +186,23 @@ def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores
     assert [w.item for w in again.outbox.waiting(after=0, limit=9)] == [outbox_item(1)]
     assert again.outbox.sizes() == {"default": (1, 100), "tempo": (1, 100)}
     assert finds_chunks_by_their_times(again)
+
+
+def test_band_states_of_another_layout_are_unknown_to_readers_and_deleted_by_the_next_writer(
+    stores: SqliteStores,
+) -> None:
+    writer = stores.writer()
+    writer.commit(Commit(bands={0: unknown_bands(2), 512: unknown_bands(3)}))
+    writer.commit(Commit(blobs={"\0bands/00000000": b"another layout"}))
+    expected = unknown_bands(515).tobytes()
+    assert stores.reader().bands().tobytes() == expected
+    assert writer.discarded_bands == 0
+    writer.close()
+    again = stores.writer()
+    assert again.discarded_bands == 1
+    assert again.bands().tobytes() == expected
+    again.close()
+    assert stores.writer().discarded_bands == 0
 
 
 def test_an_older_store_is_not_changed_where_there_is_no_room_for_a_copy(
