@@ -27,10 +27,10 @@ GRID = Grid(1_700_006_400 * 10**9, 5 * MINUTE, 7 * DAY // (5 * MINUTE))
 PARITY = ProphetSettings(weekly_seasonality=True, mask_passes=0)
 ROBUST = replace(PARITY, mask_passes=3)
 SERIES = 5_000
-STORED = 1_000
-CHUNK = 250
+STORED = 1_024
+CHUNK = 256
 TARGET = 50  # series that are scraped together, and missed together
-BANDS_AT_ONCE = 125  # what they take stays in the cache
+BANDS_AT_ONCE = 128  # what they take stays in the cache
 PEER_SERIES = 10
 BATCH_PEER_SERIES = 100
 STEPS = 288
@@ -60,6 +60,7 @@ def measure() -> list[Figure]:
         Figure("288 steps, 3 bands alone", bands * US, "us a series"),
         Figure("series not converged", float(sum((f.status == Status.NOT_CONVERGED).sum() for f in fits)), "", 0),
         *stored(history[:STORED]),
+        *scattered(history[:STORED]),
         *forecast_tick.measure(),
     ]
 
@@ -80,25 +81,34 @@ def make_history() -> Float32:
 
 
 def stored(history: Float32) -> list[Figure]:
-    """Measure the same from the store's file, as a fit process reads it, and what it does besides."""
+    """Measure the same from the store's file, as a fit process reads it, and all that a fit process does."""
     with tempfile.TemporaryDirectory() as directory:
         store = stored_history.Stored(Path(directory), GRID, history.astype(np.float64))
-        read = cpu(lambda: [store.read(chunk) for chunk in store.chunks(CHUNK)]) / len(history)
-        gridded = cpu(lambda: [store.grid(chunk) for chunk in store.chunks(CHUNK)]) / len(history)
-        ready = cpu(lambda: forecast(_fit_chunks([store.grid(c) for c in store.chunks(CHUNK)]))) / len(history)
-        refit = cpu(lambda: [store.refit(chunk) for chunk in store.chunks(CHUNK)]) / len(history)
+        chunks = store.chunks(CHUNK)
+        read = cpu(lambda: [store.read(chunk) for chunk in chunks]) / len(history)
+        ready = cpu(lambda: forecast(_fit_chunks([store.read(chunk) for chunk in chunks]))) / len(history)
+        refit = cpu(lambda: [store.refit(chunk) for chunk in chunks]) / len(history)
+        at_rest, rollups = store.bytes_a_point()
     return [
         Figure("stored history, fit, 288 steps, 3 bands", ready * US, "us a series", MUST_US),
         Figure("  of which reading the store", read * US, "us a series"),
-        Figure("  of which means on a grid", (gridded - read) * US, "us a series"),
         Figure("hourly refit of 1,000,000 series, as a fit process does it", refit * US / 36, "% of a core", 5),
+        Figure("points of a series each 5 minutes, at rest", at_rest, "B a point"),
+        Figure("  and their rollups", rollups, "B a point"),
     ]
+
+
+def scattered(history: Float32) -> list[Figure]:
+    """Measure both where each series misses points of its own, so that no two series share their times."""
+    gaps = np.random.default_rng(1).random(history.shape) < 0.05
+    found = stored(np.where(gaps, np.nan, history).astype(np.float32))
+    return [replace(figure, name=f"{figure.name}, gaps of its own") for figure in (found[0], found[2])]
 
 
 def forecast(fits: list[BatchFit]) -> list[tuple[Float64, Float64]]:
     """Return yhat `(B, 288)` and half of each band `(3, B, 288)` of the next day."""
     return [
-        _forecast([found for i in range(first, min(first + BANDS_AT_ONCE, len(fit))) if (found := fit.fitted(i))])
+        _forecast([found for found in fit.all_fitted(slice(first, first + BANDS_AT_ONCE)) if found])
         for fit in fits
         for first in range(0, len(fit), BANDS_AT_ONCE)
     ]

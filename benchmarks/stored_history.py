@@ -12,9 +12,8 @@ from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_reader, open_writer
 from collector_processor.telemetry.points import Float64, PointBatch
-from collector_processor.training.batch import on_grid
 from collector_processor.training.request import Chunk, FitOutcome, FitRequest
-from collector_processor.training.task import fit_chunk, history_of
+from collector_processor.training.task import fit_chunk
 
 _HOURS_AT_ONCE = 4
 
@@ -24,6 +23,7 @@ class Stored:
 
     def __init__(self, directory: Path, grid: Grid, history: Float64) -> None:
         self._directory, self._grid, self._count = directory, grid, len(history)
+        self._points = int(np.isfinite(history).sum())
         self._write(history)
         self._reader = open_reader(directory)
 
@@ -33,15 +33,21 @@ class Stored:
         requests = [FitRequest(self._directory, i, start, end, self._grid.step_nano) for i in range(self._count)]
         return [tuple(requests[i : i + size]) for i in range(0, self._count, size)]
 
-    def read(self, chunk: Chunk) -> PointBatch:
-        """Return the points of a chunk."""
+    def read(self, chunk: Chunk) -> tuple[Grid, Float64]:
+        """Return the means of a chunk on their grid."""
         series = np.array([request.series for request in chunk], np.int32)
-        return self._reader.read_points(series, chunk[0].start_unix_nano, chunk[0].end_unix_nano)
+        step = self._grid.step_nano
+        means = self._reader.read_means(series, chunk[0].start_unix_nano, chunk[0].end_unix_nano, step)
+        return Grid(means.first_step * step + step // 2, step, means.mean.shape[1]), means.mean
 
-    def grid(self, chunk: Chunk) -> tuple[Grid, Float64]:
-        """Return the means of a chunk on its grid."""
-        points = self.read(chunk)
-        return on_grid([history_of(request, points) for request in chunk], self._grid.step_nano)
+    def bytes_a_point(self) -> tuple[float, float]:
+        """Return what points take at rest, and what their rollups take."""
+        sizes = []
+        for columns, table in (("value", "chunk"), ("body", "times"), ("levels", "rollup"), ("entries", "rollup")):
+            query = f"SELECT sum(length({columns})) FROM {table}"
+            ((size,),) = self._reader._connection.execute(query)  # noqa: SLF001 - the store has no reason to tell
+            sizes.append(size / self._points)
+        return sizes[0] + sizes[1], sizes[2] + sizes[3]
 
     def refit(self, chunk: Chunk) -> Sequence[FitOutcome]:
         """Do all a fit process does between two backtests: both forecasts, outliers masked, as JSON."""

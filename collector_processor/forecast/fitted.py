@@ -57,6 +57,12 @@ class FittedProphet:
         return self.start_unix_nano + int(np.ceil(self.changepoint[-1] * self.span_nano))
 
     @property
+    def last_trend(self) -> tuple[float, float]:
+        """The first two of `theta`, level and slope of the trend."""
+        level, slope, _ = self._level()
+        return level, slope
+
+    @property
     def trend_parameters(self) -> TrendParameters:
         """What the interval around the future trend is made of; none where it is flat, the tangent where logistic."""
         per_day = self.y_scale / (self.span_nano / DAY)
@@ -65,9 +71,10 @@ class FittedProphet:
             return TrendParameters(changepoint_rate=0.0, mean_delta=0.0, sigma=sigma)
         if self.design.cap is not None:
             per_day = self._steepness() / (self.span_nano / DAY)
+        mean_delta = float(np.add.reduce(np.abs(self.delta))) / self.delta.size
         return TrendParameters(
             changepoint_rate=self.delta.size / (self.span_nano / DAY),
-            mean_delta=(float(np.mean(np.abs(self.delta))) + 1e-8) * per_day,  # 1e-8 is Prophet's own epsilon
+            mean_delta=(mean_delta + 1e-8) * per_day,  # 1e-8 is Prophet's own epsilon
             sigma=sigma,
         )
 
@@ -93,12 +100,11 @@ class FittedProphet:
     def theta(self) -> Float64:
         """Return the row `(P,)` from which `design.combine` gives predict(t) from the last changepoint on."""
         level, slope, unit = self._level()
-        row = np.zeros(self.design.size)
-        row[0] = level
-        row[1] = slope
-        for name, beta in self.beta.items():
-            row[self.design.columns(name)] = unit * beta
-        return row
+        absent: dict[str, Float64] = {}
+        if len(self.beta) < len(self.design.parts):
+            absent = {part.name: np.zeros(part.width) for part in self.design.parts}
+        betas = absent | self.beta
+        return np.concatenate([(level, slope), *(unit * betas[part.name] for part in self.design.parts)])
 
     def parameters(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -171,11 +177,14 @@ class FittedProphet:
 
     def _level(self) -> tuple[float, float, float]:
         """Return the two coefficients of the trend after the last changepoint, and the unit of beta."""
-        k, reference = self.k + self.delta.sum(), (REFERENCE_UNIX_NANO - self.start_unix_nano) / self.span_nano
+        k, reference = (
+            self.k + float(np.add.reduce(self.delta)),
+            (REFERENCE_UNIX_NANO - self.start_unix_nano) / self.span_nano,
+        )
         unit = self.y_scale if self.design.mode == "additive" else 1.0
         if self.design.cap is not None:
-            return k * (reference - self._logistic_offsets()[-1]), k / (self.span_nano / DAY), unit
-        m = self.m - self.delta @ self.changepoint
+            return k * (reference - float(self._logistic_offsets()[-1])), k / (self.span_nano / DAY), unit
+        m = self.m - float(self.delta @ self.changepoint)
         level = self.y_offset + self.y_scale * (m + k * reference)
         return level, self.y_scale * k / (self.span_nano / DAY), unit
 

@@ -99,20 +99,29 @@ class Layout:
 
 def pack(prophet: FittedProphet | None, medians: Sequence[FittedSeasonal], std: float) -> bytes:
     """Write one model: `medians` of the day are the seasonal and the recent one, `std` is that of the series."""
-    header = _header(
-        Layout(
-            prophet.design if prophet is not None else None,
-            prophet.delta.size if prophet is not None else 0,
-            tuple(prophet.beta) if prophet is not None else (),
-            medians[0].time_zone,
-        )
-    )
-    row = np.zeros((), _known(header)[1])
-    row["header"], row["std"] = np.void(header), std
-    _put_medians(row, np.stack([fitted.profile for fitted in medians], axis=1))
-    if prophet is not None:
-        _put_prophet(row, prophet)
-    return row.tobytes()
+    return pack_all([prophet], [medians], [std])[0]
+
+
+def pack_all(
+    prophets: Sequence[FittedProphet | None], medians: Sequence[Sequence[FittedSeasonal]], std: Sequence[float]
+) -> list[bytes]:
+    """Write models, those of one layout at once."""
+    by_layout: dict[tuple[object, ...], list[int]] = {}
+    for i, (prophet, days) in enumerate(zip(prophets, medians, strict=True)):
+        shape = () if prophet is None else (id(prophet.design), prophet.delta.size, *prophet.beta)
+        by_layout.setdefault((days[0].time_zone, *shape), []).append(i)
+    packed = [b""] * len(prophets)
+    for which in by_layout.values():
+        header = _header(_layout_of(prophets[which[0]], medians[which[0]][0].time_zone))
+        rows = np.zeros(len(which), _known(header)[1])
+        rows["header"], rows["std"] = np.void(header), [std[i] for i in which]
+        _put_medians(rows, np.array([[days.profile for days in medians[i]] for i in which]))
+        if fitted := [found for i in which if (found := prophets[i]) is not None]:
+            _put_prophets(rows, fitted)
+        body, size = rows.tobytes(), rows.itemsize
+        for row, i in enumerate(which):
+            packed[i] = body[row * size : (row + 1) * size]
+    return packed
 
 
 def unpack(packed: bytes) -> tuple[FittedProphet | None, tuple[FittedSeasonal, ...], float]:
@@ -177,24 +186,31 @@ def _known(header: bytes) -> tuple[Layout, np.dtype[np.void]]:
     return layout, layout.dtype(header)
 
 
-def _put_medians(row: Any, profile: Float64) -> None:
-    """Write days `(96, 2)` as whole numbers around the middle of each, however far from 0 that is."""
-    low, high = profile.min(axis=0), profile.max(axis=0)
+def _layout_of(prophet: FittedProphet | None, time_zone: str) -> Layout:
+    if prophet is None:
+        return Layout(None, 0, (), time_zone)
+    return Layout(prophet.design, prophet.delta.size, tuple(prophet.beta), time_zone)
+
+
+def _put_medians(rows: Rows, profile: Float64) -> None:
+    """Write days `(n, 2, 96)` as whole numbers around the middle of each, however far from 0 that is."""
+    low, high = profile.min(axis=2), profile.max(axis=2)
     step = high / (2 * _LARGEST) - low / (2 * _LARGEST)
-    row["profile_offset"] = low / 2 + high / 2
-    row["profile_scale"] = np.where(step > 0.0, step, 1.0)
-    steps = np.rint((profile - row["profile_offset"]) / row["profile_scale"])
-    row["profile"] = np.clip(steps, -_LARGEST, _LARGEST)  # for the middle is rounded, too
+    rows["profile_offset"] = low / 2 + high / 2
+    rows["profile_scale"] = np.where(step > 0.0, step, 1.0)
+    steps = np.rint((profile - rows["profile_offset"][..., np.newaxis]) / rows["profile_scale"][..., np.newaxis])
+    rows["profile"] = np.clip(steps, -_LARGEST, _LARGEST).transpose(0, 2, 1)  # for the middle is rounded, too
 
 
-def _put_prophet(row: Any, fitted: FittedProphet) -> None:
+def _put_prophets(rows: Rows, fitted: Sequence[FittedProphet]) -> None:
     for name in ("start_unix_nano", "span_nano", "last_changepoint_unix_nano", *_SCALARS, "delta", "changepoint"):
-        row[name] = getattr(fitted, name)
-    row["coefficients"] = np.concatenate([*fitted.beta.values(), np.empty(0)])
-    row["level"], row["slope"] = fitted.theta()[:2]
-    trend = fitted.trend_parameters
+        rows[name] = [getattr(one, name) for one in fitted]
+    if fitted[0].beta:
+        rows["coefficients"] = [np.concatenate(list(one.beta.values())) for one in fitted]
+    rows["level"], rows["slope"] = np.transpose([one.last_trend for one in fitted])
+    trends = [one.trend_parameters for one in fitted]
     for name in ("sigma", "changepoint_rate", "mean_delta"):
-        row[name] = getattr(trend, name)
+        rows[name] = [getattr(trend, name) for trend in trends]
 
 
 def _is_sound(layout: Layout, rows: Rows) -> npt.NDArray[np.bool_]:

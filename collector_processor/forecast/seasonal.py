@@ -26,7 +26,9 @@ RECENT_DAYS = 3
 
 _DAYS = 7
 _SMOOTH = 2  # slots to both sides: +-30 min
-_YOUNG = 2 * DAY
+YOUNG = 2 * DAY
+"""Below it there is no usual day yet."""
+
 _LEVEL_WINDOW = 3 * HOUR
 
 
@@ -105,12 +107,25 @@ class SeasonalForecaster:
         time, observations = time_unix_nano[observed], value[observed]
         if not time.size:
             raise NotEnoughDataError("no finite value to take a median of")
-        if time[-1] - time[0] < _YOUNG:
+        if time[-1] - time[0] < YOUNG:
             return FittedSeasonal(np.full(SLOTS, _level(time, observations)), self._time_zone)
         local = wall_clock(time, self._time_zone)
         order = np.argsort(local, kind="stable")  # an hour comes twice when the clocks are put back
         profile = _profile(local[order], observations[order], self._days, self._smooth)
         return FittedSeasonal(profile, self._time_zone)
+
+    def fit_rows(self, time_unix_nano: Int64, y: Float64) -> list[FittedSeasonal]:
+        """Fit rows of `y (B, n)` at common times `(n,)`, each with finite values over YOUNG or more; NaN is missing.
+
+        The same as `fit` of each, many at once.
+        """
+        from collector_processor.forecast.kernel.profile import profile_rows
+
+        profiles = np.empty((len(y), SLOTS))
+        profile_rows(y, wall_clock(time_unix_nano, self._time_zone) // SLOT, self._days, self._smooth, profiles)
+        for row in np.flatnonzero(np.isnan(profiles).any(axis=1)):
+            profiles[row] = _filled(profiles[row])
+        return [FittedSeasonal(profile, self._time_zone) for profile in profiles]
 
 
 def neighbours(wall_clock_nano: Int64) -> tuple[Int64, Int64, Float64]:

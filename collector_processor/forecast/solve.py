@@ -69,30 +69,44 @@ class BatchFit:
 
     def fitted(self, series: int) -> FittedProphet | None:
         """Return one series as the fleet keeps it, None without a fit."""
-        if int(self.status[series]) >= Status.TOO_SHORT:
-            return None
-        placed = ~np.isnan(self.changepoint[series])
-        return FittedProphet(
-            start_unix_nano=int(self.start_unix_nano[series]),
-            span_nano=int(self.span_nano[series]),
-            k=float(self.k[series]),
-            m=float(self.m[series]),
-            delta=self.delta[series, placed],
-            changepoint=self.changepoint[series, placed],
-            beta=self._by_part(series),
-            y_scale=float(self.y_scale[series]),
-            y_offset=float(self.y_offset[series]),
-            sigma_obs=float(self.sigma[series]),
-            design=self.regressors.design,
-        )
+        return self.all_fitted(slice(series, series + 1))[0]
 
-    def _by_part(self, series: int) -> dict[str, Float64]:
-        betas, first = {}, 0
-        for part, is_on in zip(self.regressors.parts, self.seasonal[series].tolist(), strict=False):
-            if is_on:
-                betas[part.name] = self.beta[series, first : first + part.width]
-            first += part.width
-        return betas
+    def all_fitted(self, which: slice = slice(None)) -> list[FittedProphet | None]:
+        """Return some series as the fleet keeps them, None without a fit."""
+        names = ("status", "start_unix_nano", "span_nano", "k", "m", "y_scale", "y_offset", "sigma")
+        scalars = zip(*(getattr(self, name)[which].tolist() for name in names), strict=True)
+        placed = np.count_nonzero(~np.isnan(self.changepoint[which]), axis=1).tolist()
+        vectors = zip(self.delta[which], self.changepoint[which], self.beta[which], strict=True)
+        parts = self._parts(which)
+        return [
+            None
+            if status >= Status.TOO_SHORT
+            else FittedProphet(
+                start_unix_nano=start,
+                span_nano=span,
+                k=k,
+                m=m,
+                delta=delta[:count],
+                changepoint=changepoint[:count],
+                beta={name: beta[columns] for name, columns in named},
+                y_scale=scale,
+                y_offset=offset,
+                sigma_obs=sigma,
+                design=self.regressors.design,
+            )
+            for (status, start, span, k, m, scale, offset, sigma), (delta, changepoint, beta), count, named in zip(
+                scalars, vectors, placed, parts, strict=True
+            )
+        ]
+
+    def _parts(self, which: slice) -> list[list[tuple[str, slice]]]:
+        """Return, of each series, the parts that are in its model, and their columns of `beta`."""
+        parts = self.regressors.parts
+        ends = np.cumsum([part.width for part in parts]).tolist()
+        columns = [(part.name, slice(end - part.width, end)) for part, end in zip(parts, ends, strict=True)]
+        chosen, which_of = np.unique(self.seasonal[which], axis=0, return_inverse=True)
+        kinds = [[columns[i] for i in np.flatnonzero(row).tolist()] for row in chosen]
+        return [kinds[i] for i in which_of.ravel().tolist()]
 
 
 def solve(y: Rows, regressors: Regressors, warm: BatchFit | None = None) -> BatchFit:

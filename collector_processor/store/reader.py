@@ -83,7 +83,8 @@ class SqliteReader:
             for first in range(0, rest.size, _SERIES_READ_AT_ONCE):
                 points = self._points(parts, rest[first : first + _SERIES_READ_AT_ONCE], start, end)
                 newer.append(finite.summed(_pieces(points), step))
-        return step_means.assemble(wanted, step, [layer.only(served) for layer in layers], newer)
+        serving = [layer for layer in (layer.only(served) for layer in layers) if layer.rows.size]
+        return step_means.assemble(wanted, step, serving, newer)
 
     def read_judged(self, series: Int32, start: int, end: int) -> JudgedBatch:
         """See `SeriesReader.read_judged`."""

@@ -55,11 +55,10 @@ class Rollup:
 
     def means(self, rows: npt.NDArray[np.intp]) -> Float64:
         """Return the means of some rows `(n, steps)`, NaN where there is none."""
-        is_all = rows.size == len(self.levels)
-        levels = self.levels if is_all else self.levels[rows]
+        levels = self.levels if rows.size == len(self.levels) else self.levels[rows]
         found: Float64 = np.multiply(levels, self.entries["unit"][rows, np.newaxis])
         found += self.entries["offset"][rows, np.newaxis]
-        found[levels == MISSING] = np.nan
+        np.copyto(found, np.nan, where=levels == MISSING)
         return found
 
     def write(self, connection: sqlite3.Connection, row_id: int) -> None:

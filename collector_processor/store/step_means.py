@@ -44,7 +44,7 @@ class Layer:
 
 def read_layers(connection: sqlite3.Connection, part: int, wanted: Int32, step: int) -> list[Layer]:
     """Return the rollups over `step` that a part has of wanted series, ascending."""
-    ids = sorted({layout.rollup_id(part, series) for series in wanted.tolist()})
+    ids = (layout.rollup_id(part, 0) + np.unique(wanted // layout.SERIES_PER_ROLLUP).astype(np.int64)).tolist()
     found = connection.execute(
         "SELECT id, entries, levels FROM rollup WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
         (json.dumps(ids),),
@@ -119,10 +119,11 @@ def _pooled(entries: Entries, owner: npt.NDArray[np.intp], size: int) -> tuple[I
 def _lay(layer: Layer, step: int, begin: int, mean: Float64) -> None:
     """Write a layer to its columns, of which those outside the grid hold nothing."""
     first, last = (edge // step - begin for edge in layout.span(layer.part))
-    held = layer.rollup.means(layer.rows)
     inside = slice(max(first, 0), min(last, mean.shape[1]))
     if inside.start < inside.stop:
-        mean[layer.place, inside] = held[:, inside.start - first : inside.stop - first]
+        low, high = int(layer.place[0]), int(layer.place[-1]) + 1
+        together = slice(low, high) if high - low == layer.place.size else layer.place
+        mean[together, inside] = layer.rollup.means(layer.rows)[:, inside.start - first : inside.stop - first]
 
 
 def _tails(entries: Entries, owner: npt.NDArray[np.intp], step: int, size: int) -> tuple[Int64, Int64]:

@@ -53,7 +53,7 @@ class Histories:
 
     def fit(self) -> list[ProphetFit]:
         """Fit every series on all it has."""
-        return self._fit(self._means)
+        return fit_rows(self._grid, self._means, self._settings)
 
     def fit_before(self, rows: Int64, until: Int64) -> list[ProphetFit]:
         """Fit series `rows` `(m,)` on what they had before `until` `(m,)`.
@@ -62,29 +62,32 @@ class Histories:
         """
         ends = self._grid.times() + (self._grid.step_nano - self._grid.step_nano // 2)
         past = np.where(ends <= until[:, np.newaxis], self._means[rows], np.nan)
-        return self._fit(past)
+        return fit_rows(self._grid, past, self._settings)
 
-    def _fit(self, y: Float64) -> list[ProphetFit]:
-        fits = [ProphetFit()] * len(y)
-        is_long = _steps_spanned(y) * self._grid.step_nano >= PROPHET_HISTORY
-        wanted = np.flatnonzero(is_long & _is_enough(y))
-        if self._settings.declined:
-            for i in wanted.tolist():
-                fits[i] = self._fit_by_library(y[i], self._settings.declined)
-        elif wanted.size:
-            batch = solve(y[wanted], _regressors(self._grid, self._settings))
-            for row, i in enumerate(wanted.tolist()):
-                fitted = batch.fitted(row)
-                reason = Status(int(batch.status[row])).name.lower()
-                fits[i] = self._fit_by_library(y[i], reason) if fitted is None else ProphetFit(fitted, Solver.BATCH)
-        return fits
 
-    def _fit_by_library(self, y: Float64, declined: str) -> ProphetFit:
-        try:
-            fitted = ProphetForecaster(self._settings).fit(self._grid.times(), y)
-        except NotEnoughDataError as error:
-            return ProphetFit(declined=f"{declined}; {error}")
-        return ProphetFit(fitted, Solver.LIBRARY, declined)
+def fit_rows(grid: Grid, y: Float64, settings: ProphetSettings) -> list[ProphetFit]:
+    """Fit every row of `y (B, size)`, NaN where missing, that is long enough."""
+    fits = [ProphetFit()] * len(y)
+    wanted = np.flatnonzero(_is_enough(y, grid.step_nano))
+    if settings.declined:
+        for i in wanted.tolist():
+            fits[i] = _fit_by_library(grid, y[i], settings, settings.declined)
+    elif wanted.size:
+        batch = solve(y if wanted.size == len(y) else y[wanted], _regressors(grid, settings))
+        for i, fitted, status in zip(wanted.tolist(), batch.all_fitted(), batch.status.tolist(), strict=True):
+            if fitted is None:
+                fits[i] = _fit_by_library(grid, y[i], settings, Status(status).name.lower())
+            else:
+                fits[i] = ProphetFit(fitted, Solver.BATCH)
+    return fits
+
+
+def _fit_by_library(grid: Grid, y: Float64, settings: ProphetSettings, declined: str) -> ProphetFit:
+    try:
+        fitted = ProphetForecaster(settings).fit(grid.times(), y)
+    except NotEnoughDataError as error:
+        return ProphetFit(declined=f"{declined}; {error}")
+    return ProphetFit(fitted, Solver.LIBRARY, declined)
 
 
 def on_grid(histories: Sequence[History], step: int) -> tuple[Grid, Float64]:
@@ -110,15 +113,12 @@ def keep_machine_code(directory: Path) -> None:
         os.environ.setdefault("NUMBA_CACHE_DIR", str(directory / "cache"))
 
 
-def _steps_spanned(y: Float64) -> Int64:
-    """Return how many steps lie between the first and the last mean of each row: what Prophet's own rules look at."""
-    present = np.isfinite(y)
+def _is_enough(y: Float64, step: int) -> Bool:
+    """Tell which rows have the number of means, and the time between the first and the last, that Prophet takes."""
+    present = ~np.isnan(y)
     last = y.shape[1] - 1 - present[:, ::-1].argmax(axis=1)
-    return np.where(present.any(axis=1), last - present.argmax(axis=1), 0)
-
-
-def _is_enough(y: Float64) -> Bool:
-    enough: Bool = np.count_nonzero(np.isfinite(y), axis=1) >= MIN_POINTS
+    is_long = (last - present.argmax(axis=1)) * step >= PROPHET_HISTORY
+    enough: Bool = is_long & (np.count_nonzero(present, axis=1) >= MIN_POINTS)
     return enough
 
 

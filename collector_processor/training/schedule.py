@@ -35,7 +35,7 @@ _BACKTEST_INTERVAL = DAY
 _MAX_FAILURES = 3
 _PAUSE = HOUR
 _STALE_AFTER = 15 * MINUTE
-_NEIGHBOURS = 250  # fitted as one chunk
+_NEIGHBOURS = 256  # fitted as one chunk
 _GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, are spread evenly however many there are
 
 _ROW = np.dtype(

@@ -5,30 +5,30 @@ step (5 minutes): noise inside it says nothing about tomorrow. Forecasts are jud
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import orjson
 
 from collector_processor.detect.level import levels_before
 from collector_processor.detect.seed import Seed, seed_from_residuals
 from collector_processor.errors import StoreError
 from collector_processor.forecast.backtest import Backtest, backtest, origins
 from collector_processor.forecast.fitted import FittedProphet
-from collector_processor.forecast.packed import pack
 from collector_processor.forecast.resample import standard_deviation
-from collector_processor.forecast.seasonal import FittedSeasonal, SeasonalForecaster
-from collector_processor.forecast.settings import ProphetSettings
+from collector_processor.forecast.seasonal import SeasonalForecaster
 from collector_processor.store.base import SeriesReader
 from collector_processor.store.sqlite import open_reader
-from collector_processor.telemetry.band import FORECASTS, LEVEL
+from collector_processor.telemetry.band import LEVEL
 from collector_processor.telemetry.forecast import Fitted
-from collector_processor.telemetry.points import PointBatch
+from collector_processor.telemetry.means import StepMeans
+from collector_processor.telemetry.points import Int32, PointBatch
 from collector_processor.training.batch import Histories, History, ProphetFit, keep_machine_code
-from collector_processor.training.request import Chunk, FitOutcome, FitRequest, FitStatus
+from collector_processor.training.outcome import Fit, Medians, Observed, choose, keep, nothing_to_fit, outcomes_of
+from collector_processor.training.refit import asks_for_refit, refit
+from collector_processor.training.request import Chunk, FitOutcome, FitRequest
 
 _FIRST_READ = 16
 _CELLS_AT_ONCE = 4_000_000  # points held, or cells of the grid, whatever is more: some 100 MB
@@ -41,17 +41,20 @@ def fit_chunk(chunk: Chunk) -> list[FitOutcome]:
         StoreError: if the store can't be read.
     """
     keep_machine_code(chunk[0].directory)
-    outcomes: list[FitOutcome] = []
-    for requests, points in read_in_parts(chunk):
-        outcomes += fit_points(requests, points)
-    return outcomes
+    outcomes: dict[int, FitOutcome] = {}
+    for part in _parts([request for request in chunk if asks_for_refit(request)]):
+        outcomes.update((outcome.request.series, outcome) for outcome in refit(part, _read_means(part)))
+    rest = tuple(request for request in chunk if request.series not in outcomes)
+    for requests, points in read_in_parts(rest):
+        outcomes.update((outcome.request.series, outcome) for outcome in fit_points(requests, points))
+    return [outcomes[request.series] for request in chunk]
 
 
 def fit_points(requests: Sequence[FitRequest], points: PointBatch) -> list[FitOutcome]:
     """Fit points sorted by (series, time) as requests ask; NaN and infinities are missing."""
     histories = [history_of(request, points) for request in requests]
     filled = [i for i, history in enumerate(histories) if history.value.size]
-    outcomes = [FitOutcome(r, FitStatus.NOT_ENOUGH_DATA, "there is no finite value in the window") for r in requests]
+    outcomes = [nothing_to_fit(request) for request in requests]
     found = _fit_prophets([requests[i] for i in filled], [histories[i] for i in filled])
     for i, prophets in zip(filled, found, strict=True):
         outcomes[i] = _outcome(requests[i], histories[i], prophets)
@@ -88,21 +91,32 @@ class _Prophets:
     before: Mapping[int, FittedProphet | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """Which forecast is drawn, why, and what the backtest said."""
+def _parts(requests: Sequence[FitRequest]) -> Iterator[Sequence[FitRequest]]:
+    """Yield as many requests at once as fit the memory meant for their grid."""
+    longest = max((r.end_unix_nano - r.start_unix_nano for r in requests), default=1)
+    size = max(1, _CELLS_AT_ONCE // (longest // requests[0].step + 1)) if requests else 1
+    return (requests[at : at + size] for at in range(0, len(requests), size))
 
-    forecaster: str
-    reason: str
-    backtest: dict[str, Any] | None
+
+def _read_means(part: Sequence[FitRequest]) -> StepMeans:
+    with _opened(part[0].directory) as reader:
+        return reader.read_means(*_range_of(part), part[0].step)
 
 
 def _read(part: Sequence[FitRequest]) -> PointBatch:
-    directory, series = part[0].directory, np.array([r.series for r in part], np.int32)
+    with _opened(part[0].directory) as reader:
+        return reader.read_points(*_range_of(part))
+
+
+def _range_of(part: Sequence[FitRequest]) -> tuple[Int32, int, int]:
+    series = np.array([request.series for request in part], np.int32)
+    return series, min(r.start_unix_nano for r in part), max(r.end_unix_nano for r in part)
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[SeriesReader]:
     try:
-        return _reader(directory).read_points(
-            series, min(r.start_unix_nano for r in part), max(r.end_unix_nano for r in part)
-        )
+        yield _reader(directory)
     except StoreError:
         _reader.cache_clear()  # the next chunk opens the store anew
         raise
@@ -135,28 +149,15 @@ def _origins(request: FitRequest, history: History) -> list[int]:
 
 
 def _outcome(request: FitRequest, history: History, prophets: _Prophets) -> FitOutcome:
-    time, value = history.time_unix_nano, history.value
-    prophet = prophets.whole.fitted
-    medians = _medians(request, history)
-    std = standard_deviation(value)
+    time, std = history.time_unix_nano, standard_deviation(history.value)
     tested = _backtest(request, history, prophets.before) if request.needs_backtest else None
-    choice = _keep(request) if tested is None or not tested.origins else _choose(tested, request.end_unix_nano)
-    if prophet is None and not request.is_first:
-        choice = replace(choice, forecaster="seasonal", reason="Prophet can't be fitted to so few points")
-    return FitOutcome(
-        request,
-        FitStatus.FITTED,
-        choice.reason,
-        forecaster=choice.forecaster,
-        parameters=pack(prophet, medians, std),
-        provenance=_provenance(choice.backtest, request.settings),
-        backtest=choice.backtest,
-        trained_start_unix_nano=int(time[0]),
-        trained_end_unix_nano=int(time[-1]),
-        seed=_seed(tested, history, std) if request.needs_seed and tested is not None else None,
-        solver=prophets.whole.solver,
-        declined=prophets.whole.declined,
-    )
+    choice = keep(request) if tested is None or not tested.origins else choose(tested, request.end_unix_nano)
+    observed = Observed(int(time[0]), int(time[-1]), std)
+    fit = Fit(request, prophets.whole, _medians(request, history), observed, choice)
+    (outcome,) = outcomes_of([fit], request.settings)
+    if not request.needs_seed or tested is None:
+        return outcome
+    return replace(outcome, seed=_seed(tested, history, std))
 
 
 def _backtest(request: FitRequest, history: History, before: Mapping[int, FittedProphet | None]) -> Backtest:
@@ -169,33 +170,11 @@ def _backtest(request: FitRequest, history: History, before: Mapping[int, Fitted
     return backtest(time, value, fit)
 
 
-def _medians(request: FitRequest, history: History) -> tuple[FittedSeasonal, FittedSeasonal]:
+def _medians(request: FitRequest, history: History) -> Medians:
     """Fit the medians of the day over seven days and over three."""
     zone = request.settings.time_zone
     time, value = history.time_unix_nano, history.value
     return SeasonalForecaster(zone).fit(time, value), SeasonalForecaster.recent(zone).fit(time, value)
-
-
-def _keep(request: FitRequest) -> _Choice:
-    if request.backtest is None:
-        return _Choice("seasonal", "not backtested yet: that takes two days of history", None)
-    return _Choice(request.forecaster, str(request.backtest["reason"]), request.backtest)
-
-
-def _choose(tested: Backtest, end: int) -> _Choice:
-    prophet, seasonal, recent = (float(error) for error in tested.mean_absolute_error())
-    better = "recent" if recent < seasonal else "seasonal"
-    better = "prophet" if prophet < min(seasonal, recent) else better  # not where Prophet has none: NaN is not less
-    reason = (
-        f"one day ahead, from {tested.origins} origins, Prophet missed by {prophet:.3g} on average, "
-        f"the median of the day by {seasonal:.3g}, that of the last three days by {recent:.3g}"
-    )
-    error = dict(zip(FORECASTS[:LEVEL], map(_or_none, (prophet, seasonal, recent)), strict=True))
-    return _Choice(
-        better,
-        reason,
-        {"end_unix_nano": end, "origins": tested.origins, "mean_absolute_error": error, "reason": reason},
-    )
 
 
 def _seed(tested: Backtest, history: History, std: float) -> Seed | None:
@@ -205,17 +184,6 @@ def _seed(tested: Backtest, history: History, std: float) -> Seed | None:
     residual, days = tested.residual.copy(), tested.time_unix_nano.size
     residual[:, LEVEL] = (history.value - levels_before(history.time_unix_nano, history.value))[-days:]
     return seed_from_residuals(tested.time_unix_nano, residual, std)
-
-
-def _provenance(tested: dict[str, Any] | None, settings: ProphetSettings) -> str:
-    said: dict[str, Any] = {"backtest": tested}
-    if settings.fingerprint:
-        said |= {"fingerprint": settings.fingerprint, "settings": settings.changed()}
-    return orjson.dumps(said).decode()
-
-
-def _or_none(number: float) -> float | None:
-    return number if np.isfinite(number) else None
 
 
 @cache

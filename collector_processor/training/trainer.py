@@ -40,7 +40,7 @@ _AFTER_ERROR_SECONDS = 1.0
 _LOOK_AGAIN = 5 * NANOS_PER_SECOND
 _LOOK_FOR_MORE = NANOS_PER_SECOND
 _JOIN_SECONDS = 5.0
-_CHUNK = 250
+_CHUNK = 256  # two rollups of the store
 _CHUNK_SPREAD = DAY  # of the newest points: they share one grid
 _LOOK_AHEAD = 2_000  # of the queue, for series that go together
 _DEFAULTS = ProphetSettings()
@@ -216,7 +216,7 @@ class Trainer:
         return FitRequest(
             directory=self._directory,
             series=series,
-            start_unix_nano=last + 1 - self._settings.window,
+            start_unix_nano=(last + 1 - self._settings.window) // DAY * DAY,  # as the store keeps it
             end_unix_nano=last + 1,
             step=self._settings.step,
             is_first=series not in self._drawn,

@@ -142,3 +142,19 @@ def test_the_day_after_a_change_of_the_clocks_is_as_the_clocks_say(change: str) 
 def test_a_time_zone_that_nobody_knows_is_refused() -> None:
     with pytest.raises((KeyError, ValueError)):
         FittedSeasonal.from_parameters({"profile": [0.0] * SLOTS, "time_zone": "Mars/Base"})
+
+
+@pytest.mark.parametrize("forecaster", [SeasonalForecaster("Europe/Berlin"), SeasonalForecaster.recent()])
+def test_many_rows_at_once_are_as_each_alone(forecaster: SeasonalForecaster) -> None:
+    autumn = 1_792_972_800 * NANOS_PER_SECOND  # the day after the clocks are put back
+    for end in (NOW, autumn):
+        time = times(9 * 288, 5 * MINUTE, end)
+        random = np.random.default_rng(1)
+        y = random.normal(size=(6, time.size)) * 10.0 ** np.array([[0], [300], [-300], [5], [0], [0]])
+        y[3] += 1e12
+        y[4, random.random(time.size) < 0.7] = np.nan
+        y[5, time % DAY < 6 * HOUR] = np.nan
+        y[:2, -40:] = np.nan
+        for row, fitted in zip(y, forecaster.fit_rows(time, y), strict=True):
+            expected = forecaster.fit(time, row).profile
+            np.testing.assert_allclose(fitted.profile, expected, rtol=1e-11, atol=1e-12 * np.nanmax(np.abs(row)))

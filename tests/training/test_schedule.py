@@ -73,7 +73,7 @@ def test_a_young_series_is_due_after_a_quarter_of_its_age_but_not_within_a_minut
 
 
 def test_refits_of_a_fleet_fitted_at_once_are_spread_over_the_interval(schedule: Schedule) -> None:
-    fleet = 50 * 250
+    fleet = 50 * 256
     for series in range(fleet):
         schedule.restore(series, NOW, NOW, NOW)
     due = [
@@ -82,8 +82,8 @@ def test_refits_of_a_fleet_fitted_at_once_are_spread_over_the_interval(schedule:
     ]
     assert len(due[0]) == 0
     assert len(due[-1]) == fleet
-    assert max(len(later - earlier) for earlier, later in pairwise(due)) <= 6 * 250
-    assert all(len({series // 250 for series in part}) == len(part) // 250 for part in due)
+    assert max(len(later - earlier) for earlier, later in pairwise(due)) <= 6 * 256
+    assert all(len({series // 256 for series in part}) == len(part) // 256 for part in due)
 
 
 def test_a_refit_at_its_place_is_followed_by_the_next_an_interval_later(schedule: Schedule) -> None:

@@ -166,10 +166,12 @@ def test_a_first_fit_is_followed_by_a_backtest_with_a_seed_and_then_by_refits(
     assert [series for series, _ in world.seeds] == [0]
 
 
-def test_a_request_covers_the_window_up_to_the_newest_point(trainer: Trainer, pool: EchoPool, store: Path) -> None:
+def test_a_request_covers_the_window_from_midnight_to_the_newest_point(
+    trainer: Trainer, pool: EchoPool, store: Path
+) -> None:
     trainer.run_round(0.0)
     request = pool.asked[0]
-    assert (request.end_unix_nano, request.start_unix_nano) == (NOW + 1, NOW + 1 - 28 * DAY)
+    assert (request.end_unix_nano, request.start_unix_nano) == (NOW + 1, (NOW + 1) // DAY * DAY - 28 * DAY)
     assert (request.step, request.directory) == (5 * MINUTE, store)
 
 
@@ -294,7 +296,7 @@ def test_a_large_fleet_is_fitted_in_chunks_first_fits_apart(trainer: Trainer, wo
     world.series = 600
     for _ in range(8):
         trainer.run_round(0.0)
-    assert [len(chunk) for chunk in pool.chunks] == [250, 250, 100, 250, 250, 100]
+    assert [len(chunk) for chunk in pool.chunks] == [256, 256, 88, 256, 256, 88]
     assert [{r.is_first for r in chunk} for chunk in pool.chunks] == [{True}] * 3 + [{False}] * 3
 
 

@@ -23,26 +23,29 @@ def mask_outliers(observed: Float64, problem: Problem, shared: Shared, work: Wor
         fitted[i] = (observed[i] - mean) * inverse - fitted[i]
         scratch[count] = fitted[i]
         count += fitted[i] == fitted[i]
-    centre = _median(scratch[:count])
+    centre = _median(scratch[:count], -greatest(scratch[:count]))
     for i in range(count):
         scratch[i] = abs(scratch[i] - centre)
-    limit = shared.mask_mads * _median(scratch[:count])
+    limit = shared.mask_mads * _median(scratch[:count], 0.0)
     if not limit > 0.0:  # more than half the points are met exactly: the rest is no outlier by this measure
         return False
-    changed = False
+    changed = 0
     for i in range(len(observed)):
-        value = np.nan if abs(fitted[i] - centre) > limit else observed[i]
-        changed |= np.isnan(value) != np.isnan(work.values[i])
-        work.values[i] = value
-    return changed
+        before = work.values[i]
+        work.values[i] = np.nan if abs(fitted[i] - centre) > limit else observed[i]
+        changed += (work.values[i] == work.values[i]) != (before == before)  # noqa: PLR0124 - vectorised
+    return changed > 0
 
 
 @compiled
-def _median(x: Float64) -> float:
-    """Return the median of finite numbers, halving the range that holds it: counting takes no branches."""
+def _median(x: Float64, least: float) -> float:
+    """Return the median of finite numbers of at least `least`, halving the range that holds it.
+
+    Counting takes no branches.
+    """
     rank = (len(x) - 1) // 2
     high = greatest(x)
-    low = -2.0 * high - 1.0
+    low = np.nextafter(least, -np.inf)
     below, above = 0, len(x)
     while above - below > _FEW:
         middle = 0.5 * (low + high)
@@ -53,7 +56,7 @@ def _median(x: Float64) -> float:
             low, below = middle, count
         else:
             high, above = middle, count
-    few = np.sort(x[(x > low) & (x <= high)])
+    few = np.sort(_between(x, low, high, above - below))
     if len(x) % 2 == 1:
         following = few[rank - below]
     elif rank + 1 < above:
@@ -62,6 +65,17 @@ def _median(x: Float64) -> float:
         following = np.min(x[x > high])
     median: float = 0.5 * (few[rank - below] + following)
     return median
+
+
+@compiled
+def _between(x: Float64, low: float, high: float, count: int) -> Float64:
+    """Return the numbers in `(low, high]`, of which there are `count`."""
+    few = np.empty(count + 1)
+    at = 0
+    for i in range(len(x)):
+        few[at] = x[i]
+        at += (x[i] > low) & (x[i] <= high)
+    return few[:count]
 
 
 @compiled

@@ -57,17 +57,15 @@ def scale_values(
     max|values|, or their range, whose lowest value is then the offset.
     """
     first, last, count, changepoints = extent
-    varies, lowest = False, values[first]
     for i in range(len(values)):
         z[i] = values[i] if values[i] == values[i] else values[first]
-        varies |= z[i] != values[first]
-        lowest = min(lowest, z[i])
+    lowest, highest = _range(z)
     offset = lowest if is_minmax else 0.0
     mean, share = 0.0, 1.0 / count
     for i in range(len(values)):
         z[i] -= offset
         mean += z[i] * share if values[i] == values[i] else 0.0
-    scale = greatest(z)
+    scale = max(abs(lowest - offset), abs(highest - offset))
     scale = 1.0 if scale == 0.0 else scale
     inverse = 1.0 / scale
     yy = 0.0
@@ -75,7 +73,24 @@ def scale_values(
         z[i] = (z[i] - mean) * inverse if values[i] == values[i] else 0.0
         yy += z[i] * z[i]
     floor = min(CONSTANT_SIGMA**2, 1e-12 * yy / count)
-    return Problem(yy, mean / scale, scale, offset, floor, count, first, last, changepoints), varies
+    return Problem(yy, mean / scale, scale, offset, floor, count, first, last, changepoints), lowest < highest
+
+
+@compiled
+def _range(z: Float64) -> tuple[float, float]:
+    """Return the least and the greatest of finite numbers, as integers that are ordered as they are."""
+    bits = z.view(np.int64)
+    low, high = _ordered(bits[0]), _ordered(bits[0])
+    for i in range(len(bits)):
+        low, high = min(low, _ordered(bits[i])), max(high, _ordered(bits[i]))
+    ends = np.array([_ordered(low), _ordered(high)]).view(np.float64)
+    return ends[0], ends[1]
+
+
+@compiled
+def _ordered(bits: int) -> int:
+    """Turn the bits of a float into an integer of its rank, and back."""
+    return bits ^ (bits >> 63 & 0x7FFFFFFFFFFFFFFF)
 
 
 @compiled
@@ -98,11 +113,18 @@ def sum_moments(problem: Problem, shared: Shared, work: Work) -> None:
     for j in range(problem.changepoints - 1, -1, -1):
         for q in range(work.zsums.shape[1]):
             work.zsums[j, q] += work.zsums[j + 1, q]
-    for k in range(len(shared.columns)):
-        column = shared.columns[k]
+    columns = shared.columns
+    paired = len(columns) - len(columns) % 2
+    for k in range(0, paired, 2):
+        total, other = 0.0, 0.0
+        for i in range(len(work.z)):
+            total += columns[k, i] * work.z[i]
+            other += columns[k + 1, i] * work.z[i]
+        work.moment[2 + k], work.moment[3 + k] = total, other
+    for k in range(paired, len(columns)):
         total = 0.0
-        for i in range(len(column)):
-            total += column[i] * work.z[i]
+        for i in range(len(work.z)):
+            total += columns[k, i] * work.z[i]
         work.moment[2 + k] = total
 
 

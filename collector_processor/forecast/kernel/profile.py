@@ -1,0 +1,127 @@
+"""Medians of the day for many series on one grid, as `seasonal` takes them of one: there in words, here compiled."""
+
+import math
+
+import numpy as np
+
+from collector_processor.forecast.kernel.compiled import compiled, entry
+from collector_processor.telemetry.points import Float64, Int64
+
+_HOUR = 4  # slots
+_TINY = 1e-300  # its inverse is finite
+_INFINITY = 0x7FF0000000000000
+_MAGNITUDE = 0x7FFFFFFFFFFFFFFF
+
+
+@entry
+def profile_rows(y: Float64, slot: Int64, days: int, smooth: int, profiles: Float64) -> None:
+    """Write the median day of each row of `y (B, n)` to `profiles (B, slots a day)`, NaN where a slot was never seen.
+
+    `slot (n,)` counts slots of the wall clock since 1970; it ascends, but for an hour that comes twice. NaN is missing,
+    infinities are not expected.
+    """
+    slots = profiles.shape[1]
+    mean, present = np.empty(days * slots + 2 * smooth), np.empty(days * slots + 2 * smooth)
+    around, by_day = np.empty(days * slots), np.empty((days, slots))
+    for b in range(len(y)):
+        newest, end = _newest(y[b], slot)
+        first = newest + 1 - days * slots
+        scale = _average_slots(y[b, :end], slot, first, mean[smooth : smooth + len(around)], present[smooth:])
+        _average_neighbours(mean, present, smooth, around)
+        _medians(around, -first % slots, by_day, profiles[b])
+        profiles[b] *= scale
+
+
+@compiled
+def _newest(row: Float64, slot: Int64) -> tuple[int, int]:
+    """Return the newest slot with a value, and the row's end after its last value."""
+    end = len(row)
+    while end > 0 and np.isnan(row[end - 1]):
+        end -= 1
+    newest, i = slot[max(end - 1, 0)], end - 1
+    while i >= 0 and slot[i] > newest - _HOUR:  # the clocks may have been put back
+        newest = max(newest, newest if np.isnan(row[i]) else slot[i])
+        i -= 1
+    return newest, end
+
+
+@compiled
+def _average_slots(row: Float64, slot: Int64, first: int, mean: Float64, present: Float64) -> float:
+    """Write the mean of every slot, 0 where there is none, and whether there is one.
+
+    They are in units of a power of two, which is returned.
+    """
+    mean[:] = 0.0
+    present[: len(mean)] = 0.0
+    begin = len(row)
+    while begin > 0 and slot[begin - 1] >= first - _HOUR:
+        begin -= 1
+    scale = _power_of_two(row[begin:])
+    inverse = 1.0 / scale
+    current, total, count = -1, 0.0, 0.0
+    for i in range(begin, len(row)):
+        if slot[i] - first != current:
+            if current >= 0:
+                mean[current] += total
+                present[current] += count
+            current, total, count = slot[i] - first, 0.0, 0.0
+        is_present = row[i] == row[i]
+        total += row[i] * inverse if is_present else 0.0
+        count += is_present
+    if current >= 0:
+        mean[current] += total
+        present[current] += count
+    for j in range(len(mean)):
+        mean[j] /= max(present[j], 1.0)
+        present[j] = min(present[j], 1.0)
+    return scale
+
+
+@compiled
+def _power_of_two(row: Float64) -> float:
+    """Return one near the greatest magnitude that is not NaN, compared as integers: that can be vectorised."""
+    bits, greatest = row.view(np.int64), np.int64(0)
+    for i in range(len(bits)):
+        magnitude = bits[i] & np.int64(_MAGNITUDE)
+        greatest = max(greatest, magnitude if magnitude < np.int64(_INFINITY) else np.int64(0))
+    found = np.array([greatest]).view(np.float64)[0]
+    return math.ldexp(1.0, math.frexp(found)[1] - 1) if found > _TINY else 1.0
+
+
+@compiled
+def _average_neighbours(mean: Float64, present: Float64, smooth: int, around: Float64) -> None:
+    """Write the mean of the present ones within `smooth` to both sides, NaN without any; both ends are padded."""
+    for edge in (slice(0, smooth), slice(len(mean) - smooth, len(mean))):
+        mean[edge] = 0.0
+        present[edge] = 0.0
+    for j in range(len(around)):
+        total, count = 0.0, 0.0
+        for k in range(2 * smooth + 1):
+            total += mean[j + k]
+            count += present[j + k]
+        around[j] = total / count if count > 0.0 else np.nan
+
+
+@compiled
+def _medians(around: Float64, start: int, by_day: Float64, profile: Float64) -> None:
+    """Write the median of every slot of the day over the days `by_day (days, slots)` has room for, NaN without any.
+
+    A day begins at `start`. All slots are sorted side by side, by exchanging days.
+    """
+    days, slots = by_day.shape
+    for day in range(days):
+        for place in range(slots):
+            value = around[day * slots + (place + start if place + start < slots else place + start - slots)]
+            by_day[day, place] = np.inf if np.isnan(value) else value
+    for last in range(days - 1, 0, -1):
+        for day in range(last):
+            for place in range(slots):
+                one, other = by_day[day, place], by_day[day + 1, place]
+                by_day[day, place] = min(other, one)
+                by_day[day + 1, place] = max(one, other)
+    for place in range(slots):
+        count = 0
+        for day in range(days):
+            count += by_day[day, place] < np.inf
+        middle = 0.5 * by_day[(count - 1) // 2, place] + 0.5 * by_day[count // 2, place] if count > 0 else np.nan
+        profile[place] = middle
