@@ -27,6 +27,8 @@ from grafana_datasource.budget import QueryTimeoutError
 from grafana_datasource.capacity import Capacity
 from grafana_datasource.feedback import FeedbackDoor, feedback_routes
 from grafana_datasource.legacy import legacy_routes
+from grafana_datasource.open_episodes import episode_figures
+from grafana_datasource.own_metrics import own_figures
 from grafana_datasource.page.routes import page_routes
 from grafana_datasource.prometheus import prometheus_routes
 from grafana_datasource.proof import SelfProof
@@ -111,7 +113,7 @@ def create_app(settings: Settings) -> Flask:
         queue_seconds=settings.queue_seconds,
         refresh_seconds=settings.refresh_seconds,
         has_memory=settings.has_memory,
-        figures=(proof.figures, capacity.figures),
+        figures=(proof.figures, capacity.figures, episode_figures(), own_figures(settings.metrics_text)),
     )
     app.extensions["foreband"] = backend
     for routes in (

@@ -8,12 +8,14 @@ from grafana_datasource.capacity import HELP as CAPACITY_HELP
 from grafana_datasource.directory import Directory, Entry
 from grafana_datasource.families import DERIVED, HELP, STORED
 from grafana_datasource.matching import Matcher
+from grafana_datasource.open_episodes import HELP as EPISODE_HELP
+from grafana_datasource.own_metrics import HELP as OWN_HELP
 from grafana_datasource.proof import HELP as PROOF_HELP
 from grafana_datasource.selection import Picked, select
 
 Selector = Sequence[Matcher]
 
-FIGURES = PROOF_HELP | CAPACITY_HELP
+FIGURES = PROOF_HELP | CAPACITY_HELP | EPISODE_HELP | OWN_HELP
 """Metrics that are of now only, and what they say."""
 
 
