@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test test-servers servers collector power-loss demo-check lint types contracts check bench peers lock clean help
+.PHONY: demo test test-servers servers collector grafana-client power-loss demo-check lint types contracts check bench peers lock clean help
 
 demo: $(VENV)/.installed  ## see it: this machine and a traced demo shop with bands, a fault, a flagged anomaly
 	$(BIN)/foreband demo
@@ -20,7 +20,10 @@ servers:
 collector:  ## build the OpenTelemetry Collector that tests run against (Go; once per manifest, 3 min)
 	sh tests/servers/build_collector.sh
 
-test-servers: $(VENV)/.installed servers collector  ## install the server programs (Debian) and run the tests against them; a skip fails
+grafana-client:  ## build Grafana's own Prometheus data source that tests ask with (Go; once per version, 5 min)
+	sh tests/servers/build_grafana_client.sh
+
+test-servers: $(VENV)/.installed servers collector grafana-client  ## install the server programs (Debian) and run the tests against them; a skip fails
 	FOREBAND_SERVERS=required $(BIN)/python -m pytest -m server
 
 power-loss: $(VENV)/.installed  ## what a start finds after 500 power failures (Linux, C compiler; the suite does 100)

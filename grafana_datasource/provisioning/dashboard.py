@@ -62,6 +62,7 @@ def _anomalous_now() -> dict[str, Any]:
     """Count nothing, name everything: one tile per series outside its band."""
     target = _target("A", "foreband_anomaly != 0", "{{service_name}} {{metric}} {{statistic}}") | _INSTANT
     return _panel(2, "stat", "Outside their band now", (0, 12, 8, 7), [target]) | {
+        **_NOW,
         "fieldConfig": {"defaults": {"mappings": [_DIRECTIONS], "noValue": "none"}, "overrides": []},
         "options": {
             "colorMode": "background",
@@ -210,6 +211,7 @@ def _fixed(color: str) -> dict[str, str]:
 
 
 _INSTANT = {"instant": True, "range": False}
+_NOW = {"timeFrom": "5m", "hideTimeOverride": True}  # Grafana asks at the end of the range, which is ahead of now
 _DIRECTIONS = {
     "type": "value",
     "options": {
