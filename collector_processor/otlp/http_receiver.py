@@ -93,14 +93,14 @@ class HttpReceiver:
         raw: bytes = environ["wsgi.input"].read()
         is_gzip = _encoding(environ.get("HTTP_CONTENT_ENCODING", "")) == "gzip"
         try:
-            size = inflated_size(raw) if is_gzip else len(raw)
+            size = inflated_size(raw, self._settings.limit(media)) if is_gzip else len(raw)
         except MalformedRequestError as error:
             self._entrance.on_refused(signal, refusal_of(error))
             return _reply_of(status_of(error), media)
         if size > self._settings.limit(media):
             self._entrance.on_refused(signal, Refusal.NOT_READ)
             return _worded(413, _too_large(self._settings.limit(media)), media)
-        read = partial(_protobuf, signal, media, raw, is_gzip=is_gzip)
+        read = partial(_protobuf, signal, media, raw, size if is_gzip else None)
         weight = 1 if media == PROTOBUF else JSON_WEIGHT
         answer = self._entrance.take(signal, size * weight, read, _metadata(environ))
         if isinstance(answer, StatusAnswer):
@@ -143,6 +143,8 @@ class _Guard:
             return _worded(415, f"the content type should be {PROTOBUF} or {JSON}", media)
         if _encoding(encoding) not in {"", "gzip"}:
             return _worded(415, f"the content encoding should be gzip or none, not {encoding[:100]!r}", media)
+        if head.content_length is None:
+            return _worded(411, "the request says neither how long its body is nor that it comes in chunks", media)
         limit = self._settings.limit(media)
         return _worded(413, _too_large(limit), media) if head.content_length > limit else None
 
@@ -155,11 +157,11 @@ def _media_type(content_type: str) -> str:
 
 def _encoding(header: str) -> str:
     encoding = header.strip().lower()
-    return "" if encoding in {"identity", "none"} else encoding
+    return {"identity": "", "none": "", "x-gzip": "gzip"}.get(encoding, encoding)
 
 
-def _protobuf(signal: Signal, media: str, raw: bytes, *, is_gzip: bool) -> bytes:
-    body = inflate(raw) if is_gzip else raw
+def _protobuf(signal: Signal, media: str, raw: bytes, inflated: int | None) -> bytes:
+    body = raw if inflated is None else inflate(raw, inflated)
     return body if media == PROTOBUF else protobuf_of(signal, body)
 
 

@@ -14,7 +14,7 @@ from io import BytesIO
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import find_double_newline
 
 from collector_processor.web.guard import Guard, Head, Reply
@@ -104,6 +104,15 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             self._refuse(self._worded(503, "too many bytes are on their way at once"))
         return consumed
 
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the headers; where a body ends must be said once, in the way of the request's HTTP version."""
+        try:
+            super().parse_header(header_plus)
+        except ValueError:
+            raise ParsingError("Bad URI") from None
+        if "TRANSFER_ENCODING" in self.headers or (self.chunked and "CONTENT_LENGTH" in self.headers):
+            raise ParsingError("Transfer-Encoding with a Content-Length, or before HTTP/1.1")
+
     def _look(self) -> None:
         """Refuse by the headers; who is too large is first asked whether it may come in at all."""
         if self.error is not None and self.error.code != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
@@ -118,7 +127,9 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             self._refuse(refusal)
 
     def _head(self) -> Head:
-        return Head(getattr(self, "command", ""), getattr(self, "path", ""), self.headers, self.content_length)
+        is_announced = self.chunked or "CONTENT_LENGTH" in self.headers
+        length = int(self.content_length) if is_announced else None
+        return Head(getattr(self, "command", ""), getattr(self, "path", ""), self.headers, length)
 
     def _worded(self, code: int, text: str) -> Reply:
         text = text if code < HTTPStatus.INTERNAL_SERVER_ERROR or code == HTTPStatus.SERVICE_UNAVAILABLE else "failed"

@@ -8,12 +8,15 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A request without its body; header names are in capitals, with `_` for `-`."""
+    """A request without its body; header names are in capitals, with `_` for `-`.
+
+    `content_length` is 0 for chunks, and None where nothing announces a body.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
-    content_length: int
+    content_length: int | None
 
 
 @dataclass(frozen=True, slots=True)

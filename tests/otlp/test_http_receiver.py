@@ -149,7 +149,12 @@ ROWS = {
     "no gzip": malformed(zipped(GOOD), "not gzip"),
     "nothing as gzip": malformed(zipped(b""), "not gzip"),
     "gzip cut off": malformed(zipped(gzip.compress(GOOD)[:-9] + bytes(4)), "cut off"),
-    "gzip and more": malformed(zipped(gzip.compress(GOOD) + gzip.compress(GOOD)), "followed by something else"),
+    "gzip shorter by three bytes": malformed(zipped(gzip.compress(GOOD)[:-3]), "cut off"),
+    "gzip and more": malformed(zipped(gzip.compress(GOOD) + b"more"), "followed by something else"),
+    "gzip twice and more": malformed(zipped(gzip.compress(GOOD) * 2 + b"more"), "followed by something else"),
+    "gzip and half of one": malformed(zipped(gzip.compress(GOOD) * 2)[:-20] + bytes(20), "not valid gzip"),
+    "65 streams": malformed(zipped(gzip.compress(b"") * 65), "more than 64"),
+    "a bomb of streams": Row(zipped(gzip.compress(bytes(LIMIT // 2)) * 3), 413, str(LIMIT), Refusal.NOT_READ),
     "gzip and zeros": malformed(zipped(gzip.compress(GOOD) + bytes(8)), "cut off, longer"),
     "gzip that says too little": malformed(zipped(lying_gzip(GOOD, 3)), "longer than it says"),
     "gzip that says too much": malformed(zipped(lying_gzip(GOOD, len(GOOD) + 1)), "not valid gzip"),
@@ -174,6 +179,19 @@ ROWS = {
         head_of(METRICS, headers=[("Content-Type", PROTOBUF), ("Content-Length", "9" * 30)]), 413, "", Refusal.NOT_READ
     ),
     "not HTTP": Row(b"hello\r\n\r\n", 400),
+    "an address that is none": Row(posted("http://[::1", b""), 400, "URI"),
+    "nothing said of a body": Row(
+        head_of(METRICS, headers=[("Content-Type", PROTOBUF)]), 411, "how long", Refusal.NOT_READ
+    ),
+    "a length and chunks": Row(
+        head_of(METRICS, headers=[("Content-Length", 5), ("Transfer-Encoding", "chunked")]) + b"0\r\n\r\n",
+        400,
+        "Transfer-Encoding",
+        Refusal.NOT_READ,
+    ),
+    "chunks in HTTP/1.0": Row(
+        chunked(METRICS, [GOOD]).replace(b"HTTP/1.1", b"HTTP/1.0"), 400, "Transfer-Encoding", Refusal.NOT_READ
+    ),
 }  # fmt: skip
 
 
@@ -187,6 +205,12 @@ def test_a_bad_request_has_its_stated_answer(door: Door, name: str) -> None:
     assert row.headers.items() <= answer.headers.items()
     assert not door.bodies
     assert door.refused == Counter([row.reason] if row.reason else [])
+
+
+def test_gzip_of_several_streams_is_one_body(door: Door) -> None:
+    parts = [gzip.compress(GOOD[i : i + 9]) for i in range(0, len(GOOD), 9)]
+    assert door.send(posted(METRICS, b"".join(parts), content_encoding="x-gzip")).code == 200
+    assert [body for _, body, _ in door.bodies] == [GOOD]
 
 
 @pytest.mark.parametrize("media", [PROTOBUF, JSON])
