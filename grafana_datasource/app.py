@@ -35,6 +35,7 @@ from grafana_datasource.proof import SelfProof
 from grafana_datasource.query import FailedQueryError, Limits, UnsupportedQueryError
 from grafana_datasource.replies import OrjsonProvider, failure, reply
 from grafana_datasource.rows import row_routes
+from grafana_datasource.runbooks import runbook_routes
 from grafana_datasource.server import Server, serve
 from grafana_datasource.summaries import summary_routes
 
@@ -122,6 +123,7 @@ def create_app(settings: Settings) -> Flask:
         summary_routes(backend),
         legacy_routes(backend),
         page_routes(),
+        runbook_routes(),
     ):
         app.register_blueprint(routes)
     app.register_blueprint(feedback_routes(backend, settings.feedback))

@@ -12,6 +12,7 @@ from collector_processor.cli.configuration import config
 from collector_processor.cli.doctor import doctor
 from collector_processor.cli.episodes import episodes
 from collector_processor.cli.feedback import feedback
+from collector_processor.cli.grafana import grafana
 from collector_processor.cli.models import models
 from collector_processor.cli.quality import backtest, evaluate
 from collector_processor.cli.run import demo, run, serve
@@ -26,7 +27,7 @@ def cli() -> None:
 for _command in (
     *(run, serve, demo, doctor),
     *(config, models, episodes, feedback, capacity),
-    *(backtest, evaluate, backfill),
+    *(backtest, evaluate, backfill, grafana),
 ):
     cli.add_command(_command)
 

@@ -1,13 +1,14 @@
-"""Describe Foreband as a Prometheus data source (the default) and as an Infinity one, and where dashboards lie."""
-
-from typing import Any
+"""Describe Foreband as data sources: Prometheus (the default), Infinity and, where asked for, simPod's JSON."""
 
 from grafana_datasource.prometheus import API_VERSION
-from grafana_datasource.provisioning.names import FOLDER, INFINITY, PROMETHEUS
+from grafana_datasource.provisioning.names import INFINITY, PROMETHEUS, SIMPOD, Json
+from grafana_datasource.provisioning.site import Site
+
+_HEADER, _VALUE = "httpHeaderName1", "httpHeaderValue1"
 
 
-def datasources(base_url: str) -> dict[str, Any]:
-    """Return `datasources/*.yaml`.
+def datasources(site: Site) -> list[Json]:
+    """Return all data sources, in a shape that files and the HTTP API share.
 
     Caching and incremental queries stay off: a refit changes what the same time range means.
     """
@@ -21,35 +22,28 @@ def datasources(base_url: str) -> dict[str, Any]:
         "cacheLevel": "None",
         "incrementalQuerying": False,
     }
+    trace = site.trace_link("${__value.raw}")
+    if trace:
+        prometheus["exemplarTraceIdDestinations"] = [{"name": "trace_id", "url": trace, "urlDisplayLabel": "Trace"}]
     infinity = {
-        "allowedHosts": [base_url],
+        "allowedHosts": [site.url],
         "timeoutInSeconds": 30,
         "customHealthCheckEnabled": True,
-        "customHealthCheckUrl": f"{base_url}/healthz",
+        "customHealthCheckUrl": f"{site.url}/healthz",
     }
-    return {
-        "apiVersion": 1,
-        "datasources": [
-            {"name": "Foreband", **PROMETHEUS, "access": "proxy", "url": f"{base_url}/prom", "jsonData": prometheus},
-            {"name": "Foreband JSON", **INFINITY, "access": "proxy", "url": base_url, "jsonData": infinity},
-        ],
-    }
+    found = [
+        _source("Foreband", PROMETHEUS, f"{site.url}/prom", prometheus, site),
+        _source("Foreband JSON", INFINITY, site.url, infinity, site),
+    ]
+    if site.has_simpod:
+        found.append(_source("Foreband simPod", SIMPOD, f"{site.url}/grafana", {}, site))
+    return found
 
 
-def dashboard_provider() -> dict[str, Any]:
-    """Return `dashboards/*.yaml`, which makes Grafana load the dashboards beside it."""
-    return {
-        "apiVersion": 1,
-        "providers": [
-            {
-                "name": "foreband",
-                "orgId": 1,
-                "folder": FOLDER,
-                "type": "file",
-                "disableDeletion": False,
-                "updateIntervalSeconds": 30,
-                "allowUiUpdates": False,
-                "options": {"path": "/etc/grafana/provisioning/dashboards/foreband"},
-            }
-        ],
-    }
+def _source(name: str, reference: Json, url: str, options: Json, site: Site) -> Json:
+    """Return one data source, which sends the token as a bearer header."""
+    source = {"name": name, **reference, "access": "proxy", "url": url, "jsonData": options}
+    if site.token:
+        source["jsonData"] = options | {_HEADER: "Authorization"}
+        source["secureJsonData"] = {_VALUE: f"Bearer {site.token}"}
+    return source

@@ -1,7 +1,6 @@
 """Figures of now that are neither of a forecast nor of a proof: open episodes, and Foreband's own metrics."""
 
 from collections.abc import Iterator
-from dataclasses import fields
 from functools import partial
 
 import pytest
@@ -9,14 +8,13 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from collector_processor.clock import MINUTE, ManualClock
-from collector_processor.ledger import Ledger, Signal
-from collector_processor.selftelemetry import SelfTelemetry, Watched
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_reader, open_writer
 from collector_processor.telemetry.episode import SILENCE, Episode
 from grafana_datasource.app import Settings, create_app
 from grafana_datasource.own_metrics import HELP
+from tests.grafana.own import own_metrics_text
 from tests.grafana.scene import CALLS, KEYS, NOW, SILENT, write_scene
 from tests.grafana.strict import body_of
 
@@ -72,14 +70,6 @@ def test_what_others_answer_is_not_answered_twice(watched: FlaskClient) -> None:
 
 
 def test_every_own_metric_is_one_that_a_process_shows() -> None:
-    ledger = Ledger()
-    ledger.settle(Signal.TRACES, stored=1, rejected={"late": 1})
-    ledger.refuse(Signal.TRACES, 1, "busy")
-    rows = {field.name: lambda: [(1.0, {"of": "test"})] for field in fields(Watched) if field.name != "ledger"}
-    telemetry = SelfTelemetry(Watched(ledger=ledger, **rows), version="1", instance_id="1", environ={})
-    try:
-        text = telemetry.prometheus_text().decode()
-    finally:
-        telemetry.stop()
+    text = own_metrics_text().decode()
     shown = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
     assert set(HELP) <= shown

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from collector_processor.clock import HOUR, ManualClock
 from collector_processor.store.sqlite import open_reader
 from grafana_datasource.app import Settings, create_app
-from grafana_datasource.provisioning.alerting import alerting
+from grafana_datasource.provisioning.alerting import RULES
 from tests.grafana.scene import NOW, Scene
 from tests.grafana.strict import body_of
 
@@ -78,8 +78,8 @@ def test_rows_say_how_many_were_tried(directory: Path) -> None:
 
 
 def test_the_alert_rule_fires_where_canaries_are_missed(directory: Path) -> None:
-    rules = {rule["uid"]: rule["data"][0]["model"]["expr"] for rule in alerting()["groups"][0]["rules"][2:]}
-    blind = asked(directory, rules["foreband-detection-power"].replace('kind!="drift"', 'kind="drift"'))
+    rules = {rule.slug: rule.query.get("expr", "") for rule in RULES}
+    blind = asked(directory, rules["detection-power"].replace('kind!="drift"', 'kind="drift"'))
     assert list(blind.values()) == [1.0]
-    assert list(asked(directory, rules["foreband-detection-power"]).values()) == [0.0]
-    assert set(asked(directory, rules["foreband-band-coverage"]).values()) <= {0.0, 1.0}
+    assert list(asked(directory, rules["detection-power"]).values()) == [0.0]
+    assert set(asked(directory, rules["coverage-lost"]).values()) <= {0.0, 1.0}

@@ -19,7 +19,7 @@ from collector_processor.ledger import Signal
 from collector_processor.otlp.receiver import EXPORT_METHODS
 from collector_processor.store.sqlite import open_reader
 from grafana_datasource.directory import Directory
-from grafana_datasource.provisioning import provisioning_files
+from grafana_datasource.provisioning import Site, provisioning_files
 from tests.grafana.scene import CALLS, write_scene
 from tests.house import SECOND, Moment
 from tests.process import Process, free_port, wait_until
@@ -212,15 +212,20 @@ def test_the_same_question_has_the_answer_of_prometheus(
 
 
 def test_the_provisioned_alert_fires_after_three_minutes_by_prometheus_rules(tmp_path: Path, promtool: Tool) -> None:
-    rule = yaml.safe_load(provisioning_files()["alerting/foreband.yaml"])["groups"][0]["rules"][0]
+    rule = yaml.safe_load(provisioning_files(Site())["alerting/foreband.yaml"])["groups"][0]["rules"][0]
     as_prometheus = {"alert": "outside", "expr": rule["data"][0]["model"]["expr"], "for": rule["for"]}
     as_prometheus |= {"labels": rule["labels"], "annotations": rule["annotations"]}
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "foreband", "rules": [as_prometheus]}]}))
     assert "1 rules found" in promtool("check", "rules", str(tmp_path / "rules.yml"))
-    labels = {"metric": "calls", "statistic": "rate", "series": "abc"}
+    labels = {"metric": "calls", "statistic": "rate", "series": "abc", "service_name": "shop"}
     selector = ", ".join(f'{k}="{v}"' for k, v in labels.items())
     alert = {"exp_labels": labels | rule["labels"]}
-    alert["exp_annotations"] = {"summary": "calls (rate) is outside its forecast band", "series": "abc"}
+    alert["exp_annotations"] = {
+        "summary": "calls (rate) of shop is outside its forecast band",
+        "series": "abc",
+        "page": "http://127.0.0.1:8080/?series=abc",
+        "runbook_url": "http://127.0.0.1:8080/runbooks/anomaly",
+    }
     moments = [("4m", []), ("5m", [alert]), ("8m", [])]
     test = {
         "interval": "1m",

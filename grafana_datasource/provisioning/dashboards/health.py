@@ -1,0 +1,122 @@
+"""Foreband itself: does it take everything, keep up, and still detect; and how good its models are.
+
+What Foreband knows of itself is of now only. The last row draws the past, from a Prometheus that scrapes `/metrics`.
+"""
+
+from grafana_datasource.provisioning.board import Row, board
+from grafana_datasource.provisioning.names import HEALTH, PROMETHEUS, Json
+from grafana_datasource.provisioning.panels import Panel, bars, lines, number
+from grafana_datasource.provisioning.queries import now, over_time
+from grafana_datasource.provisioning.site import Site
+
+_SCRAPED: Json = PROMETHEUS | {"uid": "${scraped}"}
+_PLAIN = [(None, "blue")]
+_LOST = [(None, "green"), (1.0, "red")]
+
+
+def health(site: Site) -> Json:
+    """Return the dashboard."""
+    layout = [
+        Row("Does it take everything, and keep up", [*_ledger(), *_keeping_up()]),
+        Row("Does it still detect", [_coverage(), _power(), _time_to_detect()]),
+        Row("How its models do", [_states(), _fits(), _declined()]),
+        Row("The past, where a Prometheus scrapes /metrics", [_taken(), _lost(), _scraped_backlog()]),
+    ]
+    return board(site, HEALTH, "its own health", layout, variables=[_scraper()])
+
+
+def _ledger() -> list[Panel]:
+    """Show that what came is what was stored, rejected and refused."""
+    unbalanced = "sum(foreband_received_total) - sum(foreband_stored_total)"
+    for outcome in ("rejected", "refused"):
+        unbalanced += f" - (sum(foreband_{outcome}_total) or vector(0))"
+    told = (
+        ("Received", now("A", "sum by (signal) (foreband_received_total)", "{{signal}}"), _PLAIN),
+        ("Rejected", now("A", "sum by (reason) (foreband_rejected_total)", "{{reason}}"), _LOST),
+        ("Refused for later", now("A", "sum by (reason) (foreband_refused_total)", "{{reason}}"), _LOST),
+        ("Without an outcome", now("A", unbalanced, "items"), _LOST),
+    )
+    none = {"noValue": "none", "unit": "short"}
+    return [number(title, 6, 5, target, steps=steps, defaults=none) for title, target, steps in told]
+
+
+def _keeping_up() -> list[Panel]:
+    overdue = [(None, "green"), (3_600.0, "orange"), (7_200.0, "red")]
+    waiting = [(None, "green"), (1_000.0, "orange")]
+    backlog = now("A", "foreband_fit_backlog_age_seconds", "backlog")
+    queued = now("A", "foreband_forward_waiting", "{{destination}}")
+    memory = now("A", "foreband_process_memory_bytes", "memory")
+    episodes = now("A", "foreband_episodes_open", "episodes")
+    return [
+        number("The most overdue fit waits for", 6, 5, backlog, steps=overdue, defaults={"unit": "s"}),
+        number("Requests in the outbox", 6, 5, queued, steps=waiting, defaults={"noValue": "forwards nowhere"}),
+        number("Memory", 6, 5, memory, steps=_PLAIN, defaults={"unit": "bytes"}),
+        number("Episodes open", 6, 5, episodes, steps=_PLAIN),
+    ]
+
+
+def _coverage() -> Panel:
+    target = now("A", "foreband_band_coverage", "{{kind}} {{interval_width}}")
+    steps = [(None, "orange"), (0.78, "green")]
+    defaults = {"unit": "percentunit", "min": 0, "max": 1}
+    text = "Measured share of points in the calibrated band; it should be what the name says."
+    return bars("Bands hold", 8, 10, target, steps=steps, defaults=defaults, description=text)
+
+
+def _power() -> Panel:
+    target = now("A", "foreband_detection_power", "{{kind}} {{size}}")
+    steps = [(None, "red"), (0.5, "orange"), (0.8, "green")]
+    defaults = {"unit": "percentunit", "min": 0, "max": 1}
+    text = "Share of anomalies found that were put into shadow copies of live series."
+    return bars("Canaries found", 8, 10, target, steps=steps, defaults=defaults, description=text)
+
+
+def _time_to_detect() -> Panel:
+    target = now("A", "foreband_time_to_detect_seconds", "{{kind}} {{size}}")
+    return bars("Canaries found after", 8, 10, target, steps=_PLAIN, defaults={"unit": "s", "min": 0})
+
+
+def _states() -> Panel:
+    target = now("A", "sort_desc(foreband_series)", "{{state}} {{reason}}")
+    return bars("Series by state", 8, 9, target, steps=_PLAIN, defaults={"min": 0})
+
+
+def _fits() -> Panel:
+    target = now("A", "sum by (outcome) (foreband_fits_total)", "{{outcome}}")
+    return bars("Fits since the start", 8, 9, target, steps=_PLAIN, defaults={"min": 0, "noValue": "none yet"})
+
+
+def _declined() -> Panel:
+    target = now("A", "sum by (reason) (foreband_fits_declined_total)", "{{reason}}")
+    return bars("Left to the prophet library", 8, 9, target, steps=_PLAIN, defaults={"min": 0, "noValue": "none"})
+
+
+def _taken() -> Panel:
+    expr = "sum by (signal) (rate(foreband_stored_total[5m]))"
+    return lines("Stored a second", 8, 8, over_time("A", expr, "{{signal}}", _SCRAPED), unit="short")
+
+
+def _lost() -> Panel:
+    targets = [
+        over_time(ref, f"sum by (reason) (rate(foreband_{outcome}_total[5m]))", f"{outcome}: {{{{reason}}}}", _SCRAPED)
+        for ref, outcome in (("A", "rejected"), ("B", "refused"))
+    ]
+    return lines("Rejected and refused a second", 8, 8, *targets, unit="short")
+
+
+def _scraped_backlog() -> Panel:
+    target = over_time("A", "foreband_fit_backlog_age_seconds", "the most overdue fit", _SCRAPED)
+    return lines("Backlog of fits", 8, 8, target, unit="s")
+
+
+def _scraper() -> Json:
+    """Choose the Prometheus that scrapes `/metrics`; where there is none, Foreband, which has no past of these."""
+    return {
+        "name": "scraped",
+        "label": "Prometheus that scrapes it",
+        "type": "datasource",
+        "query": PROMETHEUS["type"],
+        "current": {"text": "Foreband", "value": PROMETHEUS["uid"]},
+        "includeAll": False,
+        "multi": False,
+    }

@@ -1,0 +1,26 @@
+"""Where a click leads: to the dashboard of a series or an episode, to the built-in page, to a trace."""
+
+from grafana_datasource.provisioning.names import INCIDENTS, SERIES, Json
+from grafana_datasource.provisioning.panels import link
+from grafana_datasource.provisioning.site import Site
+
+_RANGE = "${__url_time_range}"
+
+
+def to_series(site: Site, field: str) -> list[Json]:
+    """Lead from a series id in `field` to its dashboard and to its place on the page."""
+    return [
+        link("Band and forecast", f"/d/{SERIES}?var-series={field}&{_RANGE}"),
+        link("Built-in page", f"{site.page}/?series={field}", is_new_tab=True),
+    ]
+
+
+def to_episode(field: str) -> list[Json]:
+    """Lead from an episode id to what explains it."""
+    return [link("Why", f"/d/{INCIDENTS}?var-episode={field}&{_RANGE}")]
+
+
+def to_trace(site: Site) -> list[Json]:
+    """Lead from a trace id to where traces are shown, if they are anywhere."""
+    url = site.trace_link("${__value.raw}")
+    return [link("Trace", url, is_new_tab=True)] if url else []
