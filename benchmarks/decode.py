@@ -14,7 +14,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from benchmarks.figures import Figure
 from collector_processor.otlp.decode import decode_metrics, decode_traces
-from collector_processor.otlp.patch import append_span_attributes
+from collector_processor.otlp.span_patch import append_span_attributes
 
 START, NOW = 1_700_000_000_000_000_000, 1_700_000_060_000_000_000
 RUNS = 5

@@ -12,17 +12,11 @@ import numpy as np
 from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.detect.detector import Detector
 from collector_processor.forecast.fleet import FleetModel
+from collector_processor.otlp.additions import STOCK_ADDITIONS, Additions, Which
+from collector_processor.otlp.band_metrics import ScoredPoints, band_metrics
 from collector_processor.otlp.decode import ParsedTraces
 from collector_processor.otlp.encode import encode_attributes, encode_resource
-from collector_processor.otlp.patch import (
-    STOCK_ADDITIONS,
-    Additions,
-    ScoredPoints,
-    Which,
-    append_span_attributes,
-    band_metrics,
-    span_attributes,
-)
+from collector_processor.otlp.span_patch import append_span_attributes, span_attributes
 from collector_processor.signals.catalog import Catalog
 from collector_processor.telemetry.arrival import Source, SpanArrivals
 from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch

@@ -8,11 +8,11 @@ from pathlib import Path
 from collector_processor.errors import ConfigError, PermanentError
 from collector_processor.forward_config import ClientTlsConfig, DestinationConfig, ForwardConfig
 from collector_processor.ledger import Signal
+from collector_processor.otlp.additions import Additions, Detail, Which
 from collector_processor.otlp.downstream import probe
 from collector_processor.otlp.endpoint import ClientTls, Endpoint
 from collector_processor.otlp.forward import Canaries, Forwarder
 from collector_processor.otlp.loops import LoopMark, is_loop
-from collector_processor.otlp.patch import Additions, Detail, Which
 from collector_processor.store.base import OutboxQueues
 
 

@@ -8,7 +8,7 @@ from collector_processor.detect.detector import Detector
 from collector_processor.enrichment import Enricher, expected_durations
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.ledger import Signal
-from collector_processor.otlp.patch import Additions, Which
+from collector_processor.otlp.additions import Additions, Which
 from collector_processor.request import Request
 from collector_processor.signals.catalog import Catalog
 from collector_processor.store.base import OutboxItem

@@ -22,8 +22,8 @@ from collector_processor.feedback import FeedbackDesk
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.onsets import Onsets
+from collector_processor.otlp.additions import STOCK_ADDITIONS, Additions
 from collector_processor.otlp.decode import parse_attributes, parse_resource, parse_scope
-from collector_processor.otlp.patch import STOCK_ADDITIONS, Additions
 from collector_processor.otlp.status import Answer
 from collector_processor.outgoing import Outgoing
 from collector_processor.overview import Overview, SeriesTimes

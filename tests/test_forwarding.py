@@ -16,7 +16,7 @@ from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.config import Config, load_config
 from collector_processor.errors import ConfigError
 from collector_processor.ledger import Signal
-from collector_processor.otlp.patch import Additions, Which
+from collector_processor.otlp.additions import Additions, Which
 from collector_processor.otlp.receiver import EXPORT_METHODS
 from collector_processor.pipeline import PipelineSettings
 from collector_processor.store.base import OutboxItem

@@ -82,7 +82,7 @@ _SCOPES = AttributeSizes(_scope_texts, max_bytes=4 << 20)
 
 @dataclass(frozen=True, slots=True)
 class ParsedTraces:
-    """A trace request as it came, known to be valid; `spans` of them in `patch`'s order."""
+    """A trace request as it came, known to be valid; `spans` of them, in the order of the message."""
 
     body: bytes
     spans: int

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collector_processor.errors import MalformedRequestError, TooLargeError
 from collector_processor.otlp.decode import decode_logs, decode_metrics, decode_traces
-from collector_processor.otlp.patch import append_span_attributes
+from collector_processor.otlp.span_patch import append_span_attributes
 from tests.otlp import stock
 from tests.otlp.stock import attribute, gauge, histogram, request_with, spans_request
 

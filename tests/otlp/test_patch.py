@@ -7,15 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector_processor.otlp.additions import Additions, Detail
+from collector_processor.otlp.band_metrics import ScoredPoints, band_metrics
 from collector_processor.otlp.decode import decode_metrics, decode_traces
-from collector_processor.otlp.patch import (
-    Additions,
-    Detail,
-    ScoredPoints,
-    append_span_attributes,
-    band_metrics,
-    span_attributes,
-)
+from collector_processor.otlp.span_patch import append_span_attributes, span_attributes
 from collector_processor.telemetry.arrival import NumberPoints
 from collector_processor.telemetry.series import Statistic
 from collector_processor.telemetry.verdict import VerdictBatch
