@@ -6,10 +6,10 @@ slowest quantile that is modelled (p99, else p95, else p50). It is anomalous whe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
-from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.detect.detector import Detector
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.otlp.additions import STOCK_ADDITIONS, Additions, Which
@@ -18,7 +18,7 @@ from collector_processor.otlp.decode import ParsedTraces
 from collector_processor.otlp.encode import encode_attributes, encode_resource
 from collector_processor.otlp.span_patch import append_span_attributes, span_attributes
 from collector_processor.signals.catalog import Catalog
-from collector_processor.telemetry.arrival import Source, SpanArrivals
+from collector_processor.telemetry.arrival import Source
 from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import Statistic
 from collector_processor.telemetry.verdict import VerdictBatch
@@ -55,9 +55,13 @@ class Enricher:
         scored = np.flatnonzero(is_chosen)
         return [self._encode(points, verdicts, scored[origin[scored] == i]) for i in range(origins)]
 
-    def enrich_spans(self, parsed: ParsedTraces, spans: SpanArrivals, expected: ExpectedDurations) -> bytes:
-        """Return the request with a verdict appended to every chosen span whose operation has a forecast."""
-        duration = (spans.end_unix_nano - spans.start_unix_nano) / NANOS_PER_SECOND
+    def enrich_spans(
+        self, requests: Sequence[ParsedTraces], duration: Float64, expected: ExpectedDurations
+    ) -> list[bytes]:
+        """Return each request with a verdict appended to every chosen span whose operation has a forecast.
+
+        Rows are the spans of all requests one after the other; `duration` is in seconds.
+        """
         above = duration >= expected.yhat
         edge = np.where(above, expected.upper, expected.lower)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -65,10 +69,12 @@ class Enricher:
         is_anomaly = duration > expected.upper
         if self._additions.spans is Which.ANOMALOUS:
             score = np.where(is_anomaly, score, np.nan)
-        extra = span_attributes(
-            is_anomaly, score, expected.lower, expected.upper, expected.model_version, self._additions
+        extra = iter(
+            span_attributes(is_anomaly, score, expected.lower, expected.upper, expected.model_version, self._additions)
         )
-        return append_span_attributes(parsed, extra, self._additions)
+        return [
+            append_span_attributes(parsed, list(islice(extra, parsed.spans)), self._additions) for parsed in requests
+        ]
 
     def _encode(self, points: PointBatch, verdicts: VerdictBatch, rows: Int64) -> bytes:
         if not rows.size:
@@ -115,15 +121,15 @@ class Enricher:
         return known
 
 
-def expected_durations(series: Int32, spans: SpanArrivals, fleet: FleetModel, detector: Detector) -> ExpectedDurations:
+def expected_durations(series: Int32, end: Int64, fleet: FleetModel, detector: Detector) -> ExpectedDurations:
     """Return what spans should have taken, from the P50, P95 and P99 series `(n, 3)` of their operations.
 
-    Operations are evaluated once, at the time of their last span here: a band moves little within one request.
+    Operations are evaluated once, at the last `end` of their spans here: a band moves little within one micro-batch.
     """
     _, row, span_of = np.unique(series[:, 0], return_index=True, return_inverse=True)
     stream = series[row]
     at = np.zeros(len(stream), np.int64)
-    np.maximum.at(at, span_of, spans.end_unix_nano)
+    np.maximum.at(at, span_of, end)
     edges = _edges(stream.T.ravel(), np.tile(at, 3), fleet, detector)
     (yhat, _, _), (lower, _, _), (upper, upper95, upper99) = (edge.reshape(3, -1) for edge in edges)
     upper = np.where(np.isnan(upper99), np.where(np.isnan(upper95), upper, upper95), upper99)

@@ -1,9 +1,10 @@
 """What leaves: the requests that came in, with the verdicts on what they hold, to the destinations of their signal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.detect.detector import Detector
 from collector_processor.enrichment import Enricher, expected_durations
 from collector_processor.forecast.fleet import FleetModel
@@ -12,7 +13,7 @@ from collector_processor.otlp.additions import Additions, Which
 from collector_processor.request import Request
 from collector_processor.signals.catalog import Catalog
 from collector_processor.store.base import OutboxItem
-from collector_processor.telemetry.points import Int32, Int64, PointBatch
+from collector_processor.telemetry.points import Int32, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 
 
@@ -48,15 +49,20 @@ class Outgoing:
         return [*items, self._item(Signal.METRICS, 0, closed)] if closed else items
 
     def traces(
-        self, requests: Sequence[Request], first: Int64, series: Int32, fleet: FleetModel, detector: Detector
+        self,
+        requests: Sequence[Request],
+        stream: Int32,
+        duration_series: Callable[[Int32], Int32],
+        fleet: FleetModel,
+        detector: Detector,
     ) -> list[OutboxItem]:
-        """Append a verdict to spans; `series` `(n, 3)` are the duration series of all, request i's from `first[i]`."""
-        if not self.leads_anywhere(Signal.TRACES):
+        """Append a verdict to the spans of requests; `duration_series` finds those `(n, 3)` of their streams `(n,)`."""
+        if not requests or not self.leads_anywhere(Signal.TRACES):
             return []
-        return [
-            self._item(Signal.TRACES, end - begin, self._enriched(request, series[begin:end], fleet, detector))
-            for request, begin, end in zip(requests, first[:-1].tolist(), first[1:].tolist(), strict=True)
-        ]
+        bodies = [request.body for request in requests]
+        if self._additions.spans is not Which.NONE:
+            bodies = self._enriched(requests, duration_series(stream), fleet, detector)
+        return [self._item(Signal.TRACES, request.items, body) for request, body in zip(requests, bodies, strict=True)]
 
     def logs(self, requests: Sequence[Request]) -> list[OutboxItem]:
         """Pass on the bytes that came."""
@@ -67,9 +73,11 @@ class Outgoing:
     def _item(self, signal: Signal, items: int, payload: bytes) -> OutboxItem:
         return OutboxItem(signal, items, payload, self._destinations[signal])
 
-    def _enriched(self, request: Request, series: Int32, fleet: FleetModel, detector: Detector) -> bytes:
-        if self._additions.spans is Which.NONE:
-            return request.body
-        assert request.parsed is not None
-        expected = expected_durations(series, request.spans, fleet, detector)
-        return self._enricher.enrich_spans(request.parsed, request.spans, expected)
+    def _enriched(
+        self, requests: Sequence[Request], series: Int32, fleet: FleetModel, detector: Detector
+    ) -> list[bytes]:
+        start = np.concatenate([request.spans.start_unix_nano for request in requests])
+        end = np.concatenate([request.spans.end_unix_nano for request in requests])
+        expected = expected_durations(series, end, fleet, detector)
+        parsed = [request.parsed for request in requests if request.parsed is not None]
+        return self._enricher.enrich_spans(parsed, (end - start) / NANOS_PER_SECOND, expected)

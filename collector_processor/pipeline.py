@@ -327,10 +327,11 @@ class Pipeline:
             score_seconds=time.perf_counter() - started,
             held=self._metrics.take_held(),
         )
-        series = self._spans.duration_series(spans.stream)
         batch.outbox = [
             *self._outgoing.metrics(of[Signal.METRICS], metrics.request, points, judgement.verdicts),
-            *self._outgoing.traces(of[Signal.TRACES], spans.first, series, self.fleet, self._detector),
+            *self._outgoing.traces(
+                of[Signal.TRACES], spans.stream, self._spans.duration_series, self.fleet, self._detector
+            ),
             *self._outgoing.logs(of[Signal.LOGS]),
         ]
         return batch

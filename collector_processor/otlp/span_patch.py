@@ -5,6 +5,7 @@ Unknown fields, events, links, everything this module never looked at, leaves as
 
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import add
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from collector_processor.otlp.additions import SPAN_KEYS, STOCK_ADDITIONS, Addit
 from collector_processor.otlp.decode import ParsedTraces
 from collector_processor.telemetry.points import Bool, Float64
 
-_ATTRIBUTES = 9  # their field number in a span
+_RESOURCE_SPANS, _SCOPE_SPANS, _SPANS, _ATTRIBUTES = 1, 2, 2, 9  # field numbers, each in the message around it
 _BOOL_VALUE, _DOUBLE_VALUE = b"\x10", b"\x21"  # tags in an AnyValue
 
 
@@ -33,12 +34,13 @@ def span_attributes(
         rows[:, column : column + 8] = wire.little_endian(values)
     joined, width = rows.tobytes(), len(template)
     version_of = {version: _version_attribute(version, additions) for version in set(model_version)}
-    return [
-        joined[at : at + width] + version_of[version] if is_scored else b""
-        for at, version, is_scored in zip(
-            range(0, len(joined), width), model_version, (~np.isnan(score)).tolist(), strict=True
-        )
+    found = [
+        joined[at : at + width] + version_of[version]
+        for at, version in zip(range(0, len(joined), width), model_version, strict=True)
     ]
+    for unscored in np.flatnonzero(np.isnan(score)).tolist():
+        found[unscored] = b""
+    return found
 
 
 def append_span_attributes(
@@ -54,21 +56,45 @@ def append_span_attributes(
         return parsed.body
     request = schema.SpliceRequest.FromString(parsed.body)
     ours = Ours(additions, SPAN_KEYS)
-    is_ours_possible = ours.prefix in parsed.body
-    done = 0
+    is_ours_possible, done = ours.prefix in parsed.body, 0
+    pieces: list[bytes] = []
     for resource_spans in request.resource_spans:
+        scopes: list[bytes] = []
         for scope_spans in resource_spans.scope_spans:
-            spans = list(scope_spans.spans)
+            spans: Sequence[bytes] = list(scope_spans.spans)
             added = extra[done : done + len(spans)]
             done += len(spans)
             if is_ours_possible:
-                spans = [
-                    ours.taken_off(schema.SpliceSpan, span) if more else span
-                    for span, more in zip(spans, added, strict=True)
-                ]
-            scope_spans.spans[:] = [span + more for span, more in zip(spans, added, strict=True)]
-    patched: bytes = request.SerializeToString()
-    return patched
+                spans = _without_ours(ours, spans, added)
+            scope_spans.ClearField("spans")
+            _put_message(scopes, _SCOPE_SPANS, [scope_spans.SerializeToString(), *_joined(spans, added)])
+        resource_spans.ClearField("scope_spans")
+        _put_message(pieces, _RESOURCE_SPANS, [resource_spans.SerializeToString(), *scopes])
+    request.ClearField("resource_spans")
+    return b"".join([request.SerializeToString(), *pieces])
+
+
+def _without_ours(ours: Ours, spans: Sequence[bytes], added: Sequence[bytes]) -> list[bytes]:
+    return [ours.taken_off(schema.SpliceSpan, span) if more else span for span, more in zip(spans, added, strict=True)]
+
+
+def _joined(spans: Sequence[bytes], added: Sequence[bytes]) -> list[bytes]:
+    """Return pieces of the field `spans`, three a span: so that only the bytes of the whole request are copied."""
+    pieces = [b""] * (3 * len(spans))
+    pieces[0::3] = map(_span_head, map(add, map(len, spans), map(len, added)))
+    pieces[1::3], pieces[2::3] = spans, added
+    return pieces
+
+
+def _put_message(pieces: list[bytes], number: int, message: list[bytes]) -> None:
+    """Add a length-delimited field whose payload is in pieces."""
+    pieces.append(wire.varint(number << 3 | wire.LENGTH) + wire.varint(sum(map(len, message))))
+    pieces += message
+
+
+@lru_cache(maxsize=4096)
+def _span_head(length: int) -> bytes:
+    return wire.varint(_SPANS << 3 | wire.LENGTH) + wire.varint(length)
 
 
 @lru_cache(maxsize=4)
