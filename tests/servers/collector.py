@@ -11,7 +11,7 @@ from typing import Any, Self
 from google.protobuf.json_format import ParseDict
 
 from tests.otlp.stock import ExportLogsServiceRequest, ExportMetricsServiceRequest, ExportTraceServiceRequest
-from tests.process import free_port, is_listening, wait_until
+from tests.process import free_port, wait_until
 
 CONFIGS = Path(__file__).parent.parent.parent / "otel-config"
 _REQUESTS: dict[str, Any] = {
@@ -41,9 +41,10 @@ class Collector:
         assert done.returncode == 0, done.stderr
 
     def __enter__(self) -> Self:
-        with self._log.open("ab") as log:
+        """Start it and wait until it says that it is ready: it listens, and panics on requests, before that."""
+        with self._log.open("wb") as log:
             self._process = subprocess.Popen(self._command, env=self._environ, stdout=log, stderr=log)
-        assert wait_until(lambda: self._process.poll() is not None or is_listening(self.grpc))
+        assert wait_until(lambda: self._process.poll() is not None or "Everything is ready" in self.log())
         assert self._process.poll() is None, self.log()
         return self
 

@@ -1,5 +1,6 @@
 """A real OpenTelemetry Collector on both sides of Foreband, with the configurations of otel-config/."""
 
+import json
 import os
 import subprocess
 import time
@@ -36,8 +37,7 @@ from tests.servers.collector import CONFIGS, Collector, items_of, written
 
 pytestmark = pytest.mark.server
 
-STARTED = ("agent", "gateway", "round-trip", "spanmetrics")
-NEEDS_CONTRIB = {"loadbalancing": "loadbalancingexporter"}
+STARTED = ("agent", "gateway", "loadbalancing", "round-trip", "spanmetrics")
 
 
 @pytest.fixture(scope="session")
@@ -122,9 +122,9 @@ def recording(kind: Any, encode: Any, requests: list[Any]) -> Any:
     return Recording
 
 
-def send(address: str, signal: Signal, request: Any) -> None:
+def send(address: str, request: Any) -> None:
     with grpc.insecure_channel(address) as channel:
-        channel.unary_unary(EXPORT_METHODS[signal], None, None)(request.SerializeToString(), timeout=20)
+        channel.unary_unary(EXPORT_METHODS[Signal.METRICS], None, None)(request.SerializeToString(), timeout=20)
 
 
 def stored_names(process: Process) -> set[str]:
@@ -141,23 +141,8 @@ def test_the_collector_finds_nothing_wrong_with_a_configuration(binary: str, tmp
     Collector(binary, CONFIGS / f"{name}.yaml", tmp_path, QUEUE_DIRECTORY=str(tmp_path)).validate()
 
 
-def test_every_configuration_is_started_by_a_test_or_named_as_one_that_cannot_be_here() -> None:
-    assert {path.stem for path in CONFIGS.glob("*.yaml")} - {"collector-builder"} == {*STARTED, *NEEDS_CONTRIB}
-
-
-def test_what_cannot_be_built_here_is_held_against_the_documented_keys() -> None:
-    found = yaml.safe_load((CONFIGS / "loadbalancing.yaml").read_text())
-    balanced = found["exporters"]["loadbalancing"]
-    assert set(balanced) == {"routing_key", "protocol", "resolver"}
-    assert balanced["routing_key"] in {"service", "traceID", "metric", "resource", "streamID", "attributes"}
-    assert set(balanced["protocol"]) == {"otlp"}
-    assert "endpoint" not in balanced["protocol"]["otlp"]
-    assert set(balanced["resolver"]) == {"static"}
-    assert all(host.count(":") == 1 for host in balanced["resolver"]["static"]["hostnames"])
-    named = {name for section in ("receivers", "exporters") for name in found[section]}
-    pipelines = found["service"]["pipelines"].values()
-    used = {name for p in pipelines for part in ("receivers", "exporters") for name in p[part]}
-    assert used == named
+def test_every_configuration_is_started_by_a_test() -> None:
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} - {"collector-builder"} == set(STARTED)
 
 
 def test_everything_an_sdk_sends_goes_through_collector_foreband_and_collector_to_a_file(
@@ -190,7 +175,7 @@ def test_a_collectors_queue_keeps_everything_while_foreband_is_killed_and_restar
                 process.kill()
             if number == 2 * count // 3:
                 process.run()
-            send(collector.grpc, Signal.METRICS, Moment(now, "shop").gauge("queue", (number - count, float(number))))
+            send(collector.grpc, Moment(now, "shop").gauge("queue", (number - count, float(number))))
         assert wait_until(lambda: process.is_ready() and len(stored_values(process)) == count)
     assert stored_values(process) == [float(number) for number in range(count)]
 
@@ -208,7 +193,7 @@ def stored_values(process: Process) -> list[float]:
 def test_an_agents_queue_on_disk_outlives_the_agent(binary: str, tmp_path: Path, process: Process) -> None:
     settings = {"NEXT_ENDPOINT": process.otlp, "QUEUE_DIRECTORY": str(tmp_path / "queue")}
     with Collector(binary, CONFIGS / "agent.yaml", tmp_path, **settings) as collector:
-        send(collector.grpc, Signal.METRICS, Moment(time.time_ns(), "shop").gauge("queue", (-1, 1.0)))
+        send(collector.grpc, Moment(time.time_ns(), "shop").gauge("queue", (-1, 1.0)))
     process.start()
     with Collector(binary, CONFIGS / "agent.yaml", tmp_path, **settings):
         assert wait_until(lambda: stored_values(process) == [1.0])
@@ -226,6 +211,33 @@ def test_an_agent_sends_through_a_gateway(binary: str, tmp_path: Path, process: 
         wanted = {"shop orders rate", "shop traces.span.calls rate", "shop logs.records rate"}
         assert wait_until(lambda: wanted <= stored_names(process)), stored_names(process)
     process.assert_balanced()
+
+
+def test_all_of_a_service_goes_to_one_of_several_forebands(binary: str, tmp_path: Path) -> None:
+    several = [Process(tmp_path / f"foreband-{number}", "forward.loop_check=0s") for number in (1, 2)]
+    services = [f"service-{number}" for number in range(12)]
+    addresses = json.dumps([process.otlp for process in several])
+    try:
+        for process in several:
+            process.start()
+        with Collector(
+            binary, CONFIGS / "loadbalancing.yaml", tmp_path, FOREBANDS=addresses, FOREBAND_FOR_LOGS=several[0].otlp
+        ) as collector:
+            for seconds in (-2, -1):
+                for service in services:
+                    moment = Moment(time.time_ns(), service)
+                    send(collector.grpc, moment.gauge("queue", (seconds, 1.0)))
+            wanted = 2 * len(services)
+            assert wait_until(lambda: sum(len(stored_values(process)) for process in several) == wanted)
+        split = [{name.split()[0] for name in stored_names(process)} for process in several]
+        assert split[0] | split[1] == set(services)
+        assert not split[0] & split[1]
+        assert all(split)
+        for process in several:
+            process.assert_balanced()
+    finally:
+        for process in several:
+            end(process)
 
 
 def test_span_metrics_of_a_collector_are_used_as_they_are(binary: str, tmp_path: Path, process: Process) -> None:
@@ -250,6 +262,6 @@ def test_a_way_back_that_leads_to_foreband_again_is_found_through_the_collector(
     process.start()
     settings = {"FOREBAND_ENDPOINT": process.otlp, "ENRICHED_GRPC": enriched}
     with Collector(binary, wrong, tmp_path, **settings) as collector:
-        send(collector.grpc, Signal.METRICS, Moment(time.time_ns(), "shop").gauge("queue", (-1, 1.0)))
+        send(collector.grpc, Moment(time.time_ns(), "shop").gauge("queue", (-1, 1.0)))
         assert wait_until(lambda: process.metrics()["foreband_forward_held", ""] == 1.0)
     assert "a loop" in process.log()
