@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from collector_processor.store.base import SeriesReader
-from collector_processor.telemetry.episode import SILENCE, Episode
+from collector_processor.telemetry.episode import SILENCE, Episode, Shift
 from collector_processor.telemetry.series import SeriesKey
 from collector_processor.telemetry.severity import severity
 from grafana_datasource.backend import Session
@@ -54,6 +54,7 @@ def episode_row(entry: Entry, episode: Episode, now: int) -> dict[str, Any]:
         "onsets": episode.onsets,
         "flapping": episode.is_flapping,
         "muted": episode.is_muted(now),
+        "shift": None if episode.shift is None else _shift(episode.shift),
         "explanation": summary(entry.key, episode),
     }
 
@@ -96,8 +97,17 @@ def annotation(entry: Entry, episode: Episode, until: int, now: int) -> dict[str
 
 
 def _states(episode: Episode, now: int) -> list[str]:
-    found = {"open": episode.is_open, "flapping": episode.is_flapping, "muted": episode.is_muted(now)}
+    found = {
+        "open": episode.is_open,
+        "flapping": episode.is_flapping,
+        "muted": episode.is_muted(now),
+        "level_shift": episode.shift is not None,
+    }
     return [name for name, holds in found.items() if holds]
+
+
+def _shift(shift: Shift) -> dict[str, Any]:
+    return {"before": shift.before, "after": shift.after, "adopted": to_ms(shift.adopted_unix_nano)}
 
 
 def _evidence(point: EvidencePoint) -> dict[str, Any]:

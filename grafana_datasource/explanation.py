@@ -73,7 +73,7 @@ def summary(key: SeriesKey, episode: Episode) -> str:
         return episode.reason
     band = f"{_number(episode.lower)} to {_number(episode.upper)}"
     seen = " ".join(part for part in (_number(episode.actual), unit(key)) if part not in {"", "1"})
-    return f"{seen or _number(episode.actual)} where {band} was expected ({_expected(episode)})"
+    return f"{seen or _number(episode.actual)} where {band} was expected ({_expected(episode)}){_settled(episode)}"
 
 
 def rarity_of(episode: Episode, past: JudgedBatch) -> Rarity | None:
@@ -129,6 +129,17 @@ def _expected(episode: Episode) -> str:
     trend = _number(parts["trend"])
     others = [f"{name} {value:+.3g}" for name, value in parts.items() if name != "trend" and value]
     return ", ".join([f"{expected}; at the start Prophet had trend {trend}", *others])
+
+
+def _settled(episode: Episode) -> str:
+    """Say from what to what the level has shifted, and from when on that is normal; nothing where it has not."""
+    shift = episode.shift
+    if shift is None:
+        return ""
+    levels = f"level shift from {_number(shift.before)} to {_number(shift.after)}"
+    if episode.is_open:
+        return f"; {levels}, the new normal from {_moment(shift.adopted_unix_nano)} on"
+    return f"; {levels}, {episode.close_reason}"
 
 
 def _distance(past: JudgedBatch) -> Float64:

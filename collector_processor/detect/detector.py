@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collector_processor.detect import calibrate, threshold
+from collector_processor.detect.holding import Held, Now
 from collector_processor.detect.known import Known, blob_names
 from collector_processor.detect.rulebook import Maintenance, Rulebook
 from collector_processor.detect.score import Scored, judge
@@ -286,9 +287,11 @@ class Detector:
         known = ~np.isnan(scored.verdicts.yhat)
         judged, scored = (points, scored) if known.all() else (points.take(known), scored.take(known))
         verdicts = scored.verdicts
-        changed = self._known.episodes.update(
-            judged.series, judged.time_unix_nano, judged.value, verdicts, scored.is_usual
-        )
+        was_open = self._known.episodes.is_open(judged.series)
+        held = self._held(judged, scored, np.flatnonzero(was_open))
+        changed = self._known.episodes.update(judged.series, judged.time_unix_nano, judged.value, verdicts, held)
+        opened = np.flatnonzero(self._known.episodes.is_open(judged.series) & ~was_open)
+        self._known.holding.begin(judged.series[opened], scored.forecasts[opened])
         reach = self._known.maxima.reach(judged.series).max(axis=1)
         residual = judged.value - verdicts.yhat
         self._known.tracker.learn(judged.series, residual, reach, self._known.episodes.is_open(judged.series))
@@ -300,6 +303,17 @@ class Detector:
         distance = self._known.status.hold_back(points.series, is_open, distance)
         self._known.maxima.learn(points.series, points.time_unix_nano, distance)
         return changed
+
+    def _held(self, points: PointBatch, scored: Scored, at: Int64) -> Held:
+        """Hold points `at` which an episode is open against what was expected at its onset."""
+        held = Held.none(len(points))
+        if at.size:
+            series, forecasts = points.series[at], scored.forecasts[at]
+            tolerance = self._known.maxima.standing(series).tolerance + _ROUNDING * np.abs(forecasts)
+            level, limits = self._known.levels.now(series), self._rulebook.limits(series)
+            now = Now(points.value[at], scored.verdicts.yhat[at], level, forecasts, tolerance, limits)
+            held.put(at, self._known.holding.look(series, now))
+        return held
 
     def _onset_threshold(self, series: Int32, complete_days: Int64) -> Float64:
         return self._rulebook.threshold(series) * (1.0 + COLD_START / np.maximum(complete_days, 1))

@@ -1,9 +1,8 @@
 """When an anomaly begins and when it is over: one episode per stretch, never a state per point.
 
-An episode opens at an onset, the first flagged point after one that was not. It is held while no forecast can explain
-the value, and closes when for three points in a row and two minutes the value was usual: within the tolerance of one of
-the forecasts, as it was at the onset; or after 24 hours. A value that stays away for good is thus over when the first
-forecast has followed it.
+An episode opens at an onset, the first flagged point after one that was not. It closes when for three points in a row
+and two minutes the value was usual by what was expected at the onset (`holding`), or after 24 hours. A value that has
+settled elsewhere for two hours is told of as a level shift; eight hours after the onset its level is the new normal.
 
 An onset within two hours of the end, and a day of the begin, goes on with the same episode. From its fourth onset on
 it is flapping, and needs an hour of usual values to close. An episode that has not become a quarter worse than it was
@@ -17,7 +16,15 @@ import numpy as np
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.detect import record
-from collector_processor.telemetry.episode import FLAPPING_FROM, MUTED_AFTER, Episode
+from collector_processor.detect.holding import Held
+from collector_processor.telemetry.episode import (
+    DEVIATION,
+    FLAPPING_FROM,
+    LEVEL_SHIFT,
+    MUTED_AFTER,
+    Episode,
+    Shift,
+)
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64
 from collector_processor.telemetry.verdict import VerdictBatch
 
@@ -27,11 +34,16 @@ MAX_OPEN = DAY
 FLAPPING_QUIET_TIME = HOUR
 GOES_ON_WITHIN = 2 * HOUR
 WORSE = 1.25
+SETTLES_AFTER = 2 * HOUR
+ADOPTED_AFTER = 8 * HOUR
 REFRESH = MINUTE
 """An open episode in which nothing but time happened is reported again only this often."""
 
 RECOVERED = "recovered"
 TIMEOUT = "timeout"
+ADOPTED = f"adopted as the new normal after {ADOPTED_AFTER // HOUR} h"
+
+_REASONS = ("", RECOVERED, TIMEOUT, ADOPTED)
 
 DTYPE = np.dtype(
     [
@@ -50,8 +62,12 @@ DTYPE = np.dtype(
         ("worst", "<f8"),  # |score| as of then
         ("quiet_since", "<i8"),
         ("quiet_points", "<i4"),
+        ("before", "<f8"),  # the level before the shift
+        ("after", "<f8"),
+        ("is_shift", "?"),
         ("is_open", "?"),
         ("was_flagged", "?"),
+        ("closed", "u1"),  # why, of `_REASONS`
     ]
 )
 
@@ -78,7 +94,7 @@ class Episodes:
         return muted
 
     def update(
-        self, series: Int32, time_unix_nano: Int64, value: Float64, verdicts: VerdictBatch, is_usual: Bool
+        self, series: Int32, time_unix_nano: Int64, value: Float64, verdicts: VerdictBatch, against: Held
     ) -> list[Episode]:
         """Take scored points, each newer than the newest of its series; return the episodes that changed."""
         flagged = verdicts.anomaly != 0
@@ -94,9 +110,11 @@ class Episodes:
         new_peak = (onset & ~goes_on) | ((held | goes_on) & (size > np.abs(rows["peak_score"])))
         _take_peak(rows, new_peak, value, verdicts)
         _note_worse(rows, onset, held, time, size)
-        closed = _hold(rows, held, time, is_usual[index])
+        shifted = _settle(rows, held, time, against.before[index], against.after[index])
+        closed = _hold(rows, held, time, against.is_usual[index], np.isfinite(against.after[index]))
         rows["was_flagged"] = flagged
-        reported = onset | new_peak | closed | (rows["is_open"] & (rows["last"] - rows["reported"] >= REFRESH))
+        is_due = rows["is_open"] & (rows["last"] - rows["reported"] >= REFRESH)
+        reported = onset | new_peak | shifted | closed | is_due
         rows["reported"][reported] = rows["last"][reported]
         self.records[series] = rows
         return [_episode(int(series[i]), rows[i]) for i in np.flatnonzero(reported)]
@@ -105,7 +123,7 @@ class Episodes:
         """Close what is open for 24 hours, also of series that fell silent; return what was closed."""
         overdue = self.records["is_open"] & (now_unix_nano - self.records["opened"] >= MAX_OPEN)
         self.records["is_open"][overdue] = False
-        self.records["quiet_points"][overdue] = 0
+        self.records["closed"][overdue] = _REASONS.index(TIMEOUT)
         self.records["end"][overdue] = self.records["opened"][overdue] + MAX_OPEN
         return [_episode(int(i), self.records[i]) for i in np.flatnonzero(overdue)]
 
@@ -132,7 +150,10 @@ class Episodes:
         row["last"] = row["reported"] = episode.last_unix_nano
         for name in ("peak_score", "actual", "yhat", "lower", "upper"):
             row[name] = getattr(episode, name)
-        row["quiet_points"] = 0
+        row["is_shift"] = episode.shift is not None
+        if episode.shift is not None:
+            row["before"], row["after"] = episode.shift.before, episode.shift.after
+        row["quiet_points"] = row["closed"] = 0
 
 
 def episode_id(series: int, start_unix_nano: int) -> str:
@@ -149,7 +170,8 @@ def _open(rows: record.Records, onset: Bool, time: Int64) -> Bool:
     rows["onsets"] = np.where(onset, np.where(goes_on, rows["onsets"] + 1, 1), rows["onsets"])
     for name in ("opened", "last"):
         rows[name] = np.where(onset, time, rows[name])
-    rows["quiet_points"][onset] = 0
+    rows["quiet_points"][onset] = rows["closed"][onset] = 0
+    rows["is_shift"] &= ~onset
     return goes_on
 
 
@@ -168,7 +190,17 @@ def _take_peak(rows: record.Records, new_peak: Bool, value: Float64, verdicts: V
     rows["upper"] = np.where(new_peak, verdicts.upper, rows["upper"])
 
 
-def _hold(rows: record.Records, held: Bool, time: Int64, is_usual: Bool) -> Bool:
+def _settle(rows: record.Records, held: Bool, time: Int64, before: Float64, after: Float64) -> Bool:
+    """Follow the level that series have settled at; return which are told of as shifts from now on."""
+    settled = held & np.isfinite(after) & (time - rows["opened"] >= SETTLES_AFTER)
+    rows["before"] = np.where(settled & ~rows["is_shift"], before, rows["before"])
+    rows["after"] = np.where(settled, after, rows["after"])
+    shifted: Bool = settled & ~rows["is_shift"]
+    rows["is_shift"] |= settled
+    return shifted
+
+
+def _hold(rows: record.Records, held: Bool, time: Int64, is_usual: Bool, is_settled: Bool) -> Bool:
     """Count quiet points of episodes that were open before; close and return those that are over."""
     overdue = held & (time - rows["opened"] >= MAX_OPEN)
     rows["last"] = np.where(held & ~overdue, time, rows["last"])
@@ -177,15 +209,21 @@ def _hold(rows: record.Records, held: Bool, time: Int64, is_usual: Bool) -> Bool
     rows["quiet_points"] = np.where(quiet, rows["quiet_points"] + 1, 0)
     quiet_time = np.where(rows["onsets"] >= FLAPPING_FROM, FLAPPING_QUIET_TIME, QUIET_TIME)
     recovered = quiet & (rows["quiet_points"] >= QUIET_POINTS) & (time - rows["quiet_since"] >= quiet_time)
-    rows["quiet_points"][overdue] = 0  # an end without quiet is a time-out
-    rows["end"] = np.where(recovered, rows["quiet_since"], np.where(overdue, rows["opened"] + MAX_OPEN, rows["end"]))
-    rows["is_open"] &= ~(recovered | overdue)
-    closed: Bool = recovered | overdue
+    adopted = held & is_settled & (time - rows["opened"] >= ADOPTED_AFTER)
+    ends = [
+        (recovered, RECOVERED, rows["quiet_since"]),
+        (overdue, TIMEOUT, rows["opened"] + MAX_OPEN),
+        (adopted, ADOPTED, rows["opened"] + ADOPTED_AFTER),
+    ]
+    over = [is_over for is_over, *_ in ends]
+    rows["end"] = np.select(over, [end for *_, end in ends], rows["end"])
+    rows["closed"] = np.select(over, [np.uint8(_REASONS.index(reason)) for _, reason, _ in ends], rows["closed"])
+    closed: Bool = recovered | overdue | adopted
+    rows["is_open"] &= ~closed
     return closed
 
 
 def _episode(series: int, row: np.void) -> Episode:
-    is_quiet = row["quiet_points"] > 0
     return Episode(
         episode_id=episode_id(series, int(row["start"])),
         series=series,
@@ -198,7 +236,13 @@ def _episode(series: int, row: np.void) -> Episode:
         yhat=float(row["yhat"]),
         lower=float(row["lower"]),
         upper=float(row["upper"]),
-        close_reason="" if row["is_open"] else (RECOVERED if is_quiet else TIMEOUT),
+        close_reason=_REASONS[row["closed"]],
+        kind=LEVEL_SHIFT if row["is_shift"] else DEVIATION,
         onsets=int(row["onsets"]),
         worsened_unix_nano=int(row["worsened"]),
+        shift=_shift(row) if row["is_shift"] else None,
     )
+
+
+def _shift(row: np.void) -> Shift:
+    return Shift(float(row["before"]), float(row["after"]), int(row["opened"]) + ADOPTED_AFTER)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from collector_processor.detect import calibrate, episodes, level, record, silence, status, threshold
+from collector_processor.detect import calibrate, episodes, holding, level, record, silence, status, threshold
 from collector_processor.detect.calibrate import QuantileTracker
 from collector_processor.detect.episodes import Episodes
+from collector_processor.detect.holding import Holding
 from collector_processor.detect.level import Levels
 from collector_processor.detect.silence import Silence
 from collector_processor.detect.status import Status
@@ -21,6 +22,7 @@ _SAVED = np.dtype(
         ("maxima", threshold.DTYPE),
         ("tracker", calibrate.DTYPE),
         ("episode", episodes.DTYPE),
+        ("holding", holding.DTYPE),
         ("level", level.DTYPE),
         ("status", status.DTYPE),
         ("silence", silence.DTYPE),
@@ -36,6 +38,7 @@ class Known:
         self.maxima = BlockMaxima()
         self.tracker = QuantileTracker()
         self.episodes = Episodes()
+        self.holding = Holding()
         self.levels = Levels()
         self.status = Status()
         self.silence = Silence()
@@ -43,7 +46,7 @@ class Known:
     def grow(self, n: int) -> None:
         """Make room for series ids below `n`; known series keep what is known."""
         self.size = max(self.size, n)
-        for part in (self.maxima, self.tracker, self.episodes, self.levels, self.status, self.silence):
+        for part in (self.maxima, self.tracker, self.episodes, self.holding, self.levels, self.status, self.silence):
             part.grow(n)
 
     def taken(self, series: Int32) -> "Known":
@@ -81,6 +84,7 @@ class Known:
         return {
             "tracker": self.tracker.records,
             "episode": self.episodes.records,
+            "holding": self.holding.records,
             "level": self.levels.records,
             "status": self.status.records,
             "silence": self.silence.records,

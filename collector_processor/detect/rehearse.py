@@ -12,6 +12,7 @@ import numpy as np
 
 from collector_processor.clock import DAY
 from collector_processor.detect.episodes import GOES_ON_WITHIN, MAX_OPEN, QUIET_POINTS, QUIET_TIME
+from collector_processor.detect.holding import RELEASE
 from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.telemetry.rule import Rules
 
@@ -47,10 +48,10 @@ def flagged_by(past: Past, factor: float, rule: np.void, since: int) -> Bool:
 def episodes_of(past: Past, flagged: Bool, threshold: float) -> Int64:
     """Return start and end `(e, 2)` of the episodes that flags `(n,)` make; `threshold` tells usual values.
 
-    A value is taken for usual within the tolerance, which is the band divided by the threshold. Onsets within two hours
-    of an end go on with the same episode.
+    A value is taken for usual within `RELEASE` tolerances; the band is a threshold of them. Onsets within two hours of
+    an end go on with the same episode.
     """
-    time, usual = past.time_unix_nano, np.abs(past.score) <= 1.0 / threshold
+    time, usual = past.time_unix_nano, np.abs(past.score) <= RELEASE / threshold
     onsets = np.flatnonzero(flagged & ~np.concatenate([[False], flagged[:-1]]))
     recovered = _recoveries(time, usual)
     spans: list[list[int]] = []

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from collector_processor.forecast.expectation import Expectation, Limits, expectation, least_deviation
+from collector_processor.forecast.expectation import Expectation, Limits, expectation
 from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.telemetry.verdict import VerdictBatch
 
@@ -14,19 +14,18 @@ _JUST_OUTSIDE = float(np.nextafter(1.0, 2.0))
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Verdicts `(n,)`, which values are usual to one forecast at least, and where the forecasts disagree.
+    """Verdicts `(n,)`, and where the forecasts disagree.
 
     `forecasts` `(n, F)` are those judged by: within the bounds of their series.
     """
 
     verdicts: VerdictBatch
-    is_usual: Bool
     disagree: Bool
     forecasts: Float64
 
     def take(self, index: Int64 | Bool) -> "Scored":
         """Select rows by index or mask."""
-        return Scored(self.verdicts.take(index), self.is_usual[index], self.disagree[index], self.forecasts[index])
+        return Scored(self.verdicts.take(index), self.disagree[index], self.forecasts[index])
 
 
 def judge(
@@ -47,11 +46,8 @@ def judge(
     score = _score(value, expected)
     outside = np.abs(score) > 1.0  # False for NaN
     anomaly = np.where(outside & is_active, np.sign(np.nan_to_num(score)), 0.0).astype(np.int8)
-    usual = np.maximum(tolerance.T, least_deviation(expected.yhat, limits))
-    with np.errstate(invalid="ignore"):
-        is_usual: Bool = np.any(np.abs(value - expected.forecasts.T) <= usual, axis=0)
     verdicts = VerdictBatch(expected.yhat, expected.lower, expected.upper, score, anomaly)
-    return Scored(verdicts, is_usual, expected.disagree, expected.forecasts)
+    return Scored(verdicts, expected.disagree, expected.forecasts)
 
 
 def _score(value: Float64, expected: Expectation) -> Float64:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from collector_processor.clock import HOUR
 
 DEVIATION = "deviation"
+LEVEL_SHIFT = "level_shift"
 SILENCE = "silence"
 
 MUTED_AFTER = 8 * HOUR
@@ -33,14 +34,27 @@ class Onset:
 
 
 @dataclass(frozen=True, slots=True)
+class Shift:
+    """A level that a series has settled at: what was expected `before`, what it is `after`.
+
+    It is the new normal from `adopted_unix_nano` on, unless the series returns before.
+    """
+
+    before: float
+    after: float
+    adopted_unix_nano: int
+
+
+@dataclass(frozen=True, slots=True)
 class Episode:
     """Opened at an onset, held, and closed by its own condition.
 
     `end_unix_nano` is None while it is open. `direction` is +1 above the band, -1 below. `peak_score` is the
     score furthest from 0 so far, `actual`, `yhat`, `lower` and `upper` are those of that peak point. `onset` follows
     within seconds of the first report; it is None also where the model was gone by then. One that goes on after its
-    end has several `onsets`. `worsened_unix_nano` is when it last began or became clearly worse. One of `kind` SILENCE
-    has none of these: the series, or its whole service, stopped reporting; `reason` says which.
+    end has several `onsets`. `worsened_unix_nano` is when it last began or became clearly worse. A DEVIATION that stays
+    where it went is of `kind` LEVEL_SHIFT from then on, and has a `shift`. One of SILENCE has none of these: the
+    series, or its whole service, stopped reporting; `reason` says which.
     """
 
     episode_id: str
@@ -60,6 +74,7 @@ class Episode:
     onset: Onset | None = None
     onsets: int = 1
     worsened_unix_nano: int = 0
+    shift: Shift | None = None
 
     @property
     def is_open(self) -> bool:

@@ -5,11 +5,12 @@ import pytest
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.detect.detector import Detector, Judgement
+from collector_processor.detect.episodes import ADOPTED
 from collector_processor.detect.known import blob_names
 from collector_processor.detect.seed import Seed, seed_from_residuals
 from collector_processor.forecast.bands import alert_band
 from collector_processor.telemetry.band import Reason
-from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.episode import Episode, Shift
 from collector_processor.telemetry.points import Float64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 from tests.detect.columns import all_forecasts
@@ -325,16 +326,17 @@ def test_a_new_model_says_how_large_the_series_varies() -> None:
     assert detector.bands()["tolerance"][0] - before == pytest.approx([3.0, 3.0, NAN, NAN], nan_ok=True)
 
 
-def test_the_level_is_judged_by_once_it_is_known_for_a_day_and_follows_what_stays() -> None:
+def test_the_level_is_judged_by_once_it_is_known_for_a_day_and_what_stays_is_adopted_after_eight_hours() -> None:
     detector = seeded()
     for k in range(26 * 12):
         judge(detector, batch([0], [5 * k], [100.0 + k % 2]))
     assert np.isfinite(detector.bands()["tolerance"][0]).tolist() == [True, True, False, True]
     assert detector.bands()["level"][0] == 100.5
-    episodes = [judge(detector, batch([0], [26 * 60 + 5 * k], [130.0 + k % 2])).episodes for k in range(36)]
+    episodes = [judge(detector, batch([0], [26 * 60 + 5 * k], [130.0 + k % 2])).episodes for k in range(9 * 12)]
     first, *_, last = [episode for changed in episodes for episode in changed]
     assert first.is_open
-    assert (last.close_reason, last.end_unix_nano) == ("recovered", START + 26 * HOUR + 95 * MINUTE)
+    assert (last.close_reason, last.end_unix_nano) == (ADOPTED, START + 34 * HOUR)
+    assert last.shift == Shift(before=100.0, after=130.5, adopted_unix_nano=START + 34 * HOUR)
 
 
 def test_a_series_without_a_model_has_a_band_of_its_own_level_and_a_day_later_is_judged_by_it() -> None:

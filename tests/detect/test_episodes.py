@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND
-from collector_processor.detect.episodes import RECOVERED, TIMEOUT, Episodes, episode_id
-from collector_processor.telemetry.episode import MUTED_AFTER, Episode
+from collector_processor.detect.episodes import ADOPTED, RECOVERED, TIMEOUT, Episodes, episode_id
+from collector_processor.detect.holding import Held
+from collector_processor.telemetry.episode import DEVIATION, LEVEL_SHIFT, MUTED_AFTER, Episode, Shift
 from collector_processor.telemetry.verdict import VerdictBatch
 
 START = 19_000 * DAY
+NAN = float("nan")
 SERIES = np.array([3], np.int32)
 
 
@@ -20,7 +22,15 @@ class Watched:
         self.episodes.grow(4)
         self.rows: dict[str, Episode] = {}
 
-    def feed(self, time: int, value: float, *, half_width: float = 10.0, is_active: bool = True) -> list[Episode]:
+    def feed(
+        self,
+        time: int,
+        value: float,
+        *,
+        half_width: float = 10.0,
+        is_active: bool = True,
+        settled_at: float | None = None,
+    ) -> list[Episode]:
         score = value / half_width
         anomaly = int(np.sign(score)) if abs(score) > 1.0 and is_active else 0
         verdicts = VerdictBatch(
@@ -30,8 +40,9 @@ class Watched:
             np.array([score]),
             np.array([anomaly], np.int8),
         )
-        is_usual = np.array([abs(value) <= 5.0])
-        changed = self.episodes.update(SERIES, np.array([time]), np.array([value]), verdicts, is_usual)
+        settled = np.array([NAN if settled_at is None else settled_at])
+        held = Held(np.array([abs(value) <= 5.0]), 0.0 * settled, settled)
+        changed = self.episodes.update(SERIES, np.array([time]), np.array([value]), verdicts, held)
         self.rows |= {e.episode_id: e for e in changed}
         return changed
 
@@ -91,7 +102,7 @@ def test_an_unusual_point_starts_the_count_again(watched: Watched) -> None:
     assert watched.only.is_open
 
 
-def test_it_is_held_while_no_forecast_explains_the_value_although_the_band_has_widened(watched: Watched) -> None:
+def test_it_is_held_while_the_value_is_not_usual_again_although_the_band_has_widened(watched: Watched) -> None:
     watched.feed(START, 30.0)
     for k in range(1, 600):
         watched.feed(START + k * MINUTE, 30.0, half_width=100.0)
@@ -173,13 +184,14 @@ def test_the_store_decides_what_is_open(watched: Watched) -> None:
 def test_a_zero_width_band_is_left_by_an_exact_hit(watched: Watched) -> None:
     zero, up = np.zeros(1), np.array([np.inf])
     verdict = VerdictBatch(zero, zero, zero, up, np.array([1], np.int8))
-    (opened,) = watched.episodes.update(SERIES, np.array([START]), np.array([7.0]), verdict, np.array([False]))
+    (opened,) = watched.episodes.update(SERIES, np.array([START]), np.array([7.0]), verdict, Held.none(1))
     assert opened.peak_score == np.inf
+    usual = Held(np.array([True]), np.array([NAN]), np.array([NAN]))
     calm = VerdictBatch(zero, zero, zero, zero, np.array([0], np.int8))
     closed = [
         e
         for k in range(1, 6)
-        for e in watched.episodes.update(SERIES, np.array([START + k * MINUTE]), zero, calm, np.array([True]))
+        for e in watched.episodes.update(SERIES, np.array([START + k * MINUTE]), zero, calm, usual)
         if not e.is_open
     ]
     assert [e.close_reason for e in closed] == [RECOVERED]
@@ -246,3 +258,53 @@ def test_a_restart_does_not_forget_how_often_it_came_and_since_when_it_is_known(
     assert after.is_muted(SERIES, at)[0]
     assert not after.is_muted(SERIES, at - 1)[0]
     assert after.records["onsets"][3] == 4
+
+
+def stay(watched: Watched, hours: float, *, settled_at: float | None = 29.0) -> None:
+    """Stay outside for some hours, settled from the hundredth minute on."""
+    for minute in range(0, int(60 * hours) + 1, 5):
+        settled = settled_at if minute >= 100 else None
+        watched.feed(START + minute * MINUTE, 30.0, settled_at=settled)
+
+
+def test_what_has_settled_elsewhere_for_two_hours_is_a_level_shift_and_says_until_when(watched: Watched) -> None:
+    stay(watched, 1.95)
+    assert (watched.only.kind, watched.only.shift) == (DEVIATION, None)
+    watched.feed(START + 2 * HOUR, 30.0, settled_at=29.0)
+    assert watched.only.kind == LEVEL_SHIFT
+    assert watched.only.shift == Shift(before=0.0, after=29.0, adopted_unix_nano=START + 8 * HOUR)
+
+
+def test_a_level_shift_is_the_new_normal_eight_hours_after_its_onset(watched: Watched) -> None:
+    stay(watched, 7.9)
+    assert watched.only.is_open
+    watched.feed(START + 8 * HOUR, 30.0, settled_at=29.0)
+    assert (watched.only.end_unix_nano, watched.only.close_reason) == (START + 8 * HOUR, ADOPTED)
+
+
+def test_what_stays_away_without_settling_is_not_adopted(watched: Watched) -> None:
+    stay(watched, 12, settled_at=None)
+    assert watched.only.is_open
+    assert watched.only.kind == DEVIATION
+
+
+def test_a_level_shift_that_returns_in_time_has_recovered(watched: Watched) -> None:
+    stay(watched, 3)
+    for minute in range(185, 200, 5):
+        watched.feed(START + minute * MINUTE, 0.0)
+    assert (watched.only.close_reason, watched.only.kind) == (RECOVERED, LEVEL_SHIFT)
+
+
+def test_a_restart_does_not_forget_a_level_shift(watched: Watched) -> None:
+    stay(watched, 3)
+    after = Watched()
+    after.episodes.restore([watched.only])
+    after.feed(START + 3 * HOUR + MINUTE, 30.0, settled_at=29.0)
+    assert after.only.shift == watched.only.shift
+
+
+def test_a_new_episode_of_a_series_begins_as_a_deviation(watched: Watched) -> None:
+    stay(watched, 8)
+    watched.feed(START + 20 * HOUR, 0.0)
+    watched.feed(START + 21 * HOUR, -40.0)
+    assert [episode.kind for episode in watched.rows.values()] == [LEVEL_SHIFT, DEVIATION]

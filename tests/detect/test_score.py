@@ -161,11 +161,6 @@ def test_a_minimum_deviation_widens_the_drawn_band_itself() -> None:
     assert judged([0.0], (100.0, 100.0), limits=(0.0, 0.5, -np.inf, np.inf)).verdicts.lower[0] == 50.0
 
 
-def test_a_deviation_within_the_minimum_is_usual_so_that_an_episode_can_end() -> None:
-    assert judged([15.0]).is_usual.tolist() == [False]
-    assert judged([15.0], limits=(6.0, 0.0, -np.inf, np.inf)).is_usual.tolist() == [True]
-
-
 def test_forecasts_and_bands_stay_within_the_bounds() -> None:
     v = judged([3.0], (-4.0, 1.0), (20.0, 20.0), limits=(0.0, 0.0, 0.0, 5.0)).verdicts
     assert (v.yhat[0], v.lower[0], v.upper[0]) == (0.0, 0.0, 5.0)

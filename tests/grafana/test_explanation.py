@@ -5,8 +5,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from collector_processor.clock import DAY, HOUR, MINUTE
+from collector_processor.detect.episodes import ADOPTED
 from collector_processor.store.base import JudgedBatch
-from collector_processor.telemetry.episode import SILENCE, Episode, Onset
+from collector_processor.telemetry.episode import LEVEL_SHIFT, SILENCE, Episode, Onset, Shift
 from collector_processor.telemetry.points import Float64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 from grafana_datasource.explanation import evidence_of, explain, rarity_of, summary
@@ -83,6 +84,14 @@ def test_the_sentence_says_what_was_seen_expected_how_rare_and_why_this_model() 
 
 def test_an_episode_without_its_onset_is_explained_by_its_peak_alone() -> None:
     assert summary(CPU, EPISODE) == "0.9 where 0.1 to 0.3 was expected (expected 0.2)"
+
+
+def test_a_level_shift_says_from_what_to_what_and_when_that_is_normal() -> None:
+    shift = Shift(before=0.2, after=0.85, adopted_unix_nano=START + 8 * HOUR)
+    found = replace(EPISODE, kind=LEVEL_SHIFT, shift=shift)
+    assert summary(CPU, found).endswith("; level shift from 0.2 to 0.85, the new normal from 2024-10-04 13:00 UTC on")
+    over = replace(found, end_unix_nano=START + 8 * HOUR, close_reason=ADOPTED)
+    assert summary(CPU, over).endswith("; level shift from 0.2 to 0.85, adopted as the new normal after 8 h")
 
 
 def test_silence_is_explained_by_its_own_words() -> None:

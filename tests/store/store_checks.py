@@ -9,6 +9,7 @@ import pytest
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.store.base import Commit, OutboxItem, RequestReceipt, SeriesReader, SeriesWriter
 from collector_processor.telemetry.band import BAND_DTYPE, BandStates, unknown_bands
+from collector_processor.telemetry.episode import LEVEL_SHIFT, Shift
 from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.feedback import Answer, Feedback
 from collector_processor.telemetry.points import EventBatch, PointBatch
@@ -249,7 +250,9 @@ class StoreChecks:
         store = stores.writer()
         store.commit(Commit(episodes=[episode("a", 10, None), episode("b", 20, 30, series=4)]))
         assert [e.episode_id for e in store.open_episodes()] == ["a"]
-        store.commit(Commit(episodes=[episode("a", 10, 25), episode("c", 40, None)]))
+        shifted = replace(episode("c", 40, None), kind=LEVEL_SHIFT, shift=Shift(1.0, 2.0, 50))
+        store.commit(Commit(episodes=[episode("a", 10, 25), shifted]))
+        assert [(e.kind, e.shift) for e in store.open_episodes()] == [(LEVEL_SHIFT, shifted.shift)]
 
         def found(start: int, end: int) -> list[str]:
             return [e.episode_id for e in store.episodes(start, end)]
