@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test test-servers servers collector grafana-client power-loss demo-check lint types contracts check bench peers lock clean help
+.PHONY: demo test test-servers servers collector grafana-client fuzz power-loss demo-check lint types contracts check bench peers lock clean help
 
 demo: $(VENV)/.installed  ## see it: this machine and a traced demo shop with bands, a fault, a flagged anomaly
 	$(BIN)/foreband demo
@@ -25,6 +25,9 @@ grafana-client:  ## build Grafana's own Prometheus data source that tests ask wi
 
 test-servers: $(VENV)/.installed servers collector grafana-client  ## install the server programs (Debian) and run the tests against them; a skip fails
 	FOREBAND_SERVERS=required $(BIN)/python -m pytest -m server
+
+fuzz: $(VENV)/.installed  ## throw at the API whatever its document allows, a hundred examples a route (the suite tries the edges)
+	$(BIN)/python -m tests.grafana.fuzz 100
 
 power-loss: $(VENV)/.installed  ## what a start finds after 500 power failures (Linux, C compiler; the suite does 100)
 	$(BIN)/python -m tests.store.power_loss 500

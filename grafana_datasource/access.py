@@ -18,12 +18,20 @@ May = Callable[[str], bool]
 """Tells whether whoever has this token may."""
 
 
+def scope_of(endpoint: str | None) -> str:
+    """Return the scope of token a route takes, empty where it takes none."""
+    if endpoint in _OPEN:
+        return ""
+    return "admin" if endpoint in _ANSWERS else "read"
+
+
 def require_token(app: Flask, may_read: May, may_answer: May) -> None:
     """Answer 401 to every request without a valid token, but for the page's own files and `/healthz`."""
 
     def check() -> Response | None:
-        may = may_answer if request.endpoint in _ANSWERS else may_read
-        if request.endpoint in _OPEN or may(_token()):
+        scope = scope_of(request.endpoint)
+        may = may_answer if scope == "admin" else may_read
+        if not scope or may(_token()):
             return None
         if may is may_answer and may_read(_token()):
             return failure(403, "forbidden", "answering an episode takes a token of scope admin")

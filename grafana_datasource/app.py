@@ -28,6 +28,7 @@ from grafana_datasource.capacity import Capacity
 from grafana_datasource.feedback import FeedbackDoor, feedback_routes
 from grafana_datasource.legacy import legacy_routes
 from grafana_datasource.open_episodes import episode_figures
+from grafana_datasource.openapi.routes import openapi_routes
 from grafana_datasource.own_metrics import own_figures
 from grafana_datasource.page.routes import page_routes
 from grafana_datasource.prometheus import prometheus_routes
@@ -122,6 +123,7 @@ def create_app(settings: Settings) -> Flask:
         row_routes(backend, proof, capacity),
         summary_routes(backend),
         legacy_routes(backend),
+        openapi_routes(),
         page_routes(),
         runbook_routes(),
     ):
@@ -153,7 +155,9 @@ def _answer_error(error: Exception) -> Response | HTTPException:
     """Translate every error to one JSON shape: the only table from kinds of failure to HTTP codes."""
     match error:
         case HTTPException(code=int(code)) if code >= 400:
-            return failure(code, "bad_data" if code < 500 else "internal", error.description or error.name)
+            refused = failure(code, "bad_data" if code < 500 else "internal", error.description or error.name)
+            refused.headers.extend((name, text) for name, text in error.get_headers() if name == "Allow")
+            return refused
         case HTTPException():
             return error
         case QueryTimeoutError():

@@ -3,9 +3,10 @@
 from werkzeug.exceptions import NotFound
 
 from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.series import Statistic
 from grafana_datasource.backend import Session
 from grafana_datasource.directory import Entry
-from grafana_datasource.query import Params, stable_id, stable_ids
+from grafana_datasource.query import Params, choice, stable_id, stable_ids
 
 _FIELDS = ("service", "metric", "statistic")
 
@@ -16,7 +17,11 @@ def is_narrowed(params: Params) -> bool:
 
 
 def chosen(params: Params, session: Session) -> list[Entry]:
-    """Return the modelled series that `series`, `service`, `metric` and `statistic` name; absent means all."""
+    """Return the modelled series that `series`, `service`, `metric` and `statistic` name; absent means all.
+
+    Raises:
+        InvalidQueryError: if an id is none, or there is no such statistic.
+    """
     directory = session.outlook.directory
     named = stable_ids(params, session.limits)
     found = (
@@ -24,6 +29,8 @@ def chosen(params: Params, session: Session) -> list[Entry]:
         if named
         else [*directory.entries.values()]
     )
+    if params.get("statistic"):
+        choice(params, "statistic", [each.value for each in Statistic], "")
     wanted = {name: params[name] for name in _FIELDS if params.get(name)}
     return [
         entry

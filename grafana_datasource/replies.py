@@ -31,6 +31,11 @@ def dump(body: Any) -> bytes:
     return orjson.dumps(body, option=_OPTIONS)
 
 
+def failed(error_type: str, message: str) -> dict[str, str]:
+    """Return the one shape all errors have."""
+    return {"status": "error", "errorType": error_type, "error": message}
+
+
 def reply(body: Any, status: int = 200) -> Response:
     """Answer with JSON that nobody may cache: the same time range can mean another forecast later."""
     return Response(dump(body), status, {"Cache-Control": "no-store"}, mimetype="application/json")
@@ -38,7 +43,7 @@ def reply(body: Any, status: int = 200) -> Response:
 
 def failure(status: int, error_type: str, message: str, retry_after_seconds: float | None = None) -> Response:
     """Answer with the one shape all errors have; Prometheus clients show `errorType: error`."""
-    response = reply({"status": "error", "errorType": error_type, "error": message}, status)
+    response = reply(failed(error_type, message), status)
     if retry_after_seconds is not None:
         response.headers["Retry-After"] = str(max(1, round(retry_after_seconds)))
     return response

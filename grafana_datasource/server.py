@@ -6,6 +6,7 @@ from flask import Flask
 
 from collector_processor.web import server as web
 from collector_processor.web.tls import TlsContext
+from grafana_datasource.refusals import JsonGuard
 
 
 @dataclass(slots=True)
@@ -39,4 +40,4 @@ def serve(app: Flask, host: str, port: int, *, threads: int = 16, tls: TlsContex
         OSError: if the address cannot be bound.
     """
     settings = web.WebSettings(threads=threads, max_body_bytes=app.config["MAX_CONTENT_LENGTH"])
-    return Server(app, web.serve(app, host, port, settings, tls=tls))
+    return Server(app, web.serve(app, host, port, settings, JsonGuard(), tls))

@@ -9,6 +9,7 @@ import click
 from collector_processor.cli.backfill import backfill
 from collector_processor.cli.capacity import capacity
 from collector_processor.cli.configuration import config
+from collector_processor.cli.docs import docs
 from collector_processor.cli.doctor import doctor
 from collector_processor.cli.episodes import episodes
 from collector_processor.cli.feedback import feedback
@@ -25,7 +26,7 @@ def cli() -> None:
 
 
 for _command in (
-    *(run, serve, demo, doctor),
+    *(run, serve, demo, doctor, docs),
     *(config, models, episodes, feedback, capacity),
     *(backtest, evaluate, backfill, grafana),
 ):

@@ -1,0 +1,158 @@
+"""What each route takes and answers, by Flask's name of it; a route that is not in here fails a test."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from grafana_datasource.openapi import parameters as p
+from grafana_datasource.openapi import prometheus_shapes as prometheus
+from grafana_datasource.openapi import questions, shapes
+from grafana_datasource.openapi.operation import Operation, Parameter
+
+_Rows = list[dict[str, Any]]
+
+
+def _choice(name: str, text: str, *allowed: str) -> Parameter:
+    return Parameter(name, text, {"type": "string", "enum": list(allowed)})
+
+
+_STATE = _choice("state", "of this state only", "all", "anomalous", "silent", "warming", "active", "degraded")
+_SORT = _choice("sort", "order", "urgency", "name", "newest")
+_OFFSET = Parameter("offset", "how many to leave out", {"type": "integer", "minimum": 0, "maximum": 10_000_000})
+_SEARCH = Parameter("search", "all of these words", {"type": "string", "maxLength": 256})
+_CELLS = Parameter("cells", "stretches of time", {"type": "integer", "minimum": 1, "maximum": 500})
+_OPEN = _choice("state", "open ones only, or all", "all", "open")
+_SEVERITY = Parameter(
+    "severity",
+    "of these severities only, separated by commas",
+    {"type": "string", "pattern": "^(info|warning|critical)(,(info|warning|critical)){0,2}$"},
+)
+
+_PROMETHEUS = {
+    "query": Operation("Evaluate PromQL at one time.", prometheus.Instant, (p.QUERY.required(), p.TIME, p.TIMEOUT)),
+    "query_range": Operation(
+        "Evaluate PromQL over a range; what lies ahead is answered with the forecast.",
+        prometheus.Range,
+        (p.QUERY.required(), p.START.required(), p.END.required(), p.STEP.required(), p.TIMEOUT),
+    ),
+    "query_exemplars": Operation(
+        "List the traces behind an expression.",
+        prometheus.Exemplars,
+        (p.QUERY.required(), p.START, p.END, p.TIMEOUT),
+    ),
+    "format_query": Operation("Write PromQL neatly.", prometheus.Formatted, (p.QUERY.required(),)),
+    "labels": Operation("List names of labels.", prometheus.Names, (p.MATCH, p.NAMES)),
+    "label_<path:name>_values": Operation("List values of a label.", prometheus.Names, (p.MATCH, p.NAMES), at=p.LABEL),
+    "series": Operation("List label sets.", prometheus.SeriesLabels, (p.MATCH.required(), p.NAMES)),
+    "metadata": Operation("Describe metrics.", prometheus.Descriptions, (p.METRIC_NAME, p.NAMES)),
+    **{
+        name: Operation("Say that there are none: rules and targets are elsewhere.", prometheus.Settings)
+        for name in ("rules", "alerts", "alertmanagers", "targets")
+    },
+    **{
+        f"status_{name}": Operation("Say what a Prometheus says of itself.", prometheus.Settings)
+        for name in ("buildinfo", "config", "flags")
+    },
+}
+
+_ROWS = {
+    "_series": Operation(
+        "One number of many series over time, in rows ascending by time: what alert rules evaluate.",
+        list[shapes.LongRow],
+        (p.KIND, p.BAND, p.INTERVAL_WIDTH, *p.CHOSEN, *p.SPAN, p.STEP, p.MAX_POINTS),
+    ),
+    "_series_<text>": Operation("Describe one series.", shapes.CatalogRow, at=p.SERIES_ID, refusals=(404,)),
+    "_series_<text>_forecast": Operation(
+        "Value, forecast and bands of one series over time, also ahead.",
+        list[shapes.WideRow],
+        (p.INTERVAL_WIDTH, *p.SPAN, p.MAX_POINTS),
+        at=p.SERIES_ID,
+        refusals=(404,),
+    ),
+    "_anomalies_current": Operation(
+        "Say of every live series whether it is anomalous.", list[shapes.CurrentRow], p.CHOSEN
+    ),
+    "_annotations": Operation(
+        "Episodes, and breaches ahead, as regions.", list[shapes.Annotation], (*p.CHOSEN, *p.SPAN)
+    ),
+    "_episodes": Operation("List episodes.", list[shapes.Episode], (*p.CHOSEN, *p.SPAN, _SEVERITY, _OPEN, p.MANY)),
+    "_episodes_<text>": Operation("Explain one episode.", shapes.ExplainedEpisode, at=p.EPISODE_ID, refusals=(404,)),
+    "_services": Operation("List services, for variables.", list[shapes.Option]),
+    "_metrics": Operation("List metrics, for variables.", list[shapes.Option], p.CHOSEN),
+    "_proof": Operation("What Foreband proves about itself.", list[shapes.Power | shapes.Coverage]),
+    "_capacity": Operation("When series will reach their bounds.", list[shapes.Breach], p.CHOSEN),
+}
+
+_SUMMARIES = {
+    "catalog": Operation("List series.", shapes.Catalog, (*p.CHOSEN, _SEARCH, _STATE, _SORT, _OFFSET, p.MANY)),
+    "fleet": Operation("The whole fleet at a glance.", shapes.Fleet, (*p.SPAN, _CELLS, p.MANY)),
+    "red": Operation(
+        "Rate, errors and duration by service, or by operation of one service.",
+        list[shapes.OperationRow] | list[shapes.ServiceRow],
+        (*p.CHOSEN, p.MANY),
+    ),
+    "quality": Operation("How good the models are.", dict[str, Any]),
+    "sparks": Operation("Small pictures of up to 50 series.", list[shapes.Spark], (*p.CHOSEN, *p.SPAN, p.MAX_POINTS)),
+    "components": Operation(
+        "What Prophet's forecast of one series is the sum of.",
+        shapes.Components,
+        (*p.SPAN, p.MAX_POINTS),
+        at=p.SERIES_ID,
+        refusals=(404,),
+    ),
+    "models": Operation(
+        "The kept versions of one series' model.", list[shapes.ModelVersion], at=p.SERIES_ID, refusals=(404,)
+    ),
+}
+
+_LEGACY = {
+    "health": Operation("Health check of the JSON plugins.", shapes.Status),
+    "search": Operation("Metrics, for SimpleJSON.", list[str], body=questions.Wanted),
+    "metrics": Operation("Metrics, for simPod's builder.", _Rows, body=dict[str, Any]),
+    "metric-payload-options": Operation("Choices of a payload field.", _Rows, body=questions.PayloadField),
+    "query": Operation("Series or a table, for a panel.", _Rows, body=questions.PanelQuery),
+    "annotations": Operation("Episodes, for SimpleJSON.", _Rows, body=questions.AnnotationQuery),
+    "variable": Operation("Choices of a variable.", list[shapes.Option], body=questions.VariableQuery),
+    "tag-keys": Operation("Labels, for ad-hoc filters.", _Rows, body=dict[str, Any]),
+    "tag-values": Operation("Values of a label.", _Rows, body=questions.LabelKey),
+}
+
+_FEEDBACK = {
+    "answer": Operation(
+        "Answer an episode.",
+        shapes.Feedback,
+        at=p.EPISODE_ID,
+        body=questions.Answered,
+        status=201,
+        refusals=(404, 409),
+    ),
+    "missed": Operation(
+        "Say that an episode was missed.",
+        shapes.Feedback,
+        at=p.SERIES_ID,
+        body=questions.Missed,
+        status=201,
+        refusals=(404, 409),
+    ),
+    "undo": Operation(
+        "Take an answer back.", shapes.Feedback, at=p.FEEDBACK_ID, body=questions.Undone, refusals=(404, 409)
+    ),
+    "history": Operation("List answers.", list[shapes.Feedback], (p.SERIES_OF_ANSWERS,)),
+}
+
+OPERATIONS: Mapping[str, Operation] = {
+    **{f"prometheus._api_v1_{name}": operation for name, operation in _PROMETHEUS.items()},
+    "prometheus._-_healthy": Operation("Say that Foreband is there."),
+    "prometheus._-_ready": Operation("Say that Foreband answers."),
+    **{f"rows.{name}": operation for name, operation in _ROWS.items()},
+    **{f"summaries.{name}": operation for name, operation in _SUMMARIES.items()},
+    **{f"legacy.{name}": operation for name, operation in _LEGACY.items()},
+    **{f"feedback.{name}": operation for name, operation in _FEEDBACK.items()},
+    "openapi.document": Operation("This document.", dict[str, Any]),
+    "healthz": Operation("Say that the process is alive.", shapes.Status),
+    "readyz": Operation("Say whether telemetry is taken.", shapes.Status),
+    "metrics": Operation("Foreband's own metrics in Prometheus' text format."),
+}
+"""All routes but those of the page."""
+
+OUTSIDE = ("page.", "static")
+"""Routes that are for browsers only."""
