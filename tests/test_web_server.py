@@ -1,11 +1,14 @@
-"""A server of pages and requests, stopped at an awkward moment."""
+"""A server of pages and requests, at awkward moments."""
 
 import os
 from collections.abc import Iterable
 from http.client import HTTPConnection
 from typing import Any
 
+import pytest
+
 from collector_processor.web.server import serve
+from tests.raw_http import exchange, head_of
 
 
 def hello(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -30,3 +33,10 @@ def test_a_stop_overtaken_by_the_last_word_of_a_worker_writes_into_no_closed_fil
     assert server.stop()
     assert trigger._fds == []
     connection.close()
+
+
+@pytest.mark.parametrize("size", [32 << 10, 33_000, 60_000, 70_000, 300_000])
+def test_a_header_that_is_too_large_is_refused_in_however_many_pieces_it_comes(size: int) -> None:
+    server = serve(hello, "127.0.0.1", 0)
+    assert exchange(f"127.0.0.1:{server.port}", head_of("/" + "x" * size, method="GET")).code == 431
+    assert server.stop()

@@ -94,12 +94,13 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         """Take what came; return how much of it belongs to this request."""
         if self._refusal and not self.completed:
             return self._throw_away(data)
+        header = self.header_plus[-3:] + data
         consumed = int(super().received(data))
         if not self._is_looked_at and self.headers_finished and not self.empty:
             self._is_looked_at = True
             self._look()
         elif self.error is not None:
-            self._refuse(self._worded(self.error.code, self.error.body))
+            self._refuse(self._worded(self.error.code, self.error.body), header)
         elif self.body_bytes_received and not self.completed and self._is_full():
             self._refuse(self._worded(503, "too many bytes are on their way at once"))
         return consumed
@@ -135,12 +136,16 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         text = text if code < HTTPStatus.INTERNAL_SERVER_ERROR or code == HTTPStatus.SERVICE_UNAVAILABLE else "failed"
         return self._guard.refuse(code, text, self._head())
 
-    def _refuse(self, refusal: Reply) -> None:
-        """Answer so when the body has come; at once where none comes, or no end of it can be seen."""
+    def _refuse(self, refusal: Reply, header: bytes = b"") -> None:
+        """Answer so when the body has come; at once where none comes, or no end of it can be seen.
+
+        Where the header has not ended, `header` is the part of it that came last.
+        """
         self._refusal = refusal
         is_waiting, self.expect_continue = self.expect_continue, False
         if not self.headers_finished:
             self.body_rcv = _RestOfHeader()
+            self.body_rcv.received(header)
         receiver = self.body_rcv
         is_endless = is_waiting or self.content_length > _DISCARDED_AT_MOST
         if receiver is None or receiver.completed or receiver.error or is_endless:
