@@ -147,6 +147,8 @@ OPERATIONS: Mapping[str, Operation] = {
     **{f"summaries.{name}": operation for name, operation in _SUMMARIES.items()},
     **{f"legacy.{name}": operation for name, operation in _LEGACY.items()},
     **{f"feedback.{name}": operation for name, operation in _FEEDBACK.items()},
+    "runbooks.all": Operation("What to do about every alert, as Markdown."),
+    "runbooks.one": Operation("What to do about one alert, as Markdown.", at=p.RULE, refusals=(404,)),
     "openapi.document": Operation("This document.", dict[str, Any]),
     "healthz": Operation("Say that the process is alive.", shapes.Status),
     "readyz": Operation("Say whether telemetry is taken.", shapes.Status),

@@ -46,7 +46,13 @@ def described(app: Flask) -> dict[str, Any]:
 
 
 def path_of(path: str) -> str:
-    values = {"series": DURATION.stable_id, "episode": "1-7418", "label": "service_name", "feedback": "none"}
+    values = {
+        "series": DURATION.stable_id,
+        "episode": "1-7418",
+        "label": "service_name",
+        "feedback": "none",
+        "rule": "silence",
+    }
     return re.sub(r"\{(\w+)\}", lambda match: values[match.group(1)], path)
 
 
