@@ -19,7 +19,7 @@ from collector_processor.detect.rulebook import Maintenance, Rulebook
 from collector_processor.detect.score import Scored, judge
 from collector_processor.detect.seed import Seed
 from collector_processor.detect.status import state_of
-from collector_processor.detect.threshold import waves
+from collector_processor.detect.waves import waves
 from collector_processor.telemetry.band import BAND_DTYPE, FORECASTS, LEVEL, BandStates, Reason
 from collector_processor.telemetry.episode import SILENCE, Episode
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collector_processor.detect import calibrate, record, threshold
+from collector_processor.detect import calibrate, past_maxima, record, threshold
 from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.points import Float64, Int64
 
@@ -66,7 +66,7 @@ def seed_from_residuals(time_unix_nano: Int64, residual: Float64, std: float) ->
         raise ValueError(f"the standard deviation of a series cannot be {std}")
     finite = np.where(np.isfinite(residual), residual, np.nan)
     trackers = [calibrate.seeded(column) for column in finite.T]
-    return Seed(threshold.seeded(time_unix_nano, np.abs(finite)), np.concatenate(trackers), std)
+    return Seed(past_maxima.seeded(time_unix_nano, np.abs(finite)), np.concatenate(trackers), std)
 
 
 def _packed(blob: bytes) -> str:

@@ -20,13 +20,11 @@ import numpy.typing as npt
 
 from collector_processor.clock import DAY, HOUR
 from collector_processor.detect import record
+from collector_processor.detect.largest import BLOCKS, MIN_BLOCKS, usual
 from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.points import Bool, Float32, Float64, Int32, Int64
 
-BLOCKS = 42
 HOURS = 72
-MIN_BLOCKS = 3
-QUANTILE = 0.9
 STD_SHARE = 0.3
 MAX_CREDITED_GAP = 6 * HOUR
 """Silence longer than this is no calibration: the time observed grows by at most this much from point to point."""
@@ -34,7 +32,7 @@ MAX_CREDITED_GAP = 6 * HOUR
 Number = TypeVar("Number", bound=np.generic)
 
 NEVER = np.iinfo(np.int32).max
-_HOURS_A_DAY = 24
+HOURS_A_DAY = 24
 _F = len(FORECASTS)
 _LARGEST = float(np.finfo(np.float32).max)
 _LONGEST = np.iinfo(np.int64).max
@@ -150,7 +148,7 @@ class BlockMaxima:
             self._advance(series[moved], old_hour[moved], hour[moved])
         gap = np.where(newest < 0, 0, np.minimum(time_unix_nano - newest, MAX_CREDITED_GAP))
         current = self._current.take(series)
-        for forecast, column in enumerate(_as_stored(distance).T):
+        for forecast, column in enumerate(as_stored(distance).T):
             _learn_forecast(current, forecast, hour, gap, column)
         current["newest"] = time_unix_nano
         self._current.put(series, current)
@@ -170,7 +168,7 @@ class BlockMaxima:
             for name in fields:
                 live[part][name][longer] = theirs[part][name][longer]
         live["current"]["newest"], live["current"]["std"] = end, std
-        live["current"]["reach"] = _reach(live)
+        live["current"]["reach"] = reach_of(live)
         self._current[series], self._rings[series] = live["current"], live["rings"]
         return longer
 
@@ -196,8 +194,8 @@ class BlockMaxima:
         self._rings["hourly"][series] = window
         self._current["this_block"][series] = np.fmax(current["this_block"], this_hour)
         self._current["this_hour"][series] = np.nan
-        old_block = old_hour // _HOURS_A_DAY
-        ended = np.flatnonzero(hour // _HOURS_A_DAY > old_block)
+        old_block = old_hour // HOURS_A_DAY
+        ended = np.flatnonzero(hour // HOURS_A_DAY > old_block)
         if ended.size:
             self._close_blocks(series[ended], old_block[ended])
         self._current["reach"][series] = np.maximum(self._current["usual"][series], window.max(axis=2))
@@ -221,54 +219,12 @@ _PER_FORECAST = {
 }
 
 
-def seeded(time_unix_nano: Int64, distance: Float64) -> record.Records:
-    """Return the one record that learning distances `(n, F)` at ascending times point by point would have left."""
-    seen = ~np.isnan(distance).all(axis=1)
-    time, stored = time_unix_nano[seen], _as_stored(distance[seen])
-    maxima = BlockMaxima()
-    maxima.grow(1)
-    records = maxima.export(0, 1)
-    if time.size:
-        records["current"]["newest"] = time[-1]
-        for forecast in range(_F):
-            _seed_forecast(records["current"][0], records["rings"][0], forecast, time, stored[:, forecast])
-        records["current"]["reach"] = _reach(records)
-    return records
-
-
-def usual(daily: Float32, count: Int32) -> Float32:
-    """Return Q `(m,)` of rings `(m, 42)` into which `count` `(m,)` maxima were written; 0 for fewer than three."""
-    held = np.minimum(count, BLOCKS)
-    ordered = np.sort(np.where(np.arange(BLOCKS) < held[:, np.newaxis], daily, np.float32(np.inf)), axis=1)
-    place = QUANTILE * np.maximum(held - 1, 0)
-    below = place.astype(np.int64)
-    above = np.minimum(below + 1, np.maximum(held - 1, 0))
-    row = np.arange(len(daily))
-    low, high = ordered[row, below], ordered[row, above]
-    with np.errstate(invalid="ignore"):  # empty rings hold only infinities
-        quantile = low + (place - below) * (high - low)
-    return np.where(held >= MIN_BLOCKS, quantile, 0.0).astype(np.float32)
-
-
-def waves(series: Int32, time_unix_nano: Int64) -> list[Int64]:
-    """Split rows into index arrays in which each series occurs at most once, in time order for every series."""
-    if (series[1:] > series[:-1]).all():
-        return [np.arange(series.size)] if series.size else []
-    order = np.lexsort((time_unix_nano, series))
-    ordered = series[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    lengths = np.diff(np.append(starts, series.size))
-    rank = np.arange(series.size) - np.repeat(starts, lengths)
-    by_rank = np.argsort(rank, kind="stable")
-    return np.split(order[by_rank], np.cumsum(np.bincount(rank))[:-1])
-
-
 def _learn_forecast(current: record.Records, forecast: int, hour: Int64, gap: Int64, distance: Float32) -> None:
     """Take distances `(n,)` from one forecast into the records of their series; NaN where it is absent."""
     present, first_block = ~np.isnan(distance), current["first_block"][:, forecast]
     starting = present & (first_block == NEVER)
     if starting.any():
-        first_block[starting] = _first_block(hour[starting])
+        first_block[starting] = first_block_of(hour[starting])
     current["observed"][:, forecast] += np.where(present & ~starting, gap, 0)
     for name in ("this_hour", "reach"):
         largest = current[name][:, forecast]
@@ -295,52 +251,16 @@ def _put_on_top(theirs: record.Records, live: record.Records, live_since: Int64)
     return longer
 
 
-def _reach(records: record.Records) -> Float32:
+def reach_of(records: record.Records) -> Float32:
+    """Return T `(n, F)` as the rings and the running hour have it."""
     largest = np.fmax(records["current"]["this_hour"], records["rings"]["hourly"].max(axis=2))
     reach: Float32 = np.maximum(records["current"]["usual"], largest)
     return reach
 
 
-def _seed_forecast(current: np.void, rings: np.void, forecast: int, time: Int64, distance: Float32) -> None:
-    """Fill one forecast of one record from all times at which any forecast was seen."""
-    rows = np.flatnonzero(~np.isnan(distance))
-    if not rows.size:
-        return
-    gaps = np.minimum(np.diff(time), MAX_CREDITED_GAP)
-    current["observed"][forecast] = gaps[rows[1:] - 1].sum()
-    hour, last_hour = time[rows] // HOUR, time[-1] // HOUR
-    current["first_block"][forecast] = _first_block(hour[0])
-    hours, hourly = _maxima(hour, distance[rows])
-    if hours[-1] == last_hour:
-        current["this_hour"][forecast] = hourly[-1]
-        hours, hourly = hours[:-1], hourly[:-1]
-    recent = hours >= last_hour - HOURS
-    rings["hourly"][forecast, hours[recent] % HOURS] = hourly[recent]
-    if not hours.size:
-        return
-    days, daily = _maxima(hours // _HOURS_A_DAY, hourly)
-    if days[-1] == last_hour // _HOURS_A_DAY:
-        current["this_block"][forecast] = daily[-1]
-        days, daily = days[:-1], daily[:-1]
-    _seed_blocks(current, rings, forecast, daily[days >= current["first_block"][forecast]])
-
-
-def _seed_blocks(current: np.void, rings: np.void, forecast: int, daily: Float32) -> None:
-    current["blocks"][forecast] = daily.size
-    kept = np.arange(max(0, daily.size - BLOCKS), daily.size)
-    rings["daily"][forecast, kept % BLOCKS] = daily[kept]
-    current["usual"][forecast] = usual(rings["daily"][forecast][np.newaxis], np.array([daily.size], np.int32))[0]
-
-
-def _first_block(hour: Int64) -> Int64:
+def first_block_of(hour: Int64) -> Int64:
     """Return the first block that counts for a forecast first seen in `hour`: one begun later is not complete."""
-    return np.asarray(hour // _HOURS_A_DAY + (hour % _HOURS_A_DAY > 0), np.int64)
-
-
-def _maxima(bucket: Int64, distance: Float32) -> tuple[Int64, Float32]:
-    """Return ascending distinct buckets and the largest distance in each."""
-    starts = np.flatnonzero(np.concatenate([[True], bucket[1:] != bucket[:-1]]))
-    return bucket[starts], np.maximum.reduceat(distance, starts)
+    return np.asarray(hour // HOURS_A_DAY + (hour % HOURS_A_DAY > 0), np.int64)
 
 
 def _columns(rows: npt.NDArray[Number]) -> npt.NDArray[Number]:
@@ -348,5 +268,6 @@ def _columns(rows: npt.NDArray[Number]) -> npt.NDArray[Number]:
     return np.ascontiguousarray(rows.T)
 
 
-def _as_stored(distance: Float64) -> Float32:
+def as_stored(distance: Float64) -> Float32:
+    """Return distances as they are kept."""
     return np.minimum(distance, _LARGEST).astype(np.float32)

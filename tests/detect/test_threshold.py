@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector_processor.clock import DAY, HOUR, MINUTE
-from collector_processor.detect.threshold import BlockMaxima, seeded, usual, waves
+from collector_processor.detect.largest import usual
+from collector_processor.detect.past_maxima import seeded
+from collector_processor.detect.threshold import BlockMaxima
+from collector_processor.detect.waves import waves
 from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.points import Float64, Int32, Int64
 from tests.detect import oracle
