@@ -228,7 +228,7 @@ def _usual_spacing(times: Int64) -> int:
 def _with_gaps(judged: JudgedBatch, spacing: int) -> tuple[JudgedBatch, Bool]:
     """Insert a row of NaN where points are missing; also tell which rows border such a gap or are one."""
     times = judged.points.time_unix_nano
-    before = np.flatnonzero(np.diff(times) > 3 * spacing)
+    before = np.flatnonzero(_is_gap(np.diff(times), spacing))
     gap_times = times[before] + spacing
     order = np.argsort(np.append(times, gap_times), kind="stable")
     points = PointBatch(
@@ -246,6 +246,12 @@ def _with_gaps(judged: JudgedBatch, spacing: int) -> tuple[JudgedBatch, Bool]:
     )
     gap = order >= times.size
     return JudgedBatch(points, verdicts), gap
+
+
+def _is_gap(distance: Int64, spacing: int) -> Bool:
+    """Tell which distances are far larger than nine of ten: points may come in bursts, or once came more seldom."""
+    usual = np.quantile(distance, 0.9, method="lower") if distance.size else 0
+    return np.asarray(distance > 3 * max(spacing, int(usual)))
 
 
 def _thinned(judged: JudgedBatch, gap: Bool, span: TimeRange, max_points: int) -> JudgedBatch:

@@ -1,6 +1,8 @@
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,3 +26,16 @@ def program() -> Callable[[str], str]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def node_modules(program: Callable[[str], str]) -> Path:
+    """Return where packages for Node.js are installed; without them skip, or fail if FOREBAND_SERVERS=required."""
+    program("node")
+    is_required = os.environ.get("FOREBAND_SERVERS") == "required"
+    install = Path(__file__).parent / "node" / "install.sh"
+    command = ["sh", str(install), *([] if is_required else ["--if-installed"])]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if found.returncode:
+        (pytest.fail if is_required else pytest.skip)(f"no packages; `make servers` installs them\n{found.stderr}")
+    return Path(found.stdout.strip())

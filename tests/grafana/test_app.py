@@ -141,7 +141,7 @@ def test_the_page_has_no_inline_script_and_all_its_files_are_served_for_ever(cli
     assert not re.search(r"\son\w+=", html)
     assert "//" not in "".join(re.findall(r'(?:src|href)="([^"]*)"', html))
     paths = set(re.findall(r'"(page/[^"]+)"', html))
-    assert {path.rsplit("/", 1)[1] for path in paths} >= {"page.css", "page.js", "plotly.min.js", "theme.js"}
+    assert {path.rsplit("/", 1)[1] for path in paths} >= {"base.css", "views.css", "page.js", "theme.js"}
     for path in paths:
         response = client.get(f"/{path}", headers={"Accept-Encoding": "gzip"})
         assert response.status_code == 200

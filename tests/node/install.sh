@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the official SDK for Node.js from the pinned, hashed package-lock.json, once per lock, and print where it is.
+# Install the official SDK for Node.js and axe-core from the pinned, hashed package-lock.json, once per lock, and print where it is.
 # With --if-installed nothing is installed, and it fails where nothing was.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -27,16 +27,12 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="session")
-def send(program: Callable[[str], str]) -> Callable[[str, str], None]:
-    """Return what runs `send.cjs`; without Node.js or the SDK skip, or fail if FOREBAND_SERVERS=required."""
-    node, is_required = program("node"), os.environ.get("FOREBAND_SERVERS") == "required"
-    command = ["sh", str(NODE / "install.sh"), *([] if is_required else ["--if-installed"])]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    if found.returncode:
-        (pytest.fail if is_required else pytest.skip)(f"no SDK; `make servers` installs it\n{found.stderr}")
+def send(program: Callable[[str], str], node_modules: Path) -> Callable[[str, str], None]:
+    """Return what runs `send.cjs`."""
+    node = program("node")
 
     def run(protocol: str, endpoint: str) -> None:
-        environ = os.environ | {"NODE_PATH": found.stdout.strip()}
+        environ = os.environ | {"NODE_PATH": str(node_modules)}
         done = subprocess.run(
             [node, str(NODE / "send.cjs"), protocol, endpoint],
             env=environ,

@@ -1,191 +1,141 @@
-// Draws one series: value, expectation, bands, anomalies, episodes, and what is expected ahead of now.
+// A chart that is looked into: pointer and arrow keys show the numbers at a time, dragging zooms.
 
+import { h, patch, s } from "./dom.js";
 import * as format from "./format.js";
+import { linear } from "./scale.js";
+import { plot } from "./plot.js";
 
-const HOUR = 3600000;
+const LEAST_DRAG = 8;
+const frames = new WeakMap();
 
-// Plotly is large: words and figures are on the page before it has been read.
-const plotly = new Promise((resolve) => {
-  if (window.Plotly) resolve(window.Plotly);
-  else document.getElementById("plotly").addEventListener("load", () => resolve(window.Plotly));
-});
+// Draw `model` (see plot.js; also label, and zoom(from, to) for whoever drags) into an element that keeps its children.
+export function draw(island, model) {
+  if (!frames.has(island)) frames.set(island, new Frame(island));
+  frames.get(island).show(model);
+}
 
-export async function draw(element, series, rows, episodes, view) {
-  const colors = palette();
-  const past = rows.filter((row) => row.time <= view.now);
-  const judged = past.map((row) => (row.hindsight ? { ...row, yhat: null, lower: null, upper: null } : row));
-  const hindsight = past.map((row) => (row.hindsight ? row : { ...row, yhat: null, lower: null, upper: null }));
-  const ahead = rows.filter((row) => row.time > view.now);
-  const joined = past.length ? [past.at(-1), ...ahead] : ahead;
-  const traces = [
-    band(judged, "lower", "upper", colors.band, "Alert band"),
-    band(hindsight, "lower", "upper", colors.bandAhead, "Alert band in hindsight"),
-    band(joined, "lower", "upper", colors.bandAhead, "Alert band ahead"),
-  ];
-  if (view.band) {
-    traces.push(band(past, "calibrated_lower", "calibrated_upper", colors.calibrated, "Calibrated band"));
-    traces.push(band(joined, "calibrated_lower", "calibrated_upper", colors.calibratedAhead, "Calibrated band ahead"));
+class Frame {
+  constructor(island) {
+    this.island = island;
+    this.picture = s("svg", { role: "img", tabindex: 0, class: "picture" });
+    this.cursor = s("g", { class: "cursor", "data-key": "cursor" });
+    this.tip = h("div", { class: "tip", hidden: true });
+    this.said = h("p", { class: "visually-hidden", role: "status" });
+    island.replaceChildren(this.picture, this.tip, this.said);
+    this.picture.addEventListener("pointermove", (event) => this.moved(event));
+    this.picture.addEventListener("pointerdown", (event) => this.pressed(event));
+    this.picture.addEventListener("pointerup", (event) => this.released(event));
+    this.picture.addEventListener("pointerleave", () => this.point(null));
+    this.picture.addEventListener("dblclick", () => this.model.zoom(null));
+    this.picture.addEventListener("keydown", (event) => this.keyed(event));
+    this.picture.addEventListener("blur", () => this.point(null));
+    new ResizeObserver(() => this.model && this.paint()).observe(island);
   }
-  traces.push(
-    line(past, "actual", series, { color: colors.value, width: past.length > element.clientWidth * 0.7 ? 1 : 1.5 }, "Value"),
-    line(judged, "yhat", series, { color: colors.forecast, width: 1.8 }, "Expected"),
-    line(hindsight, "yhat", series, { color: colors.forecast, width: 1.4, dash: "2px,3px" }, "Expected in hindsight"),
-    line(joined.slice(past.length ? 1 : 0), "yhat", series, { color: colors.forecast, width: 1.8, dash: "6px,5px" }, "Expected ahead"),
-    marks(past, series, colors),
-  );
-  return (await plotly).react(element, traces, layout(series, rows, episodes, view, colors), {
-    displayModeBar: false,
-    responsive: true,
-    doubleClick: "reset",
-    showAxisDragHandles: false,
-  });
-}
 
-export function legend(band, hasHindsight) {
-  const entries = [
-    ["line value", "Value"],
-    ["line forecast", "Expected"],
-    ["line forecast dashed", "Expected ahead"],
-    ["area alert", "Alert band"],
-  ];
-  if (hasHindsight) entries.push(["area hindsight", "In hindsight, by today\u2019s model"]);
-  if (band) entries.push(["area calibrated", `Calibrated ${Math.round(band * 100)} % band`]);
-  return [...entries, ["dot", "Anomaly"], ["area episode", "Episode"]];
-}
+  show(model) {
+    this.model = model;
+    this.paint();
+  }
 
-function palette() {
-  const style = getComputedStyle(document.documentElement);
-  const names = {
-    value: "--value", forecast: "--forecast", band: "--band", bandAhead: "--band-ahead",
-    calibrated: "--calibrated", calibratedAhead: "--calibrated-ahead", anomaly: "--anomaly", episode: "--episode",
-    text: "--muted", grid: "--grid", card: "--card", ink: "--ink", line: "--line",
-  };
-  return Object.fromEntries(Object.entries(names).map(([key, name]) => [key, style.getPropertyValue(name).trim()]));
-}
+  paint() {
+    const { clientWidth: width, clientHeight: height } = this.island;
+    if (!width || !height) return;
+    this.plot = plot(this.model, width, height);
+    this.picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    this.picture.setAttribute("aria-label", this.model.label);
+    patch(this.picture, ...this.plot.nodes, this.cursor);
+    this.point(this.at ?? null);
+  }
 
-// One closed shape per stretch without a gap: Plotly's own "fill to next" smears bands over gaps.
-function band(rows, lower, upper, color, name) {
-  const x = [];
-  const y = [];
-  for (const part of stretches(rows, (row) => row[lower] !== null && row[upper] !== null)) {
-    if (x.length) {
-      x.push(null);
-      y.push(null);
+  moved(event) {
+    const time = this.timeAt(event);
+    if (this.from !== undefined) this.select(this.from, time);
+    else this.point(this.nearest(time));
+  }
+
+  pressed(event) {
+    if (event.pointerType === "touch" || event.button !== 0) return;
+    this.from = this.timeAt(event);
+    this.picture.setPointerCapture(event.pointerId);
+  }
+
+  released(event) {
+    const [from, to] = [this.from, this.timeAt(event)].sort((a, b) => a - b);
+    const isDrag = this.from !== undefined && this.plot.x(to) - this.plot.x(from) >= LEAST_DRAG;
+    this.from = undefined;
+    patch(this.cursor);
+    if (isDrag) this.model.zoom(Math.round(from), Math.round(to));
+  }
+
+  keyed(event) {
+    const rows = this.model.rows;
+    const last = rows.findLastIndex((row) => row.actual !== null);
+    const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -20, PageDown: 20 }[event.key];
+    if (event.key === "Escape") return this.at === undefined || this.at === null ? this.model.zoom(null) : this.point(null);
+    if (!rows.length || (!step && event.key !== "Home" && event.key !== "End")) return;
+    event.preventDefault();
+    const at = event.key === "Home" ? 0 : event.key === "End" ? rows.length - 1 : (this.at ?? last - step) + step;
+    this.point(Math.min(Math.max(at, 0), rows.length - 1));
+    this.said.textContent = this.at === null ? "" : [...this.tip.children].map((line) => line.textContent).join(", ");
+  }
+
+  select(from, to) {
+    const { box, x } = this.plot;
+    const [left, right] = [x(from), x(to)].sort((a, b) => a - b);
+    this.tip.hidden = true;
+    patch(this.cursor, s("rect", { class: "selection", x: left, y: box.top, width: right - left, height: box.bottom - box.top }));
+  }
+
+  point(at) {
+    this.at = at;
+    const row = at === null ? undefined : this.model.rows[at];
+    this.tip.hidden = !row;
+    if (!row) return patch(this.cursor);
+    const { box, x, y } = this.plot;
+    const left = x(row.time);
+    const dots = [["forecast", row.yhat], ["value", row.actual]].filter(([, number]) => number !== null);
+    patch(
+      this.cursor,
+      s("line", { x1: left, x2: left, y1: box.top, y2: box.bottom }),
+      dots.map(([kind, number]) => s("circle", { class: kind, cx: left, cy: y(number), r: 4 })),
+    );
+    patch(this.tip, numbers(row, this.model));
+    const isLeft = left > (box.left + box.right) / 2;
+    this.tip.style.left = isLeft ? "" : `${left + 14}px`;
+    this.tip.style.right = isLeft ? `${this.island.clientWidth - left + 14}px` : "";
+  }
+
+  timeAt(event) {
+    const { box } = this.plot;
+    const { from, to } = this.model.span;
+    const place = event.clientX - this.picture.getBoundingClientRect().left;
+    return linear(box.left, box.right, from, to)(Math.min(Math.max(place, box.left), box.right));
+  }
+
+  nearest(time) {
+    const rows = this.model.rows;
+    let [low, high] = [0, rows.length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (rows[middle].time < time) low = middle + 1;
+      else high = middle;
     }
-    const times = part.map((row) => format.local(row.time));
-    x.push(...times, ...times.toReversed());
-    y.push(...part.map((row) => row[upper]), ...part.map((row) => row[lower]).toReversed());
+    return rows.length ? (low > 0 && time - rows[low - 1].time < rows[low].time - time ? low - 1 : low) : null;
   }
-  return {
-    name, x, y, type: "scatter", mode: "lines", fill: "toself", fillcolor: color,
-    line: { width: 0 }, hoverinfo: "skip", showlegend: false,
-  };
 }
 
-function line(rows, column, series, style, name) {
-  return {
-    name,
-    x: rows.map((row) => format.local(row.time)),
-    y: rows.map((row) => row[column]),
-    text: rows.map((row) => hover(row, column, series)),
-    hovertemplate: "%{text}<extra></extra>",
-    type: "scatter", mode: "lines", line: style, connectgaps: false, showlegend: false,
-  };
-}
-
-function hover(row, column, series) {
-  if (column === "actual") return `Value <b>${format.value(row.actual, series)}</b>`;
-  const range = row.lower === null ? "" : ` (${format.range(row.lower, row.upper, series)})`;
-  return `Expected ${format.value(row.yhat, series)}${range}`;
-}
-
-function marks(rows, series, colors) {
-  const flagged = rows.filter((row) => row.anomaly);
-  return {
-    name: "Anomaly",
-    x: flagged.map((row) => format.local(row.time)),
-    y: flagged.map((row) => row.actual),
-    text: flagged.map((row) => `<b>${row.anomaly > 0 ? "Above" : "Below"} the band</b>, score ${format.score(row.score)}`),
-    hovertemplate: "%{text}<extra></extra>",
-    type: "scatter", mode: "markers", showlegend: false, cliponaxis: false,
-    marker: { color: colors.anomaly, size: flagged.length > 40 ? 5 : 7, line: { color: colors.card, width: flagged.length > 40 ? 0.5 : 1 } },
-  };
-}
-
-function layout(series, rows, episodes, view, colors) {
-  const numbers = rows.flatMap((row) => [row.actual, row.upper]).filter((n) => n !== null);
-  const isPositive = rows.every((row) => row.actual === null || row.actual >= 0);
-  const { caption, ...ticks } = format.axis(series, Math.max(0, ...numbers.map(Math.abs)));
-  const shared = { gridcolor: colors.grid, zeroline: false, tickfont: { color: colors.text, size: 12 }, fixedrange: false };
-  return {
-    uirevision: `${series.id} ${view.range}`,
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif", color: colors.ink },
-    margin: { l: 8, r: 14, t: caption ? 26 : 14, b: 8 },
-    hovermode: "x unified",
-    hoverlabel: { bgcolor: colors.card, bordercolor: colors.line, font: { color: colors.ink, size: 12.5 } },
-    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
-    xaxis: {
-      ...shared, type: "date", range: [format.local(view.from), format.local(view.to)], automargin: true, showgrid: false,
-      linecolor: colors.line, showline: true, ticks: "outside", tickcolor: colors.line, ticklen: 4, nticks: view.narrow ? 5 : 10,
-      hoverformat: "%a %d %b, %H:%M", tickformatstops: tickFormats(),
-    },
-    yaxis: {
-      ...shared, automargin: true, rangemode: isPositive ? "nonnegative" : "normal", nticks: 7,
-      visible: numbers.length > 0,
-      ...ticks,
-    },
-    shapes: [...episodes.map((episode) => region(episode, view, colors)), nowLine(view, colors)],
-    annotations: [nowLabel(view, colors), ...(caption ? [unitLabel(caption, colors)] : [])],
-  };
-}
-
-function tickFormats() {
+function numbers(row, { series, hasCalibrated }) {
+  const line = (kind, word, text) => h("p", {}, h("span", { class: `key ${kind}` }), word, " ", h("b", {}, text));
+  const flag = row.anomaly ? h("p", { class: "flagged" }, row.anomaly > 0 ? "Above its band" : "Below its band") : null;
   return [
-    { dtickrange: [null, 60000], value: "%H:%M:%S" },
-    { dtickrange: [60000, 12 * HOUR], value: "%H:%M\n%a %d %b" },
-    { dtickrange: [12 * HOUR, null], value: "%a %d\n%b %Y" },
+    h("p", { class: "tip-time" }, format.moment(row.time)),
+    row.actual === null ? null : line("value", "Value", format.value(row.actual, series)),
+    row.yhat === null ? null : line("forecast", row.hindsight ? "In hindsight" : "Expected", format.value(row.yhat, series)),
+    row.lower === null ? null : line("alert", "Band", format.range(row.lower, row.upper, series)),
+    hasCalibrated && row.calibrated_lower !== null
+      ? line("calibrated", "Calibrated", format.range(row.calibrated_lower, row.calibrated_upper, series))
+      : null,
+    row.score === null ? null : line("", "Score", format.score(row.score)),
+    flag,
   ];
-}
-
-function region(episode, view, colors) {
-  return {
-    type: "rect", xref: "x", yref: "paper", y0: 0, y1: 1, layer: "below", fillcolor: colors.episode, line: { width: 0 },
-    x0: format.local(Math.max(episode.start, view.from)),
-    x1: format.local(Math.min(episode.end ?? view.now, view.to)),
-  };
-}
-
-function nowLine(view, colors) {
-  const x = format.local(view.now);
-  return { type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line: { color: colors.text, width: 1, dash: "2px,3px" } };
-}
-
-function nowLabel(view, colors) {
-  return {
-    x: format.local(view.now), xref: "x", y: 1, yref: "paper", text: "now", showarrow: false, xanchor: "left", yanchor: "top",
-    xshift: 4, font: { size: 11, color: colors.text },
-  };
-}
-
-function unitLabel(caption, colors) {
-  return {
-    x: 0, xref: "paper", y: 1, yref: "paper", text: caption, showarrow: false, xanchor: "left", yanchor: "bottom", yshift: 6,
-    font: { size: 12, color: colors.text },
-  };
-}
-
-function stretches(rows, isPresent) {
-  const parts = [];
-  let part = [];
-  for (const row of [...rows, null]) {
-    if (row && isPresent(row)) {
-      part.push(row);
-    } else if (part.length) {
-      parts.push(part);
-      part = [];
-    }
-  }
-  return parts;
 }

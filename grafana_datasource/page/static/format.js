@@ -1,29 +1,27 @@
-// Numbers, units and times as people read them; everything in the browser's own time zone.
+// Numbers, units, names and times as people read them; everything in the browser's own time zone.
 
 const PREFIXES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
 const SMALL = [[1, ""], [1e-3, "m"], [1e-6, "µ"], [1e-9, "n"]];
+const CONTROL = /[\u0000-\u001f\u007f]/g;
+const UNSEEN = /[\u0080-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g; // also what turns text around
+const LONGEST = 400;
 
-export function isShare(series) {
-  return series.unit === "1" && (series.statistic === "error_ratio" || /(utilization|ratio|usage)$/.test(series.metric));
+// A name somebody else chose: control characters made visible, and no longer than anybody reads.
+export function name(text) {
+  const seen = text
+    .slice(0, LONGEST + 1)
+    .replace(CONTROL, (each) => String.fromCharCode(each === "\u007f" ? 0x2421 : 0x2400 + each.charCodeAt(0)))
+    .replace(UNSEEN, "\ufffd");
+  return seen.length > LONGEST ? `${seen.slice(0, LONGEST)}…` : seen;
 }
 
 export function value(number, series) {
   if (number === null || number === undefined) return "–";
   if (isShare(series)) return `${digits(number * 100)} %`;
-  if (series.unit === "s") return seconds(number);
-  if (series.unit.startsWith("By")) return scaled(number, series.unit.replace("By", "B"), 1);
-  const unit = series.unit === "1" ? "" : series.unit;
+  const unit = unitOf(series);
+  if (unit === "s") return seconds(number);
+  if (unit.startsWith("By")) return scaled(number, unit.replace("By", "B"), 1);
   return scaled(number, unit.startsWith("/") ? unit : unit && ` ${unit}`, 10);
-}
-
-export function axis(series, largest) {
-  if (isShare(series)) return { tickformat: ".3~%", ticksuffix: "" };
-  if (series.unit === "s") return { tickformat: "~s", ticksuffix: "s" };
-  if (series.unit.startsWith("By")) return { tickformat: "~s", ticksuffix: series.unit.replace("By", "B") };
-  const unit = series.unit === "1" ? "" : series.unit;
-  const suffix = unit.startsWith("/") ? unit : unit && ` ${unit}`;
-  const isShort = suffix.trim().length <= 2;
-  return { tickformat: largest >= 1e4 ? "~s" : ",.4~g", ticksuffix: isShort ? suffix : "", caption: isShort ? "" : suffix.trim() };
 }
 
 // "37.1 to 61.6 span/s": the unit once, where both ends have the same.
@@ -33,38 +31,94 @@ export function range(lower, upper, series) {
   return `${unit && from.endsWith(unit) ? from.slice(0, -unit.length).trimEnd() : from} to ${to}`;
 }
 
+export function count(number) {
+  return number.toLocaleString("en");
+}
+
+export function share(number, places = 1) {
+  return number === null || number === undefined ? "–" : `${(number * 100).toFixed(places)} %`;
+}
+
 export function score(number) {
+  if (number === null || number === undefined) return "–";
   return `${number < 0 ? "−" : ""}${Math.abs(number).toFixed(Math.abs(number) < 10 ? 2 : 1)}`;
 }
 
 export function duration(ms) {
   const minutes = Math.max(0, Math.round(ms / 60000));
-  if (minutes < 1) return "under a minute";
+  if (minutes < 1) return `${Math.max(0, Math.round(ms / 1000))} s`;
   if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
   return `${Math.round(hours / 24)} days`;
 }
 
-export function clock(ms, now) {
-  const time = new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-  const isToday = new Date(ms).toDateString() === new Date(now).toDateString();
-  if (isToday) return time;
-  return `${new Date(ms).toLocaleDateString([], { weekday: "short", day: "numeric", month: "short" })}, ${time}`;
+export function ago(ms) {
+  return ms < 90000 ? "just now" : `${duration(ms)} ago`;
 }
 
-// The wall-clock text Plotly draws as it is.
-export function local(ms) {
-  const at = new Date(ms);
-  const two = (n) => String(n).padStart(2, "0");
-  return (
-    `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ` +
-    `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`
-  );
+// "24 h" for the range named 24h.
+export function stretch(range) {
+  return range.replace(/(\d+)h/, "$1 h").replace(/(\d+)d/, "$1 days");
+}
+
+export function clock(ms, now) {
+  const time = new Date(ms).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  if (new Date(ms).toDateString() === new Date(now).toDateString()) return time;
+  return `${new Date(ms).toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short" })}, ${time}`;
+}
+
+export function moment(ms) {
+  return new Date(ms).toLocaleString("en-GB", {
+    weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit",
+  });
+}
+
+// As fields for a date and a time want it, in local time.
+export function field(ms) {
+  return new Date(ms - new Date(ms).getTimezoneOffset() * 60000).toISOString().slice(0, 19);
 }
 
 export function zone() {
-  return Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
+  const said = Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" }).formatToParts();
+  const offset = said.find((part) => part.type === "timeZoneName")?.value ?? "";
+  const place = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return [place, offset === place ? "" : `(${offset})`].filter(Boolean).join(" ") || "local time";
+}
+
+// What a number of one axis is multiplied by and followed by, so that all of its labels are short and alike.
+export function axis(series, largest) {
+  if (isShare(series)) return { factor: 100, suffix: " %", caption: "" };
+  const unit = unitOf(series);
+  if (unit === "s") return timeAxis(largest);
+  const isBytes = unit.startsWith("By");
+  const [factor, prefix] = (largest >= (isBytes ? 1000 : 10000) && PREFIXES.find(([f]) => largest >= f)) || [1, ""];
+  const shown = isBytes ? unit.replace("By", "B") : unit;
+  const isShort = shown.length <= 2 && !shown.startsWith("/");
+  return { factor: 1 / factor, suffix: isShort && shown ? ` ${prefix}${shown}` : prefix, caption: isShort ? "" : shown };
+}
+
+export function digits(number) {
+  const size = Math.abs(number);
+  const isTiny = size !== 0 && size < 0.0001;
+  const places = size >= 100 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 3 };
+  const text = isTiny ? number.toExponential(1) : number.toLocaleString("en", places);
+  return text.replaceAll("-", "−");
+}
+
+function timeAxis(largest) {
+  if (largest >= 7200) return { factor: 1 / 3600, suffix: " h", caption: "" };
+  if (largest >= 240) return { factor: 1 / 60, suffix: " min", caption: "" };
+  const [factor, prefix] = SMALL.find(([f]) => largest >= f) ?? SMALL.at(-1);
+  return { factor: 1 / factor, suffix: ` ${prefix}s`, caption: "" };
+}
+
+function isShare(series) {
+  return series.unit === "1" && (series.statistic === "error_ratio" || /(utilization|ratio|usage)$/.test(series.metric));
+}
+
+function unitOf(series) {
+  return series.unit === "1" ? "" : name(series.unit).slice(0, 24);
 }
 
 function seconds(number) {
@@ -82,11 +136,4 @@ function scaled(number, unit, plainBelow) {
   if (!found) return `${digits(number)}${unit.startsWith("B") ? " " : ""}${unit}`;
   const [factor, prefix] = found;
   return `${digits(number / factor)} ${prefix}${unit.trimStart()}`;
-}
-
-function digits(number) {
-  const size = Math.abs(number);
-  const places = size === 0 || size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
-  const text = size !== 0 && size < 0.001 ? number.toExponential(1) : number.toLocaleString(undefined, { maximumFractionDigits: places });
-  return text.replaceAll("-", "−");
 }

@@ -1,285 +1,167 @@
-// Fetches what the person asked for and puts it on the page; the address bar always names the view.
+// Shows the view that the address names, keeps it fresh, and does what is clicked, typed and pressed.
 
-import * as chart from "./chart.js";
-import { explanation } from "./explain.js";
+import { Failed } from "./api.js";
+import { h, patch } from "./dom.js";
+import * as episode from "./episode.js";
+import * as episodes from "./episodes.js";
+import * as feedback from "./feedback.js";
+import * as finder from "./finder.js";
+import * as fleet from "./fleet.js";
 import * as format from "./format.js";
-import * as list from "./list.js";
-import { badge, sentence, silence } from "./sentences.js";
+import * as models from "./models.js";
+import { heading } from "./parts.js";
+import { changed, current } from "./route.js";
+import * as series from "./series.js";
+import * as services from "./services.js";
 
-const HOUR = 3600000;
-const RANGES = { "1h": [1, 0.5], "6h": [6, 2], "24h": [24, 6], "7d": [168, 24], "14d": [336, 48] };
+const VIEWS = { fleet, series, services: services.all, service: services.one, episodes, episode, models };
+const PARENTS = { series: "fleet", service: "services", episode: "episodes" };
 const REFRESH_MS = 15000;
-const LISTED = 300;
+const PATIENCE_MS = 150; // before it is said that something is being fetched
+const TYPING_MS = 200;
 
 const at = (id) => document.getElementById(id);
-const address = new URLSearchParams(location.search);
-const state = {
-  series: address.get("series"),
-  range: address.get("range") in RANGES ? address.get("range") : "24h",
-  band: address.get("band") ?? "",
-  ofAll: false,
-  request: 0,
-};
+const main = at("main");
+let request = new AbortController();
+let typing;
 
 function start() {
-  at("ranges").append(...Object.keys(RANGES).map(rangeButton));
-  at("band").value = ["0.8", "0.95", "0.99"].includes(state.band) ? state.band : "";
-  state.band = at("band").value;
-  at("zone").textContent = `Times in ${format.zone()}. `;
-  at("band").addEventListener("change", (event) => go({ band: event.target.value }));
-  at("search").addEventListener("input", debounced(refreshList, 150));
-  at("list").addEventListener("click", pick);
-  at("sidebar").addEventListener("keydown", (event) => list.walk(at("list"), at("search"), event));
-  at("open-list").addEventListener("click", () => showList(!document.body.classList.contains("list-open")));
-  at("of-this").addEventListener("click", () => showEpisodesOf(false));
-  at("of-all").addEventListener("click", () => showEpisodesOf(true));
-  at("episodes").addEventListener("click", pick);
-  document.addEventListener("keydown", shortcuts);
-  document.addEventListener("themechange", refreshView);
-  document.addEventListener("visibilitychange", () => document.hidden || refresh());
-  addEventListener("popstate", () => location.reload());
-  setInterval(() => at("live").checked && !document.hidden && refresh(), REFRESH_MS);
-  refresh();
+  at("zone").textContent = `Times in ${format.zone()}`;
+  document.addEventListener("click", clicked);
+  document.addEventListener("input", typed);
+  document.addEventListener("change", typed);
+  document.addEventListener("submit", submitted);
+  document.addEventListener("keydown", pressed);
+  document.addEventListener("visibilitychange", () => document.hidden || show());
+  document.addEventListener("themechange", () => show());
+  addEventListener("popstate", () => main.dataset.shown === location.search || show({ isNew: true }));
+  setInterval(() => at("live").checked && !document.hidden && show(), REFRESH_MS);
+  show({ isNew: true, isFirst: true });
 }
 
-async function refresh() {
-  await refreshList();
-  await refreshView();
-}
-
-async function refreshList() {
-  const search = at("search").value;
-  const catalog = await fetched(`api/v1/catalog?limit=${LISTED}&search=${encodeURIComponent(search)}`);
-  if (!catalog || search !== at("search").value) return;
-  state.now = catalog.now;
-  state.total = catalog.total;
-  state.series ??= catalog.series.find((each) => each.last_time !== null)?.id ?? catalog.series[0]?.id ?? null;
-  at("summary").textContent = summary(catalog);
-  list.render(at("list"), catalog, state.series);
-}
-
-async function refreshView() {
-  if (state.now === undefined) return;
-  if (!state.series) return showEmpty();
-  const request = ++state.request;
-  const view = span();
-  const path = `api/v1/series/${encodeURIComponent(state.series)}`;
-  const window = `from=${view.from}&to=${view.to}`;
-  const width = state.band ? `&interval_width=${state.band}` : "";
-  const of = state.ofAll ? "" : `&series=${encodeURIComponent(state.series)}`;
-  const points = Math.round(Math.min(2000, Math.max(400, at("main").clientWidth * 1.6)));
-  const [series, rows, own, listed] = await Promise.all([
-    fetched(path),
-    fetched(`${path}/forecast?${window}&max_points=${points}${width}`),
-    fetched(`api/v1/episodes?${window}&series=${encodeURIComponent(state.series)}`),
-    fetched(`api/v1/episodes?${window}${of}`),
-  ]);
-  if (request !== state.request) return;
-  if (!series || !rows) return showEmpty(`There is no series ${state.series} in this store.`);
-  show(series, rows, own ?? [], listed ?? [], view);
-}
-
-function show(series, rows, own, listed, view) {
-  at("empty").hidden = true;
-  at("view").hidden = false;
-  document.title = `${series.title} · ${series.service} · Foreband`;
-  at("service").textContent = series.service;
-  at("title").textContent = series.title;
-  at("detail").textContent = series.detail;
-  const shown = badge(series);
-  at("badge").className = `badge ${shown.kind}`;
-  at("badge").textContent = shown.text;
-  at("sentence-text").textContent = sentence(series, state.now);
-  at("figures").replaceChildren(...figures(series, rows));
-  at("legend").replaceChildren(...chart.legend(state.band, rows.some((row) => row.hindsight)).map(legendEntry));
-  const hasPoints = rows.some((row) => row.actual !== null);
-  at("notice").hidden = hasPoints;
-  at("notice").textContent = hasPoints ? "" : silence(series, state.now);
-  at("chart").setAttribute("aria-label", `Chart of ${series.title} of ${series.service}, last ${state.range} and ahead`);
-  at("episodes").replaceChildren(...episodeRows(listed));
-  for (const button of at("ranges").children) button.setAttribute("aria-pressed", String(button.value === state.range));
-  chart.draw(at("chart"), series, rows, own, view).then(() => (at("chart").dataset.drawn = `${series.id} ${state.range}`));
-}
-
-function figures(series, rows) {
-  const last = rows.findLast((row) => row.actual !== null);
-  const expected = rows.findLast((row) => row.time <= state.now && row.yhat !== null);
-  const ahead = rows.findLast((row) => row.time > state.now && row.yhat !== null);
-  const entries = [["Latest", last ? format.value(last.actual, series) : "–", last ? ago(last.time) : "no points"]];
-  entries.push(["Expected", expected ? format.value(expected.yhat, series) : "–", expected ? edges(expected, series) : "no forecast yet"]);
-  entries.push(["Score", last?.score == null ? "–" : format.score(last.score), "beyond ±1 is outside the band"]);
-  entries.push(["Ahead", ahead ? format.value(ahead.yhat, series) : "–", ahead ? `at ${format.clock(ahead.time, state.now)}` : "no forecast yet"]);
-  return entries.map(([term, value, note]) => {
-    const box = document.createElement("div");
-    box.append(element("dt", "", term), element("dd", "", value), element("dd", "note", note));
-    return box;
-  });
-}
-
-function edges(row, series) {
-  if (row.lower === null) return "no band yet";
-  return format.range(row.lower, row.upper, series);
-}
-
-function episodeRows(episodes) {
-  if (!episodes.length) {
-    return [element("li", "episodes-empty", `No episode in the last ${state.range}${state.ofAll ? " on any series" : ""}.`)];
+// Fetch and show what the address names; what is shown stays until there is something to replace it with.
+async function show({ isNew = false, isFirst = false } = {}) {
+  request.abort();
+  request = new AbortController();
+  const { signal } = request;
+  const place = current();
+  const view = VIEWS[place.view];
+  markPlace(place);
+  const waiting = isNew && setTimeout(() => signal.aborted || patch(main, skeleton()), PATIENCE_MS);
+  try {
+    const data = await view.load(place, signal);
+    if (signal.aborted) return;
+    clearTimeout(waiting);
+    patch(main, view.render(data, place));
+    view.draw?.(main, data, place, go);
+    document.title = `${view.title(data)} · Foreband`;
+    offline("");
+  } catch (error) {
+    if (signal.aborted || error.name === "AbortError") return;
+    clearTimeout(waiting);
+    failed(error, isNew);
   }
-  return episodes.toReversed().map(episodeRow);
+  main.dataset.shown = location.search;
+  if (isNew && !isFirst) main.querySelector("h1")?.focus();
 }
 
-function episodeRow(episode) {
-  const row = document.createElement("li");
-  const isOpen = episode.end === null;
-  const when = document.createElement("span");
-  when.className = "episode-when";
-  when.append(
-    element("span", "episode-start", format.clock(episode.start, state.now)),
-    element("span", "episode-length", `${isOpen ? "open for" : "lasted"} ${format.duration((episode.end ?? state.now) - episode.start)}`),
-  );
-  const what = document.createElement("span");
-  what.className = "episode-what";
-  if (state.ofAll) {
-    const link = element("a", "", `${episode.service}: ${episode.title}`);
-    link.href = `?series=${episode.series}`;
-    link.dataset.series = episode.series;
-    what.append(link, " ");
-  }
-  what.append(
-    `${format.value(episode.actual, episode)} at its peak, where ` +
-      `${format.range(episode.lower, episode.upper, episode)} was expected`,
-  );
-  const direction = element("span", `badge ${isOpen ? "anomalous" : "closed"}`, episode.direction > 0 ? "Above" : "Below");
-  row.append(direction, when, what, element("span", "episode-score", `score ${format.score(episode.peak_score)}`));
-  row.append(explanation(episode, state.now, fetched));
-  return row;
+function failed(error, isNew) {
+  if (!(error instanceof Failed)) throw error;
+  offline(error.status === 404 ? "" : error.message);
+  if (error.status === 404) return patch(main, problem("Not found", error.message));
+  if (isNew || !main.childElementCount) patch(main, problem(error.status ? "That did not work" : "Foreband does not answer", error.message));
 }
 
-function showEmpty(message) {
-  at("view").hidden = true;
-  at("empty").hidden = false;
-  const waiting = "Waiting for first points";
-  at("empty").replaceChildren(
-    element("h1", "", message ? "Not found" : waiting),
-    element("p", "", message ?? "Point an OpenTelemetry exporter or Collector at Foreband's OTLP endpoint, by default 127.0.0.1:4317. Series appear here as soon as they arrive; bands follow when there is enough history to fit a first forecast."),
-  );
+function problem(title, text) {
+  return h("section", { class: "empty", id: "empty" }, h("h1", { tabindex: -1 }, title), h("p", {}, text), h("p", {}, h("a", { class: "button", href: "./" }, "To the fleet")));
 }
 
-function showEpisodesOf(all) {
-  state.ofAll = all;
-  at("of-this").setAttribute("aria-pressed", String(!all));
-  at("of-all").setAttribute("aria-pressed", String(all));
-  refreshView();
+function skeleton() {
+  const block = (kind) => h("div", { class: `ghost ${kind}` });
+  return [heading("Loading…"), h("div", { class: "tiles", "aria-hidden": "true" }, Array.from({ length: 4 }, () => block("tile"))), block("card"), block("card")];
 }
 
-function pick(event) {
-  const link = event.target.closest("a[data-series]");
-  if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
-  event.preventDefault();
-  showList(false);
-  go({ series: link.dataset.series });
-}
-
-function go(change) {
-  Object.assign(state, change);
-  const query = new URLSearchParams({ series: state.series ?? "", range: state.range });
-  if (state.band) query.set("band", state.band);
-  history.replaceState(null, "", `?${query}`);
-  for (const link of at("list").querySelectorAll("a[data-series]")) {
-    if (link.dataset.series === state.series) link.setAttribute("aria-current", "true");
+function markPlace(place) {
+  const name = PARENTS[place.view] ?? place.view;
+  for (const link of document.querySelectorAll("[data-view]")) {
+    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  refreshView();
 }
 
-function showList(open) {
-  document.body.classList.toggle("list-open", open);
-  at("open-list").setAttribute("aria-expanded", String(open));
-  if (open) at("search").focus();
+function offline(message) {
+  at("trouble").hidden = !message;
+  at("trouble").textContent = message;
 }
 
-function shortcuts(event) {
-  if (event.key === "Escape") showList(false);
-  if (event.key !== "/" || /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement?.tagName)) return;
+// Go to an address of this page. What only narrows the view leaves scroll and focus where they are.
+function go(address, { isKept = true, isReplaced = false } = {}) {
+  const from = current();
+  history[isReplaced ? "replaceState" : "pushState"](null, "", address);
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  const isSame = isKept && from.view === current().view;
+  if (!isSame) scrollTo(0, 0);
+  show({ isNew: !isSame });
+}
+
+function clicked(event) {
+  const button = event.target.closest("[data-do]");
+  if (button) return act(button.dataset.do, button);
+  const link = event.target.closest("a[href]");
+  if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const to = new URL(link.href);
+  if (to.origin !== location.origin || to.pathname !== location.pathname || link.hash === "#main") return;
   event.preventDefault();
-  at("search").focus();
+  go(`${to.search || "./"}${to.hash}`, { isKept: link.hasAttribute("data-keep") });
+  if (to.hash) at(to.hash.slice(1))?.scrollIntoView();
 }
 
-function span() {
-  const [back, ahead] = RANGES[state.range];
-  return {
-    now: state.now, from: state.now - back * HOUR, to: state.now + ahead * HOUR,
-    range: state.range, band: state.band, narrow: at("main").clientWidth < 560,
+async function act(name, element) {
+  if (name === "find") return finder.open();
+  if (name === "help") return at("help").showModal();
+  if (name === "close") return element.closest("dialog").close();
+  if (await feedback.actions[name](element)) show();
+}
+
+function typed(event) {
+  clearTimeout(typing);
+  if (event.target.id === "search") typing = setTimeout(() => finder.find(event.target.value.trim()), TYPING_MS);
+  if (event.target.dataset.change !== "filter") return;
+  const { param } = event.target.dataset;
+  const apply = () => {
+    const place = current();
+    if ((place.params[param] ?? "") === event.target.value) return;
+    go(changed(place, { [param]: event.target.value, page: "" }), { isReplaced: event.type === "input" });
   };
+  typing = setTimeout(apply, event.target.type === "search" ? TYPING_MS : 0);
 }
 
-function summary(catalog) {
-  const parts = [`${catalog.total} series`];
-  if (catalog.anomalous) parts.push(`${catalog.anomalous} anomalous`);
-  if (catalog.states.warming) parts.push(`${catalog.states.warming} warming`);
-  if (catalog.states.degraded) parts.push(`${catalog.states.degraded} degraded`);
-  return parts.join(" · ");
+function submitted(event) {
+  if (!event.target.dataset.submit) return;
+  event.preventDefault();
+  act(event.target.dataset.submit, event.target);
 }
 
-async function fetched(path, body) {
-  const request = () => (body ? { method: "POST", body, headers: { ...headers(), "Content-Type": "application/json" } } : { headers: headers() });
-  try {
-    let response = await fetch(path, request());
-    if (response.status === 401 && askForToken()) response = await fetch(path, request());
-    document.body.classList.remove("offline");
-    return response.ok || body ? await response.json() : null;
-  } catch {
-    document.body.classList.add("offline");
-    at("summary").textContent = "Foreband does not answer; trying again.";
-    return null;
-  }
+function pressed(event) {
+  const isTyping = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") return walk(event);
+  if (event.key === "Enter" && event.target.id === "search") return at("found").querySelector("a")?.click();
+  if (isTyping || event.metaKey || event.ctrlKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.key === "/") finder.open();
+  else if (event.key === "?") at("help").showModal();
+  else return;
+  event.preventDefault();
 }
 
-function headers() {
-  const token = sessionStorage.getItem("token");
-  return token ? { Accept: "application/json", Authorization: `Bearer ${token}` } : { Accept: "application/json" };
-}
-
-function askForToken() {
-  if (askForToken.isDone) return false; // once a visit; reload the page to be asked again
-  askForToken.isDone = true;
-  const token = prompt("Foreband asks for a read token.");
-  if (token) sessionStorage.setItem("token", token.trim());
-  return Boolean(token);
-}
-
-function rangeButton(name) {
-  const button = element("button", "", name);
-  button.type = "button";
-  button.value = name;
-  button.addEventListener("click", () => go({ range: name }));
-  return button;
-}
-
-function legendEntry([kind, text]) {
-  const entry = document.createElement("li");
-  entry.append(element("span", `swatch ${kind}`, ""), text);
-  return entry;
-}
-
-function ago(time) {
-  const late = state.now - time;
-  return late < 90000 ? "just now" : `${format.duration(late)} ago`;
-}
-
-function element(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.textContent = text;
-  return made;
-}
-
-function debounced(action, ms) {
-  let timer;
-  return () => {
-    clearTimeout(timer);
-    timer = setTimeout(action, ms);
-  };
+// Move among the links of the list that has the focus, or from the search into what was found.
+function walk(event) {
+  const list = event.target.id === "search" ? at("found") : event.target.closest("[data-walk]");
+  if (!list || event.target.tagName === "SELECT") return;
+  const links = [...list.querySelectorAll("a")].filter((link) => link.closest("tr, li")?.querySelector("a") === link);
+  const next = links.indexOf(event.target.closest("li, tr")?.querySelector("a")) + (event.key === "ArrowDown" ? 1 : -1);
+  event.preventDefault();
+  if (next < 0 && list.id === "found") at("search").focus();
+  else links[Math.min(Math.max(next, 0), links.length - 1)]?.focus();
 }
 
 start();
