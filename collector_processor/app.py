@@ -1,10 +1,11 @@
 """The composition root: what is built, in which order it starts and in which it stops, on one screen."""
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version as distribution_version
 
@@ -18,8 +19,8 @@ from collector_processor.config import Config
 from collector_processor.consumer import Consumer
 from collector_processor.detect.canary import Subjects
 from collector_processor.detect.seed import Seed
-from collector_processor.doors import Locks, grafana_door, otlp_doors
-from collector_processor.errors import PermanentError, RetryableError
+from collector_processor.doors import Locks, given_tokens, grafana_door, otlp_doors
+from collector_processor.errors import ConfigError, PermanentError, RetryableError
 from collector_processor.forwarding import Forwarding, check_destinations, warn_of_orphans
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.memory import MemoryWatch, Pressure, spare_what_stays
@@ -28,8 +29,9 @@ from collector_processor.otlp.endpoint import INSTANCE_KEY, LOOP_TEXT
 from collector_processor.otlp.status import Answer
 from collector_processor.overview import Overview
 from collector_processor.pipeline import Pipeline
-from collector_processor.policy import Policies
+from collector_processor.policy import Policies, PoliciesInForce
 from collector_processor.policy.cohort import Cohorts
+from collector_processor.reloading import JUDGING, Reload, adopted, differing
 from collector_processor.request import Request
 from collector_processor.room_settings import pipeline_settings, store_settings, training_settings
 from collector_processor.selftelemetry import SelfTelemetry
@@ -40,6 +42,8 @@ from collector_processor.telemetry.points import Int32
 from collector_processor.telemetry.proof import Proof
 from collector_processor.training import Trainer
 from grafana_datasource.feedback import FeedbackDoor
+
+log = logging.getLogger(__name__)
 
 VERSION = distribution_version("foreband")
 _ANSWER_SECONDS = 30.0
@@ -59,8 +63,10 @@ class Foreband:
     """Everything of one process; `start` once, `stop` once."""
 
     def __init__(self, config: Config, *, clock: Clock | None = None, environ: Mapping[str, str] | None = None) -> None:
-        self._config = config
+        self.config = config
         self._clock = clock or SystemClock()
+        self._policies = PoliciesInForce(Policies(config.policies))
+        self._last_reload = Reload(has_succeeded=True, succeeded_unix_nano=self._clock.now_unix_nano())
         self._environ = os.environ if environ is None else environ
         self._is_ready = False
         self._pressure = Pressure.NONE
@@ -72,11 +78,11 @@ class Foreband:
         Raises:
             ConfigError, StoreError: if it cannot start; nothing was acknowledged then.
         """
-        self._locks = Locks.of(self._config.security)
-        self._doors = otlp_doors(self._config, self._locks, self.ingest, self.ledger)
+        self._locks = Locks.of(self.config.security)
+        self._doors = otlp_doors(self.config, self._locks, self.ingest, self.ledger)
         with ExitStack() as door, ExitStack() as opened:
             door.callback(self._doors.grpc.close)
-            addresses = self._start(self._config, opened, door)
+            addresses = self._start(self.config, opened, door)
             self._opened = opened.pop_all()
             self._door = door.pop_all()
         self._is_ready = True
@@ -93,6 +99,33 @@ class Foreband:
         self._is_ready = False
         self._drain()
         self._opened.close()
+
+    def reload(self, load: Callable[[], Config]) -> None:
+        """Go on by the configuration that `load` returns now, as far as that needs no restart; the log says what does.
+
+        One that is wrong, or cannot be put into effect, changes nothing.
+        """
+        try:
+            wanted, former = load(), self.config
+            self._adopt(adopted(former, wanted))
+        except (ConfigError, RetryableError) as error:
+            self._last_reload = replace(self._last_reload, has_succeeded=False)
+            log.error("the configuration was read again and is wrong, the former one holds: %s", error)  # noqa: TRY400
+            return
+        self._last_reload = Reload(has_succeeded=True, succeeded_unix_nano=self._clock.now_unix_nano())
+        log.info("the configuration was read again; changed: %s", _listed(differing(former, self.config)))
+        if waiting := list(differing(self.config, wanted)):
+            log.warning("these settings wait for a restart: %s", _listed(waiting))
+
+    def _adopt(self, config: Config) -> None:
+        if any(getattr(config, name) != getattr(self.config, name) for name in JUDGING):
+            settings = pipeline_settings(config)
+            self._consumer.call(lambda now: self._pipeline.configure(settings, now)).result()
+            self._policies.now = Policies(config.policies)
+            self._budgets.take(Policies(config.policies, config.detect.threshold))
+            self._memory.limit = config.memory.limit
+        self._locks.tokens.renew(given_tokens(config.security))
+        self.config = config
 
     def _start(self, config: Config, opened: ExitStack, door: ExitStack) -> Addresses:
         check_destinations(config.forward, [config.receiver.listen, config.receiver.http_listen])
@@ -116,10 +149,12 @@ class Foreband:
         trainer = self._start_training(pipeline, opened)
         self._watch_memory(pipeline, trainer, opened)
         self._keep_budgets(pipeline, opened)
-        forwarders, cohorts = self._forwarding.forwarders, Cohorts(Policies(config.policies).kind)
+        forwarders, cohorts = self._forwarding.forwarders, Cohorts(self._policies)
         canaries = self._start_canaries(pipeline, opened)
         self._telemetry = SelfTelemetry(
-            watched(self.ledger, pipeline, trainer, forwarders, self.outbox, canaries, cohorts),
+            watched(
+                self.ledger, pipeline, trainer, forwarders, self.outbox, canaries, cohorts, lambda: self._last_reload
+            ),
             version=VERSION,
             instance_id=writer.instance_id,
             environ=self._environ,
@@ -134,6 +169,7 @@ class Foreband:
             self._may_answer,
             self._feedback_door(),
             lambda: pipeline.keys,
+            self._policies,
         )
         opened.callback(server.stop, _HTTP_DRAIN_SECONDS)
         return Addresses(otlp, otlp_http, f"{server.host}:{server.port}")
@@ -179,7 +215,7 @@ class Foreband:
         return FeedbackDoor(give, take_back)
 
     def _drain(self) -> None:
-        self._doors.grpc.drain(self._config.receiver.drain.total_seconds())
+        self._doors.grpc.drain(self.config.receiver.drain.total_seconds())
 
     def _forwarding_of(self, config: Config) -> Forwarding:
         return Forwarding(config.forward, self.instance_id, self.outbox, self._clock.now_unix_nano)
@@ -196,16 +232,14 @@ class Foreband:
         def mark(series: Int32, reason: npt.NDArray[np.uint8]) -> None:
             self._consumer.call(lambda _now: pipeline.mark(series, reason)).result()
 
-        config = self._config
-        policies = Policies(config.policies)
         trainer = Trainer(
-            training_settings(config),
-            config.store.directory,
+            training_settings(self.config),
+            self.config.store.directory,
             overview,
             publish,
             mark,
             self._clock,
-            settings_of=lambda series: policies.forecast(pipeline.keys[series]),
+            settings_of=lambda series: self._policies.now.forecast(pipeline.keys[series]),
         )
         trainer.start()
         opened.callback(trainer.stop)
@@ -219,7 +253,7 @@ class Foreband:
         def keep(proof: Proof) -> None:
             self._consumer.call(lambda _now: pipeline.keep_proof(proof)).result()
 
-        canaries = Canaries(subjects, partial(open_reader, self._config.store.directory), keep)
+        canaries = Canaries(subjects, partial(open_reader, self.config.store.directory), keep)
         canaries.start()
         opened.callback(canaries.stop)
         return canaries
@@ -228,11 +262,10 @@ class Foreband:
         def apply(factors: Mapping[str, float]) -> None:
             self._consumer.call(lambda now: pipeline.keep_budgets(factors, now)).result()
 
-        config = self._config
-        policies = Policies(config.policies, config.detect.threshold)
-        keeper = BudgetKeeper(config.store.directory, policies, self._clock, apply)
-        keeper.start()
-        opened.callback(keeper.stop)
+        policies = Policies(self.config.policies, self.config.detect.threshold)
+        self._budgets = BudgetKeeper(self.config.store.directory, policies, self._clock, apply)
+        self._budgets.start()
+        opened.callback(self._budgets.stop)
 
     def _watch_memory(self, pipeline: Pipeline, trainer: Trainer, opened: ExitStack) -> None:
         def apply(pressure: Pressure) -> None:
@@ -241,13 +274,17 @@ class Foreband:
             trainer.is_paused = pressure >= Pressure.FITS
             self._consumer.call(lambda _now: pipeline.save_memory(takes_new_series=pressure < Pressure.SERIES))
 
-        watch = MemoryWatch(self._config.memory.limit, apply)
-        watch.start()
-        opened.callback(watch.stop)
+        self._memory = MemoryWatch(self.config.memory.limit, apply)
+        self._memory.start()
+        opened.callback(self._memory.stop)
 
     def _record_batch(self, score_seconds: float, commit_seconds: float) -> None:
         if self._is_ready:
             self._telemetry.record_batch(score_seconds, commit_seconds)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "nothing"
 
 
 def _address(listen: str, port: int) -> str:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from collector_processor.clock import Clock
 from collector_processor.forecast.capacity import Bound, Breach
-from collector_processor.policy import Policies
+from collector_processor.policy import Policies, PoliciesInForce
 from collector_processor.store.sqlite import open_reader
 from grafana_datasource.backend import Session
 from grafana_datasource.budget import Budget
@@ -34,7 +34,7 @@ def breaches(directory: Path, policies: Policies, clock: Clock) -> list[Row]:
         outlook = Outlooks(clock, 1.0).current(reader)
         budget = Budget.start(Limits(samples_read=_ALL, seconds=_DAY_SECONDS), clock)
         session = Session(reader, outlook, clock.now_unix_nano(), budget)
-        found = Capacity(policies, at_once=_ALL).found(session, outlook.directory.modelled)
+        found = Capacity(PoliciesInForce(policies), at_once=_ALL).found(session, outlook.directory.modelled)
     rows = [(full_title(entry.key), bound, seen) for entry, bound, seen in found]
     return sorted(rows, key=lambda row: (-row[2].probability, row[0]))
 

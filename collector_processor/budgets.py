@@ -28,7 +28,7 @@ _SERIES_AT_ONCE = 200
 
 
 class BudgetKeeper:
-    """A thread that finds factors once a day and hands them to `apply`."""
+    """A thread that finds factors once a day, and when policies change, and hands them to `apply`."""
 
     def __init__(
         self, directory: Path, policies: Policies, clock: Clock, apply: Callable[[Mapping[str, float]], None]
@@ -37,28 +37,39 @@ class BudgetKeeper:
         self._policies = policies
         self._clock = clock
         self._apply = apply
-        self._stop = Event()
+        self._stop, self._woken = Event(), Event()
         self._thread = Thread(target=self._run, name="budgets", daemon=True)
 
     def start(self) -> None:
-        """Begin, unless no policy has a budget."""
-        if self._policies.budgets:
-            self._thread.start()
+        """Begin."""
+        self._thread.start()
+
+    def take(self, policies: Policies) -> None:
+        """Keep to the budgets of these policies from now on."""
+        self._policies = policies
+        self._woken.set()
 
     def stop(self) -> None:
         """End the thread."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._woken.set()
+        self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                with closing(open_reader(self._directory)) as reader:
-                    self._apply(found_factors(reader, self._policies, self._clock.now_unix_nano()))
-            except ForebandError as error:
-                log.warning("alert budgets could not be looked after, will try again tomorrow: %s", error)
-            self._stop.wait(EVERY_SECONDS)
+        while True:
+            self._woken.clear()
+            if self._stop.is_set():
+                return
+            if self._policies.budgets:
+                self._look()
+            self._woken.wait(EVERY_SECONDS)
+
+    def _look(self) -> None:
+        try:
+            with closing(open_reader(self._directory)) as reader:
+                self._apply(found_factors(reader, self._policies, self._clock.now_unix_nano()))
+        except ForebandError as error:
+            log.warning("alert budgets could not be looked after, will try again tomorrow: %s", error)
 
 
 def found_factors(reader: SeriesReader, policies: Policies, now: int) -> dict[str, float]:

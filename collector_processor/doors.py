@@ -15,7 +15,7 @@ from collector_processor.otlp.gate import Authorize, Entrance, Gate, Ingest, Ref
 from collector_processor.otlp.http_receiver import HttpReceiver, HttpSettings
 from collector_processor.otlp.json_request import JSON_WEIGHT, MAX_JSON_BYTES
 from collector_processor.otlp.receiver import GrpcReceiver, ReceiverSettings
-from collector_processor.policy import Policies
+from collector_processor.policy import Policies, PoliciesInForce
 from collector_processor.security.certificates import Certificate, Certificates
 from collector_processor.security.tokens import Permission, Scope, Tokens
 from collector_processor.security_config import SecurityConfig
@@ -50,12 +50,11 @@ class Locks:
         Raises:
             ConfigError: if a file is missing, unreadable, writable by others, or not what it should be.
         """
-        given = {scope: [t.get_secret_value() for t in getattr(security.tokens, scope)] for scope in Scope}
         tls = security.tls
         certificates = None
         if tls.cert_file is not None and tls.key_file is not None:
             certificates = Certificates(tls.cert_file, tls.key_file, tls.client_ca_file)
-        return cls(Tokens(given, security.tokens_file), certificates)
+        return cls(Tokens(given_tokens(security), security.tokens_file), certificates)
 
     @property
     def tls(self) -> TlsContext | None:
@@ -78,6 +77,11 @@ class Locks:
     def authorize(self, authorization: str | None) -> Refusal | None:
         """Tell why a sender of telemetry may not come in."""
         return _REFUSALS[self.tokens.check(authorization, Scope.INGEST)]
+
+
+def given_tokens(security: SecurityConfig) -> dict[Scope, list[str]]:
+    """Return the tokens that stand in the configuration itself."""
+    return {scope: [t.get_secret_value() for t in getattr(security.tokens, scope)] for scope in Scope}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,7 @@ def grafana_door(
     has_memory: Callable[[], bool] = lambda: True,
     feedback: FeedbackDoor | None = None,
     known: KnownSeries | None = None,
+    policies: PoliciesInForce | None = None,
 ) -> Server:
     """Serve the Grafana side of the configured store.
 
@@ -142,7 +147,7 @@ def grafana_door(
             may_read=partial(_may, locks, Scope.READ) if locks.tokens.is_required else None,
             may_answer=partial(_may, locks, Scope.ADMIN) if locks.tokens.is_required else None,
             feedback=feedback,
-            policies=Policies(config.policies),
+            policies=policies or PoliciesInForce(Policies(config.policies)),
         )
     )
     host, _, port = config.grafana.listen.rpartition(":")

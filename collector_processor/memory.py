@@ -78,7 +78,7 @@ class MemoryWatch:
         resident_bytes: Callable[[], float] | None = None,
         check_seconds: float | None = None,
     ) -> None:
-        self._limit = limit_bytes
+        self.limit = limit_bytes
         self._apply = apply
         self._resident_bytes = resident_bytes or resident_memory
         self._check_seconds = check_seconds or CHECK_SECONDS
@@ -99,10 +99,10 @@ class MemoryWatch:
         while not self._stop.wait(self._check_seconds):
             before = self._gauge.pressure
             used = self._resident_bytes()
-            pressure = self._gauge.read(used / self._limit)
+            pressure = self._gauge.read(used / self.limit)
             if pressure is not before:
                 told = "memory: %d MiB of %d MiB; given up: %s"
-                log.warning(told, used / (1 << 20), self._limit >> 20, pressure.name.lower())
+                log.warning(told, used / (1 << 20), self.limit >> 20, pressure.name.lower())
                 self._apply(pressure)
             if pressure > before or pressure is Pressure.QUERIES:
                 give_back()

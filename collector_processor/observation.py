@@ -1,16 +1,18 @@
 """What a running Foreband shows of itself: `(number, attributes)` rows, made when somebody reads `/metrics`."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from collector_processor.canaries import Canaries
+from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.ledger import Ledger
 from collector_processor.memory import resident_memory
 from collector_processor.otlp.forward import Forwarder
 from collector_processor.pipeline import Pipeline
 from collector_processor.policy.cohort import Cohorts, coverage
+from collector_processor.reloading import Reload
 from collector_processor.selftelemetry import Watched
 from collector_processor.store.base import OutboxQueues
 from collector_processor.telemetry.band import REASON_TEXT, Reason
@@ -31,6 +33,7 @@ def watched(
     outbox: OutboxQueues,
     canaries: Canaries,
     cohorts: Cohorts,
+    last_reload: Callable[[], Reload],
 ) -> Watched:
     """Bind the running parts to what is watched."""
     return Watched(
@@ -38,6 +41,8 @@ def watched(
         series_states=lambda: _series_states(pipeline),
         fit_backlog_age=lambda: [(trainer.status.backlog_seconds, {})],
         noticed=lambda: [(count, {"kind": kind}) for kind, count in pipeline.noticed.items()],
+        reload_success=lambda: [(float(last_reload().has_succeeded), {})],
+        reload_time=lambda: [(last_reload().succeeded_unix_nano / NANOS_PER_SECOND, {})],
         discarded=lambda: [(count, {"kind": kind}) for kind, count in pipeline.discarded().items()],
         fits=lambda: [(count, {"outcome": outcome}) for outcome, count in trainer.status.outcomes.items()],
         declined=lambda: _declined(trainer.status.declined),

@@ -18,6 +18,7 @@ import orjson
 from collector_processor.clock import DAY, HOUR, NANOS_PER_SECOND
 from collector_processor.detect.canary import Subjects
 from collector_processor.detect.seed import Seed
+from collector_processor.errors import StoreError
 from collector_processor.feedback import FeedbackDesk
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.ledger import Ledger, Signal
@@ -150,6 +151,20 @@ class Pipeline:
         self._times = SeriesTimes(*writer.first_times(), last)
         self._catalog.idle = self._times.silent_since(now - settings.idle_nano)
         self._is_in_step = True
+
+    def configure(self, settings: PipelineSettings, now: int) -> None:
+        """Go on by other settings: all state is saved, and rebuilt by them from the store as after a restart.
+
+        Raises:
+            StoreError: if that failed; the former settings hold.
+        """
+        self.tick(now, is_last=True)
+        former, self._settings = self._settings, settings
+        try:
+            self.reload(now)
+        except StoreError:
+            self._settings = former
+            raise
 
     def recover(self, now: int) -> None:
         """Rebuild all state if a failed commit left something in memory that never happened.

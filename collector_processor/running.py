@@ -4,7 +4,8 @@ import logging
 import os
 import resource
 import signal
-import threading
+from collections.abc import Callable
+from queue import SimpleQueue
 from types import FrameType
 
 from collector_processor.app import VERSION, Foreband
@@ -20,13 +21,13 @@ log = logging.getLogger(__name__)
 _MAX_FILES = 65_536
 
 
-def run_until_stopped(config: Config) -> None:
-    """Run Foreband until SIGTERM or SIGINT."""
+def run_until_stopped(config: Config, load: Callable[[], Config]) -> None:
+    """Run Foreband until SIGTERM or SIGINT; on SIGHUP go on by what `load` returns then."""
     share_arenas()
     set_up_logging(config.log)
     _allow_many_files()
     foreband = Foreband(config)
-    stopping = _stop_signal()
+    asked = _signals(signal.SIGHUP)
     addresses = foreband.start()
     log.info(
         "Foreband %s is ready: OTLP gRPC on %s, OTLP HTTP on http://%s, page and API on http://%s",
@@ -35,7 +36,9 @@ def run_until_stopped(config: Config) -> None:
         addresses.otlp_http,
         addresses.http,
     )
-    stopping.wait()
+    while asked.get() == signal.SIGHUP:
+        foreband.reload(load)
+        set_up_logging(foreband.config.log)
     log.info("stopping: finishing what was taken")
     foreband.finish()
     log.info("stopped; nothing acknowledged was lost")
@@ -46,24 +49,29 @@ def serve_until_stopped(config: Config) -> None:
     """Serve the Grafana side of a store that another process writes, until SIGTERM or SIGINT."""
     set_up_logging(config.log)
     open_reader(config.store.directory).close()
-    stopping = _stop_signal()
+    asked = _signals()
     server = grafana_door(config, Locks.of(config.security), SystemClock(), lambda: "", lambda: b"")
     log.info("serving the store in %s on http://%s:%d", config.store.directory, server.host, server.port)
-    stopping.wait()
+    asked.get()
     server.stop()
 
 
-def _stop_signal() -> threading.Event:
-    stopping = threading.Event()
+def _signals(*others: signal.Signals) -> SimpleQueue[int]:
+    """Return a queue of what comes in of the signals to stop and of `others`."""
+    asked = SimpleQueue[int]()  # the one queue that a handler may put into while this thread gets from it
+    stops = {signal.SIGTERM, signal.SIGINT}
+    is_stopping = False
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        if stopping.is_set():
+    def take(number: int, _frame: FrameType | None) -> None:
+        nonlocal is_stopping
+        if number in stops and is_stopping:
             os._exit(1)  # asked twice: somebody cannot wait
-        stopping.set()
+        is_stopping = is_stopping or number in stops
+        asked.put(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return stopping
+    for number in (*stops, *others):
+        signal.signal(number, take)
+    return asked
 
 
 def _allow_many_files() -> None:

@@ -45,9 +45,12 @@ class SecurityConfig(Section):
             raise ConfigError("security.tls: client_ca_file needs cert_file and key_file")
 
     @property
+    def asks_for_tokens(self) -> bool:
+        """Whether nobody comes in without a token."""
+        return bool(self.tokens.ingest or self.tokens.read or self.tokens.admin or self.tokens_file)
+
+    @property
     def allows_other_machines(self) -> bool:
         """Whether a door may open beyond loopback."""
-        tokens = self.tokens
-        has_tokens = bool(tokens.ingest or tokens.read or tokens.admin or self.tokens_file)
-        is_secure = self.tls.cert_file is not None and (has_tokens or self.tls.client_ca_file is not None)
+        is_secure = self.tls.cert_file is not None and (self.asks_for_tokens or self.tls.client_ca_file is not None)
         return is_secure or self.allow_insecure_bind

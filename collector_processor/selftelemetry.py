@@ -30,6 +30,8 @@ class Watched:
     fit_backlog_age: _Rows
     noticed: _Rows
     discarded: _Rows
+    reload_success: _Rows
+    reload_time: _Rows
     fits: _Rows
     declined: _Rows
     fit_cpu: _Rows
@@ -74,6 +76,8 @@ class SelfTelemetry:
             ("foreband.detection.power", "{share}", "canaries found, by kind and size", watched.detection_power),
             ("foreband.time_to_detect", "s", "median time until a canary was found", watched.time_to_detect),
             ("foreband.process.memory", "By", "resident memory of this process", watched.memory),
+            ("foreband.config.reload.success", "1", "1: the last attempt to read it succeeded", watched.reload_success),
+            ("foreband.config.reload.timestamp", "s", "when it last succeeded, Unix time", watched.reload_time),
             ("foreband.episodes.open", "{episode}", "episodes open now", watched.anomalies),
         ):
             meter.create_observable_gauge(name, [_callback(rows)], unit, text)

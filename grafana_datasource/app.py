@@ -19,7 +19,7 @@ from collector_processor.errors import (
     TooLargeError,
     UnknownError,
 )
-from collector_processor.policy import Policies
+from collector_processor.policy import PoliciesInForce
 from collector_processor.store.base import SeriesReader
 from grafana_datasource.access import May, require_token
 from grafana_datasource.backend import Backend
@@ -89,7 +89,7 @@ class Settings:
     may_read: May | None = None
     may_answer: May | None = None
     feedback: FeedbackDoor | None = None
-    policies: Policies = field(default_factory=Policies)
+    policies: PoliciesInForce = field(default_factory=PoliciesInForce)
     limits: Limits = field(default_factory=Limits)
     concurrent_queries: int = 4
     queue_seconds: float = 2.0
@@ -106,7 +106,7 @@ def create_app(settings: Settings) -> Flask:
     OrjsonProvider.install(app)
     if settings.may_read is not None:
         require_token(app, settings.may_read, settings.may_answer or settings.may_read)
-    proof, capacity = SelfProof(settings.policies.kind), Capacity(settings.policies)
+    proof, capacity = SelfProof(settings.policies), Capacity(settings.policies)
     backend = Backend(
         settings.open_reader,
         settings.clock,

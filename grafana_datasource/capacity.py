@@ -13,7 +13,7 @@ import numpy as np
 
 from collector_processor.clock import DAY, HOUR, NANOS_PER_SECOND
 from collector_processor.forecast.capacity import LEAST_DAYS, QUANTILES, STEP, Bound, Breach, Trend, breach, hourly
-from collector_processor.policy import Policies
+from collector_processor.policy import PoliciesInForce
 from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.points import Float64
 from grafana_datasource.backend import Session
@@ -58,8 +58,9 @@ class Outcome:
 class Capacity:
     """Knows the newest outcome of every series that was asked for."""
 
-    def __init__(self, policies: Policies, at_once: int = AT_ONCE) -> None:
+    def __init__(self, policies: PoliciesInForce, at_once: int = AT_ONCE) -> None:
         self._policies = policies
+        self._asked = policies.now
         self._at_once = at_once
         self._known: dict[int, Outcome] = {}
         self._bounds: dict[int, Bound | None] = {}
@@ -98,9 +99,13 @@ class Capacity:
         ]
 
     def _bound(self, entry: Entry) -> Bound | None:
-        if entry.series not in self._bounds:
-            self._bounds[entry.series] = self._policies.bound(entry.key)
-        return self._bounds[entry.series]
+        policies = self._policies.now
+        if policies is not self._asked:
+            self._asked, self._bounds, self._known = policies, {}, {}
+        bounds = self._bounds
+        if entry.series not in bounds:
+            bounds[entry.series] = policies.bound(entry.key)
+        return bounds[entry.series]
 
     def _read(self, session: Session, matchers: Sequence[Matcher]) -> list[Figure]:
         wanted = [Matcher(NAME, "=", "foreband_actual"), *(m for m in matchers if m.label not in _ADDED)]

@@ -1,15 +1,14 @@
 """What Foreband proves about itself: that anomalies would be found, and that bands hold what they promise."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from collector_processor.clock import HOUR
+from collector_processor.policy import PoliciesInForce
 from collector_processor.policy.cohort import Cohorts, coverage
-from collector_processor.policy.kind import MetricKind
 from collector_processor.telemetry.proof import PROOF_BLOB, Proof
-from collector_processor.telemetry.series import SeriesKey
 from grafana_datasource.backend import Session
 from grafana_datasource.figures import Figure, Figures
 from grafana_datasource.matching import Matcher
@@ -28,8 +27,8 @@ STANDS_FOR = HOUR
 class SelfProof:
     """Reads the newest proof and counts the coverage of all bands."""
 
-    def __init__(self, kind_of: Callable[[SeriesKey], MetricKind]) -> None:
-        self._cohorts = Cohorts(kind_of)
+    def __init__(self, policies: PoliciesInForce) -> None:
+        self._cohorts = Cohorts(policies)
         self.figures = Figures(HELP, self._read)
 
     def rows(self, session: Session) -> list[dict[str, Any]]:

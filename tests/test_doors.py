@@ -247,7 +247,7 @@ def test_large_bodies_come_through(house: House, pem: Files) -> None:
 def test_no_secret_is_told_anywhere(house: House, pem: Files, caplog: pytest.LogCaptureFixture) -> None:
     from collector_processor.config import describe
 
-    shown = describe(house.foreband._config) + repr(house.foreband._config) + repr(vars(house.foreband._locks.tokens))
+    shown = describe(house.foreband.config) + repr(house.foreband.config) + repr(vars(house.foreband._locks.tokens))
     answers = tls_exchange(house.addresses.otlp_http, posted("/v1/metrics", b"", authorization=READ), pem.context())
     for secret in (INGEST, READ, "PRIVATE KEY"):
         assert secret not in shown + caplog.text + repr(answers) + repr(house.foreband._locks.certificates)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,12 +13,12 @@ from collector_processor.cli.options import configured, load
 @click.command()
 @configured
 def run(path: Path | None, overrides: tuple[str, ...]) -> None:
-    """Receive OTLP, judge, forward, and serve Grafana, until stopped."""
+    """Receive OTLP, judge, forward, and serve Grafana, until stopped; SIGHUP reads the configuration again."""
     config = load(path, overrides)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core writes lines of its own beside the log
     from collector_processor.running import run_until_stopped
 
-    run_until_stopped(config)
+    run_until_stopped(config, partial(load, path, overrides))
 
 
 @click.command()

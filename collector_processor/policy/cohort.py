@@ -1,11 +1,12 @@
 """Series by kind, and whether the calibrated band holds what it promises to each kind."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from collector_processor.policy.kind import MetricKind
+from collector_processor.policy.policies import PoliciesInForce
 from collector_processor.telemetry.band import INTERVAL_WIDTHS, BandStates
 from collector_processor.telemetry.series import SeriesKey
 
@@ -15,14 +16,17 @@ _KINDS = list(MetricKind)
 class Cohorts:
     """Which kind every series is of, looked up once."""
 
-    def __init__(self, kind_of: Callable[[SeriesKey], MetricKind]) -> None:
-        self._kind_of = kind_of
+    def __init__(self, policies: PoliciesInForce) -> None:
+        self._policies = policies
+        self._asked = policies.now
         self._kind = np.zeros(0, np.uint8)
 
     def kinds(self, keys: Sequence[SeriesKey]) -> npt.NDArray[np.uint8]:
         """Return the place in MetricKind of all series, by dense id; `keys` never get fewer."""
-        known = self._kind[: len(keys)]  # whoever asks at the same time comes to the same
-        more = [_KINDS.index(self._kind_of(key)) for key in keys[known.size :]]
+        policies = self._policies.now
+        known = self._kind[: len(keys) if policies is self._asked else 0]  # who asks at the same time comes to the same
+        more = [_KINDS.index(policies.kind(key)) for key in keys[known.size :]]
+        self._asked = policies
         kinds = self._kind = np.concatenate([known, np.array(more, np.uint8)])
         return kinds
 

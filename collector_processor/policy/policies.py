@@ -147,5 +147,12 @@ class Policies:
         return _blocks([self._policies[i].detect for i in matched])
 
 
+class PoliciesInForce:
+    """The policies that hold `now`, for whoever outlives a change of them; what is remembered of others is void."""
+
+    def __init__(self, policies: Policies | None = None) -> None:
+        self.now = policies or Policies()
+
+
 def _blocks(found: Sequence[_Block | None]) -> list[_Block]:
     return [block for block in found if block is not None]

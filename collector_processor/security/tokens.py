@@ -39,8 +39,12 @@ class Tokens:
     """Every token in force: those given, and those of a file that may change."""
 
     def __init__(self, given: Mapping[Scope, Iterable[str]], file: Path | None = None) -> None:
-        self._given = [(_digest(token), scope) for scope, tokens in given.items() for token in tokens]
+        self.renew(given)
         self._file = Reloaded([file], lambda: _read_file(file)) if file else None
+
+    def renew(self, given: Mapping[Scope, Iterable[str]]) -> None:
+        """Put these in the place of the tokens given before; those of the file stay."""
+        self._given = [(_digest(token), scope) for scope, tokens in given.items() for token in tokens]
 
     @property
     def is_required(self) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from collector_processor.clock import DAY, HOUR, ManualClock
-from collector_processor.policy import Policies
+from collector_processor.policy import Policies, PoliciesInForce
 from collector_processor.policy_config import CapacityPolicy, MatchConfig, PolicyConfig
 from collector_processor.store.sqlite import open_reader
 from grafana_datasource.app import Settings, create_app
@@ -28,7 +28,9 @@ def limited(limit: float, name: str = "GET /cart") -> PolicyConfig:
 
 def client(scene: Scene, *policies: PolicyConfig, clock: ManualClock | None = None) -> FlaskClient:
     settings = Settings(
-        partial(open_reader, scene.directory), clock=clock or ManualClock(NOW), policies=Policies(policies)
+        partial(open_reader, scene.directory),
+        clock=clock or ManualClock(NOW),
+        policies=PoliciesInForce(Policies(policies)),
     )
     return create_app(settings).test_client()
 
@@ -107,7 +109,7 @@ def lent(scene: Scene, samples_read: int = 5_000_000) -> Iterator[Session]:
 
 @pytest.mark.parametrize(("at_once", "samples_read"), [(1, 5_000_000), (100, 17_000)])
 def test_a_question_looks_at_no_more_series_than_it_may(scene: Scene, at_once: int, samples_read: int) -> None:
-    capacity = Capacity(Policies([limited(140.0), limited(140.0, "POST /pay")]), at_once)
+    capacity = Capacity(PoliciesInForce(Policies([limited(140.0), limited(140.0, "POST /pay")])), at_once)
     counts = []
     for _ in range(4):
         with lent(scene, samples_read) as session:

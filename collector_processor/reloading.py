@@ -1,0 +1,44 @@
+"""A configuration that changes while Foreband runs: what takes effect at once, and what waits for a restart."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from collector_processor.config import Config
+from collector_processor.sections import Section
+from collector_processor.security_config import SecurityConfig
+
+LIVE = ("log", "memory", "series", "detect", "policies")
+"""Sections that take effect at once; so do `security.tokens`, where tokens were asked for and still are."""
+
+JUDGING = ("memory", "series", "detect", "policies")
+"""Those by which series are known and judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """The last attempt to read the configuration, and when it last succeeded (the start counts)."""
+
+    has_succeeded: bool
+    succeeded_unix_nano: int
+
+
+def adopted(old: Config, new: Config) -> Config:
+    """Return the old configuration with all that can change at once as it is in the new one."""
+    changes: dict[str, Section | tuple[Section, ...]] = {name: getattr(new, name) for name in LIVE}
+    if old.security.asks_for_tokens and new.security.asks_for_tokens:
+        changes["security"] = _with_tokens(old.security, new.security)
+    return old.model_copy(update=changes)
+
+
+def differing(one: Section, other: Section, path: str = "") -> Iterator[str]:
+    """Yield the names of settings in which two configurations differ, such as `receiver.listen`; never a value."""
+    for name in type(one).model_fields:
+        mine, theirs = getattr(one, name), getattr(other, name)
+        if isinstance(mine, Section) and isinstance(theirs, Section):
+            yield from differing(mine, theirs, f"{path}{name}.")
+        elif mine != theirs:
+            yield f"{path}{name}"
+
+
+def _with_tokens(old: SecurityConfig, new: SecurityConfig) -> SecurityConfig:
+    return old.model_copy(update={"tokens": new.tokens})
