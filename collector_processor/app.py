@@ -24,6 +24,7 @@ from collector_processor.errors import ConfigError, PermanentError, RetryableErr
 from collector_processor.forwarding import Forwarding, check_destinations, warn_of_orphans
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.memory import MemoryWatch, Pressure, spare_what_stays
+from collector_processor.notices import NoticeDesk
 from collector_processor.observation import watched
 from collector_processor.otlp.endpoint import INSTANCE_KEY, LOOP_TEXT
 from collector_processor.otlp.status import Answer
@@ -38,10 +39,12 @@ from collector_processor.selftelemetry import SelfTelemetry
 from collector_processor.store.sqlite import open_reader, open_writer
 from collector_processor.telemetry.feedback import Feedback, Said
 from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.notice import Notice
 from collector_processor.telemetry.points import Int32
 from collector_processor.telemetry.proof import Proof
 from collector_processor.training import Trainer
 from grafana_datasource.feedback import FeedbackDoor
+from grafana_datasource.hooks.routes import HookDoor
 
 log = logging.getLogger(__name__)
 
@@ -149,11 +152,20 @@ class Foreband:
         trainer = self._start_training(pipeline, opened)
         self._watch_memory(pipeline, trainer, opened)
         self._keep_budgets(pipeline, opened)
+        notices = NoticeDesk(writer)
         forwarders, cohorts = self._forwarding.forwarders, Cohorts(self._policies)
         canaries = self._start_canaries(pipeline, opened)
         self._telemetry = SelfTelemetry(
             watched(
-                self.ledger, pipeline, trainer, forwarders, self.outbox, canaries, cohorts, lambda: self._last_reload
+                self.ledger,
+                pipeline,
+                trainer,
+                forwarders,
+                self.outbox,
+                canaries,
+                cohorts,
+                notices,
+                lambda: self._last_reload,
             ),
             version=VERSION,
             instance_id=writer.instance_id,
@@ -168,6 +180,7 @@ class Foreband:
             self._telemetry.prometheus_text,
             self._may_answer,
             self._feedback_door(),
+            self._hook_door(notices),
             lambda: pipeline.keys,
             self._policies,
         )
@@ -213,6 +226,17 @@ class Foreband:
             return undone
 
         return FeedbackDoor(give, take_back)
+
+    def _hook_door(self, desk: NoticeDesk) -> HookDoor:
+        def keep(notices: Sequence[Notice]) -> int:
+            new: int = self._consumer.call(lambda _now: desk.take(notices)).result()
+            return new
+
+        def count(source: str, outcome: str, alerts: int) -> None:
+            desk.counts[source, outcome] += alerts
+
+        secrets = [secret.get_secret_value().encode() for secret in self.config.security.hook_secrets]
+        return HookDoor(keep, count, secrets)
 
     def _drain(self) -> None:
         self._doors.grpc.drain(self.config.receiver.drain.total_seconds())

@@ -26,6 +26,7 @@ from collector_processor.web.tls import TlsContext
 from grafana_datasource.app import Server, create_app, serve
 from grafana_datasource.app import Settings as GrafanaSettings
 from grafana_datasource.feedback import FeedbackDoor
+from grafana_datasource.hooks.routes import HookDoor
 
 _REFUSALS = {
     Permission.GRANTED: None,
@@ -129,6 +130,7 @@ def grafana_door(
     metrics_text: Callable[[], bytes],
     has_memory: Callable[[], bool] = lambda: True,
     feedback: FeedbackDoor | None = None,
+    hooks: HookDoor | None = None,
     known: KnownSeries | None = None,
     policies: PoliciesInForce | None = None,
 ) -> Server:
@@ -146,7 +148,9 @@ def grafana_door(
             has_memory=has_memory,
             may_read=partial(_may, locks, Scope.READ) if locks.tokens.is_required else None,
             may_answer=partial(_may, locks, Scope.ADMIN) if locks.tokens.is_required else None,
+            may_notify=partial(_may, locks, Scope.HOOK) if locks.tokens.is_required else None,
             feedback=feedback,
+            hooks=hooks,
             policies=policies or PoliciesInForce(Policies(config.policies)),
         )
     )

@@ -9,6 +9,7 @@ from collector_processor.canaries import Canaries
 from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.ledger import Ledger
 from collector_processor.memory import resident_memory
+from collector_processor.notices import NoticeDesk
 from collector_processor.otlp.forward import Forwarder
 from collector_processor.pipeline import Pipeline
 from collector_processor.policy.cohort import Cohorts, coverage
@@ -33,6 +34,7 @@ def watched(
     outbox: OutboxQueues,
     canaries: Canaries,
     cohorts: Cohorts,
+    notices: NoticeDesk,
     last_reload: Callable[[], Reload],
 ) -> Watched:
     """Bind the running parts to what is watched."""
@@ -55,6 +57,7 @@ def watched(
         coverage=lambda: coverage(pipeline.saved_bands, cohorts.kinds(pipeline.keys)),
         detection_power=lambda: _powers(canaries.proof),
         time_to_detect=lambda: _times_to_detect(canaries.proof),
+        notified=lambda: [(n, {"source": source, "outcome": how}) for (source, how), n in notices.counts.items()],
         memory=lambda: [(resident_memory(), {})],
     )
 

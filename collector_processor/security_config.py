@@ -26,7 +26,8 @@ class TokensConfig(Section):
 
     ingest: list[Token] = Field([], description="tokens that may send telemetry")
     read: list[Token] = Field([], description="tokens that may ask: Grafana, browsers, `/metrics`")
-    admin: list[Token] = Field([], description="tokens that may do both")
+    hook: list[Token] = Field([], description="tokens that may notify of alerts at `/hooks/alertmanager`")
+    admin: list[Token] = Field([], description="tokens that may do all of it, and answer episodes")
 
 
 class SecurityConfig(Section):
@@ -35,6 +36,7 @@ class SecurityConfig(Section):
     tls: TlsConfig = TlsConfig()
     tokens: TokensConfig = TokensConfig()
     tokens_file: Path | None = Field(None, description="more tokens, a line each: `scope token`; read when it changes")
+    hook_secrets: list[Token] = Field([], description="secrets (HMAC) by which Grafana signs for `/hooks/grafana`")
     allow_insecure_bind: bool = Field(False, description="listen beyond loopback without TLS and authentication")
 
     def check_complete(self) -> None:
@@ -47,7 +49,8 @@ class SecurityConfig(Section):
     @property
     def asks_for_tokens(self) -> bool:
         """Whether nobody comes in without a token."""
-        return bool(self.tokens.ingest or self.tokens.read or self.tokens.admin or self.tokens_file)
+        tokens = self.tokens
+        return bool(tokens.ingest or tokens.read or tokens.hook or tokens.admin or self.tokens_file)
 
     @property
     def allows_other_machines(self) -> bool:

@@ -1,6 +1,6 @@
 """Ask for a token before anything of the store is told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from flask import Flask, Response, request
 
@@ -9,10 +9,16 @@ from grafana_datasource.replies import failure
 TOKEN_HEADER = "X-Foreband-Token"  # noqa: S105 - the name of a header
 """For clients whose `Authorization` header means something else."""
 
-_OPEN = {"healthz", "page.index", "page.asset", "page.favicon", "runbooks.all", "runbooks.one"}
+_OPEN = {"healthz", "page.index", "page.asset", "page.favicon", "runbooks.all", "runbooks.one", "hooks.grafana"}
+"""The last of them looks at a signature instead."""
+
 _SCHEME = "bearer "
 
-_ANSWERS = {"feedback.answer", "feedback.missed", "feedback.undo"}
+_SCOPES = {
+    **dict.fromkeys(("feedback.answer", "feedback.missed", "feedback.undo"), "admin"),
+    "hooks.alertmanager": "hook",
+}
+"""What takes another scope than `read`."""
 
 May = Callable[[str], bool]
 """Tells whether whoever has this token may."""
@@ -20,21 +26,21 @@ May = Callable[[str], bool]
 
 def scope_of(endpoint: str | None) -> str:
     """Return the scope of token a route takes, empty where it takes none."""
-    if endpoint in _OPEN:
-        return ""
-    return "admin" if endpoint in _ANSWERS else "read"
+    return "" if endpoint in _OPEN else _SCOPES.get(endpoint or "", "read")
 
 
-def require_token(app: Flask, may_read: May, may_answer: May) -> None:
-    """Answer 401 to every request without a valid token, but for the page's own files and `/healthz`."""
+def require_token(app: Flask, may: Mapping[str, May]) -> None:
+    """Answer 401 to every request without a valid token, but for the page's own files and what has a lock of its own.
+
+    `may` tells by scope whether whoever has a token may.
+    """
 
     def check() -> Response | None:
         scope = scope_of(request.endpoint)
-        may = may_answer if scope == "admin" else may_read
-        if not scope or may(_token()):
+        if not scope or may[scope](_token()):
             return None
-        if may is may_answer and may_read(_token()):
-            return failure(403, "forbidden", "answering an episode takes a token of scope admin")
+        if any(is_known(_token()) for is_known in may.values()):
+            return failure(403, "forbidden", f"this takes a token of scope {scope}")
         refused = failure(401, "unauthorized", f"a valid bearer token is required, or one in {TOKEN_HEADER}")
         refused.headers["WWW-Authenticate"] = "Bearer"
         return refused

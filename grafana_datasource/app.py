@@ -26,6 +26,7 @@ from grafana_datasource.backend import Backend
 from grafana_datasource.budget import QueryTimeoutError
 from grafana_datasource.capacity import Capacity
 from grafana_datasource.feedback import FeedbackDoor, feedback_routes
+from grafana_datasource.hooks.routes import HookDoor, hook_routes
 from grafana_datasource.legacy import legacy_routes
 from grafana_datasource.open_episodes import episode_figures
 from grafana_datasource.openapi.routes import openapi_routes
@@ -76,9 +77,9 @@ class Settings:
     `open_reader` is called at most once per concurrent query; a reader stays open and is used by one thread at a time,
     not always the same. `not_ready` returns why the process is not ready, empty when it is. `metrics_text` returns the
     process' own metrics in Prometheus text format. While `has_memory` says no, questions are refused for
-    a moment. Without `may_read` everybody may ask, without `may_answer` everybody may answer episodes. Without a
-    `feedback` door answers are refused: whoever only reads the store has nobody to tell. `policies` tell
-    the kinds and the bounds of series.
+    a moment. Without `may_read` everybody may ask, without `may_answer` everybody may answer episodes, without
+    `may_notify` notify. Without a `feedback` door answers are refused, without `hooks` notifications: whoever only
+    reads the store has nobody to tell. `policies` tell the kinds and the bounds of series.
     """
 
     open_reader: Callable[[], SeriesReader]
@@ -88,6 +89,8 @@ class Settings:
     has_memory: Callable[[], bool] = _always
     may_read: May | None = None
     may_answer: May | None = None
+    may_notify: May | None = None
+    hooks: HookDoor | None = None
     feedback: FeedbackDoor | None = None
     policies: PoliciesInForce = field(default_factory=PoliciesInForce)
     limits: Limits = field(default_factory=Limits)
@@ -105,7 +108,9 @@ def create_app(settings: Settings) -> Flask:
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     OrjsonProvider.install(app)
     if settings.may_read is not None:
-        require_token(app, settings.may_read, settings.may_answer or settings.may_read)
+        read = settings.may_read
+        others = {"admin": settings.may_answer or read, "hook": settings.may_notify or read}
+        require_token(app, {"read": read, **others})
     proof, capacity = SelfProof(settings.policies), Capacity(settings.policies)
     backend = Backend(
         settings.open_reader,
@@ -129,6 +134,7 @@ def create_app(settings: Settings) -> Flask:
     ):
         app.register_blueprint(routes)
     app.register_blueprint(feedback_routes(backend, settings.feedback))
+    app.register_blueprint(hook_routes(backend, settings.hooks, settings.feedback))
     _add_operations(app, settings)
     app.register_error_handler(Exception, _answer_error)
     app.after_request(_with_security_headers)

@@ -26,6 +26,7 @@ HELP = {
     "foreband_forward_waiting": "Requests in the outbox, by destination.",
     "foreband_forward_held": "1: nothing is sent there, it leads into a loop.",
     "foreband_forwarded_total": "Items forwarded or dropped, by outcome.",
+    "foreband_notified_total": "Alerts notified of, by source and outcome.",
     "foreband_process_memory_bytes": "Resident memory of the process.",
 }
 

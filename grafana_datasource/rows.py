@@ -24,6 +24,7 @@ from grafana_datasource.directory import Entry
 from grafana_datasource.episodes import annotation, episode_row, episodes_between, explained_row
 from grafana_datasource.exemplars import traces_of
 from grafana_datasource.families import DERIVED, Family
+from grafana_datasource.hooks.annotations import alerts_between
 from grafana_datasource.proof import SelfProof
 from grafana_datasource.query import (
     MILLISECOND,
@@ -142,8 +143,11 @@ def _annotations(backend: Backend, capacity: Capacity) -> Response:
     with backend.session() as session:
         span = time_range(request.values, session.now, DAY)
         until = min(session.now, span.end)
-        found = episodes_between(session, span, _wanted(request.values, session))
+        wanted = _wanted(request.values, session)
+        found = episodes_between(session, span, wanted)
         told = [annotation(entry, episode, until, session.now) for entry, episode in found]
+        entries = session.outlook.directory.entries
+        told += alerts_between(session, span, None if wanted is None else {entries[i].stable_id for i in wanted})
         if span.end > session.now:
             told += capacity.annotations(session, chosen(request.values, session), session.now, span.end)
         return reply(told)

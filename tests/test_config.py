@@ -71,7 +71,7 @@ def test_a_wrong_word_names_the_nearest_valid_one(tmp_path: Path) -> None:
         ("memory: {limit: 2}", "greater than or equal to"),
         ("memory: {limit: lots}", "should be a size"),
         ("security: {tls: {cert_fle: x}}", "did you mean 'cert_file'"),
-        ("security: {tokens: {write: [x]}}", "valid: ingest, read, admin"),
+        ("security: {tokens: {write: [x]}}", "valid: ingest, read, hook, admin"),
         ("security: {allow_insecure_bind: maybe}", "boolean"),
     ],
 )

@@ -21,7 +21,8 @@ class Scope(StrEnum):
 
     INGEST = "ingest"
     READ = "read"
-    ADMIN = "admin"  # both
+    HOOK = "hook"
+    ADMIN = "admin"  # all of it
 
 
 class Permission(StrEnum):

@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from werkzeug.routing import Rule
 
 from grafana_datasource.access import TOKEN_HEADER, scope_of
+from grafana_datasource.hooks.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from grafana_datasource.openapi.operation import Operation, Parameter
 from grafana_datasource.openapi.shapes import Failure
 from grafana_datasource.openapi.table import OPERATIONS, OUTSIDE
@@ -66,6 +67,8 @@ def document(app: Flask) -> dict[str, Any]:
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": TOKEN_HEADER},
+                "signature": {"type": "apiKey", "in": "header", "name": SIGNATURE_HEADER},
+                "signed_at": {"type": "apiKey", "in": "header", "name": TIMESTAMP_HEADER},
             },
         },
     }
@@ -102,7 +105,7 @@ def _operation(endpoint: str, method: str, operation: Operation, schemas: dict[i
         "tags": [endpoint.partition(".")[0] if "." in endpoint else "operations"],
         "parameters": [_at(operation.at)] if operation.at else [],
         "responses": _responses(operation, schemas, scope),
-        "security": [{"bearer": [scope]}, {"header": [scope]}] if scope else [],
+        "security": _security(operation, scope),
     }
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {_JSON: {"schema": schemas[id(operation.body)]}}}
@@ -113,11 +116,17 @@ def _operation(endpoint: str, method: str, operation: Operation, schemas: dict[i
     return described
 
 
+def _security(operation: Operation, scope: str) -> list[dict[str, list[str]]]:
+    if operation.is_signed:
+        return [{"signature": [], "signed_at": []}]
+    return [{"bearer": [scope]}, {"header": [scope]}] if scope else []
+
+
 def _responses(operation: Operation, schemas: dict[int, Any], scope: str) -> dict[str, Any]:
     codes = [*_ALWAYS, *operation.refusals]
     if operation.body is not None:
         codes.append(415)
-    if scope == "admin":
+    if scope in {"admin", "hook"}:
         codes.append(403)
     content = {_TEXT: {"schema": {"type": "string"}}}
     if operation.answer is not None:

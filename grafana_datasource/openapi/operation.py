@@ -26,7 +26,7 @@ class Operation:
 
     `answer` is the type of the JSON it answers, None for plain text. `at` describes the variable in its path. Where it
     takes JSON, `body` is its type; otherwise POST takes the `parameters` as a form. `refusals` are codes it may answer
-    besides those that all may.
+    besides those that all may; one that `is_signed` takes no token but a signature.
     """
 
     summary: str
@@ -36,3 +36,4 @@ class Operation:
     body: Any = None
     status: int = 200
     refusals: tuple[int, ...] = ()
+    is_signed: bool = False

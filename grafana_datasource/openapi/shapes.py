@@ -108,6 +108,14 @@ class Catalog(Shape):
     series: list[CatalogRow]
 
 
+class LevelShift(Shape):
+    """From what to what a level has moved, and when that became the new normal."""
+
+    before: float
+    after: float
+    adopted: Milliseconds
+
+
 class EpisodeSummary(Shape):
     """An episode; `end` is null while it is open."""
 
@@ -133,6 +141,7 @@ class EpisodeSummary(Shape):
     onsets: int
     flapping: bool
     muted: bool
+    shift: LevelShift | None
     explanation: str
 
 
@@ -333,3 +342,11 @@ class Feedback(Shape):
     factor_after: float
     undone: Milliseconds | None
     undone_by: str
+
+
+class Taken(Shape):
+    """What became of a notification: its alerts, how many of them said something new, and answers given by them."""
+
+    alerts: int
+    new: int
+    answers: int

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from grafana_datasource.hooks.payload import Notification
 from grafana_datasource.openapi import parameters as p
 from grafana_datasource.openapi import prometheus_shapes as prometheus
 from grafana_datasource.openapi import questions, shapes
@@ -139,6 +140,19 @@ _FEEDBACK = {
     "history": Operation("List answers.", list[shapes.Feedback], (p.SERIES_OF_ANSWERS,)),
 }
 
+_HOOKS = {
+    "grafana": Operation(
+        "Take Grafana's notifications of alerts, signed.",
+        shapes.Taken,
+        body=Notification,
+        is_signed=True,
+        refusals=(404, 409),
+    ),
+    "alertmanager": Operation(
+        "Take an Alertmanager's notifications of alerts.", shapes.Taken, body=Notification, refusals=(409,)
+    ),
+}
+
 OPERATIONS: Mapping[str, Operation] = {
     **{f"prometheus._api_v1_{name}": operation for name, operation in _PROMETHEUS.items()},
     "prometheus._-_healthy": Operation("Say that Foreband is there."),
@@ -147,6 +161,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **{f"summaries.{name}": operation for name, operation in _SUMMARIES.items()},
     **{f"legacy.{name}": operation for name, operation in _LEGACY.items()},
     **{f"feedback.{name}": operation for name, operation in _FEEDBACK.items()},
+    **{f"hooks.{name}": operation for name, operation in _HOOKS.items()},
     "runbooks.all": Operation("What to do about every alert, as Markdown."),
     "runbooks.one": Operation("What to do about one alert, as Markdown.", at=p.RULE, refusals=(404,)),
     "openapi.document": Operation("This document.", dict[str, Any]),

@@ -16,6 +16,7 @@ from pathlib import Path
 from collector_processor.clock import ManualClock
 from collector_processor.store.sqlite import open_reader
 from grafana_datasource.app import Settings, create_app, serve
+from grafana_datasource.hooks.routes import HookDoor
 from tests.grafana.scene import Scene, write_scene
 
 TOKEN = "a-token-of-the-fuzzer"
@@ -28,9 +29,8 @@ def served(scene: Scene) -> Iterator[str]:
     """Serve a scene to whoever has the token; yield the URL."""
     is_known = TOKEN.__eq__
     clock = ManualClock(scene.now)
-    app = create_app(
-        Settings(partial(open_reader, scene.directory), clock=clock, may_read=is_known, may_answer=is_known)
-    )
+    hooks = HookDoor(len, lambda *_: None, [TOKEN.encode()])
+    app = create_app(Settings(partial(open_reader, scene.directory), clock=clock, may_read=is_known, hooks=hooks))
     server = serve(app, "127.0.0.1", 0)
     yield f"http://127.0.0.1:{server.port}"
     assert server.stop()

@@ -73,8 +73,8 @@ def test_every_answer_is_as_the_document_says(client: FlaskClient, described: di
     seen = 0
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
-            if operation["tags"] == ["feedback"] and method == "post":
-                continue
+            if method == "post" and operation["tags"][0] in {"feedback", "hooks"}:
+                continue  # they change something: in tests of their own
             url = path_of(path)
             given: dict[str, Any] = {"query_string": QUERIES} if method == "get" else {"data": QUERIES}
             if "application/json" in operation.get("requestBody", {}).get("content", {}):
