@@ -5,6 +5,7 @@ One week of five-minute points, 5 % missing. `must` of a time a series is what 1
 
 import logging
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from benchmarks.cpu import cpu
 from benchmarks.figures import Figure
 from collector_processor.clock import DAY, MINUTE
 from collector_processor.forecast.bands import future_trend, prophet_half_widths
-from collector_processor.forecast.fitted import FittedProphet
+from collector_processor.forecast.columns import Numbers
+from collector_processor.forecast.design import Design
 from collector_processor.forecast.reference import frame, new_prophet
 from collector_processor.forecast.regressors import Grid, build_regressors
 from collector_processor.forecast.settings import ProphetSettings
@@ -36,6 +38,7 @@ BATCH_PEER_SERIES = 100
 STEPS = 288
 MUST_US = 100
 US = 1e6
+_TREND = ("sigma", "changepoint_rate", "mean_delta")
 
 
 def measure() -> list[Figure]:
@@ -108,19 +111,22 @@ def scattered(history: Float32) -> list[Figure]:
 def forecast(fits: list[BatchFit]) -> list[tuple[Float64, Float64]]:
     """Return yhat `(B, 288)` and half of each band `(3, B, 288)` of the next day."""
     return [
-        _forecast([found for found in fit.all_fitted(slice(first, first + BANDS_AT_ONCE)) if found])
+        _forecast(columns.theta()[some], {name: columns.numbers[name][some] for name in _TREND}, columns.design)
         for fit in fits
-        for first in range(0, len(fit), BANDS_AT_ONCE)
+        for _, columns in fit.columns()
+        for some in _slices(len(columns.numbers["k"]))
     ]
 
 
-def _forecast(fitted: list[FittedProphet]) -> tuple[Float64, Float64]:
-    design, trend = fitted[0].design, [one.trend_parameters for one in fitted]
+def _forecast(theta: Float64, trend: Numbers, design: Design) -> tuple[Float64, Float64]:
     x = design.evaluate(GRID.times_after(STEPS))
-    sigma, rate, mean_delta = np.array([[t.sigma, t.changepoint_rate, t.mean_delta] for t in trend]).T[..., np.newaxis]
+    sigma, rate, mean_delta = (trend[name][:, np.newaxis] for name in _TREND)
     future = future_trend(np.arange(1.0, STEPS + 1), np.array(GRID.step_nano / DAY), rate, mean_delta)
-    yhat = np.array([one.theta() for one in fitted]) @ x.T
-    return yhat, prophet_half_widths(sigma, future, INTERVAL_WIDTHS)
+    return theta @ x.T, prophet_half_widths(sigma, future, INTERVAL_WIDTHS)
+
+
+def _slices(size: int) -> Iterator[slice]:
+    return (slice(first, first + BANDS_AT_ONCE) for first in range(0, size, BANDS_AT_ONCE))
 
 
 def prophet_seconds(history: Float32) -> tuple[float, float]:

@@ -10,6 +10,9 @@ from collector_processor.clock import DAY
 from collector_processor.forecast.design import DEFAULT_DESIGN, REFERENCE_UNIX_NANO, Design
 from collector_processor.telemetry.points import Float64, Int64
 
+SMALLEST_DELTA = 1e-8
+"""Prophet's own epsilon, added to the mean of |delta|."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrendParameters:
@@ -74,7 +77,7 @@ class FittedProphet:
         mean_delta = float(np.add.reduce(np.abs(self.delta))) / self.delta.size
         return TrendParameters(
             changepoint_rate=self.delta.size / (self.span_nano / DAY),
-            mean_delta=(mean_delta + 1e-8) * per_day,  # 1e-8 is Prophet's own epsilon
+            mean_delta=(mean_delta + SMALLEST_DELTA) * per_day,
             sigma=sigma,
         )
 

@@ -13,6 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from collector_processor.forecast.columns import (
+    DERIVED,
+    SCALARS,
+    TIMES,
+    VECTORS,
+    Columns,
+    columns_of,
+    places,
+    theta_of,
+)
 from collector_processor.forecast.design import DEFAULT_DESIGN, Design
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.local_time import check_time_zone
@@ -25,8 +35,6 @@ MEDIANS = 2
 _MAGIC = b"FBm1"
 _LARGEST = np.iinfo(np.int16).max
 _LENGTH_BYTES = 4
-_SCALARS = ("k", "m", "y_scale", "y_offset", "sigma_obs")
-_DERIVED = ("level", "slope", "sigma", "changepoint_rate", "mean_delta")
 
 Rows = npt.NDArray[np.void]
 """Array (n,) of a layout's dtype."""
@@ -51,21 +59,16 @@ class Layout:
         fields += [(name, "<f8", (MEDIANS,)) for name in ("profile_offset", "profile_scale")]
         fields += [("profile", "<i2", (SLOTS, MEDIANS))]
         if self.design is not None:
-            fields += [(name, "<i8") for name in ("start_unix_nano", "span_nano", "last_changepoint_unix_nano")]
-            fields += [(name, "<f8") for name in (*_SCALARS, *_DERIVED)]
-            fields += [(name, "<f8", (self.changepoints,)) for name in ("delta", "changepoint")]
+            fields += [(name, "<i8") for name in TIMES]
+            fields += [(name, "<f8") for name in (*SCALARS, *DERIVED)]
+            fields += [(name, "<f8", (self.changepoints,)) for name in VECTORS]
             fields += [("coefficients", "<f8", (sum(self.design.part(name).width for name in self.beta),))]
         return np.dtype(fields)
 
     def theta(self, rows: Rows) -> Float64:
         """Return the rows `(n, P)` of the design's theta."""
         assert self.design is not None
-        theta = np.zeros((rows.size, self.design.size))
-        theta[:, 0], theta[:, 1] = rows["level"], rows["slope"]
-        unit = rows["y_scale"][:, np.newaxis] if self.design.mode == "additive" else 1.0
-        for name, columns in self._columns().items():
-            theta[:, self.design.columns(name)] = unit * rows["coefficients"][:, columns]
-        return theta
+        return theta_of(self.design, self.beta, rows)
 
     def prophet(self, row: Any) -> FittedProphet | None:
         """Return the Prophet of one row."""
@@ -76,9 +79,9 @@ class Layout:
             span_nano=int(row["span_nano"]),
             delta=row["delta"],
             changepoint=row["changepoint"],
-            beta={name: row["coefficients"][columns] for name, columns in self._columns().items()},
+            beta={name: row["coefficients"][columns] for name, columns in places(self.design, self.beta).items()},
             design=self.design,
-            **{name: float(row[name]) for name in _SCALARS},
+            **{name: float(row[name]) for name in SCALARS},
         )
 
     def medians(self, row: Any) -> tuple[FittedSeasonal, ...]:
@@ -86,42 +89,28 @@ class Layout:
         profile = row["profile_offset"] + row["profile_scale"] * row["profile"]
         return tuple(FittedSeasonal(column, self.time_zone) for column in profile.T)
 
-    def _columns(self) -> dict[str, slice]:
-        """Return where the coefficients of each part lie."""
-        assert self.design is not None
-        found, first = {}, 0
-        for name in self.beta:
-            width = self.design.part(name).width
-            found[name] = slice(first, first + width)
-            first += width
-        return found
-
 
 def pack(prophet: FittedProphet | None, medians: Sequence[FittedSeasonal], std: float) -> bytes:
     """Write one model: `medians` of the day are the seasonal and the recent one, `std` is that of the series."""
-    return pack_all([prophet], [medians], [std])[0]
+    profile = np.array([[day.profile for day in medians]])
+    columns = None if prophet is None else columns_of([prophet])
+    return pack_columns(columns, medians[0].time_zone, profile, np.array([std]))[0]
 
 
-def pack_all(
-    prophets: Sequence[FittedProphet | None], medians: Sequence[Sequence[FittedSeasonal]], std: Sequence[float]
-) -> list[bytes]:
-    """Write models, those of one layout at once."""
-    by_layout: dict[tuple[object, ...], list[int]] = {}
-    for i, (prophet, days) in enumerate(zip(prophets, medians, strict=True)):
-        shape = () if prophet is None else (id(prophet.design), prophet.delta.size, *prophet.beta)
-        by_layout.setdefault((days[0].time_zone, *shape), []).append(i)
-    packed = [b""] * len(prophets)
-    for which in by_layout.values():
-        header = _header(_layout_of(prophets[which[0]], medians[which[0]][0].time_zone))
-        rows = np.zeros(len(which), _known(header)[1])
-        rows["header"], rows["std"] = np.void(header), [std[i] for i in which]
-        _put_medians(rows, np.array([[days.profile for days in medians[i]] for i in which]))
-        if fitted := [found for i in which if (found := prophets[i]) is not None]:
-            _put_prophets(rows, fitted)
-        body, size = rows.tobytes(), rows.itemsize
-        for row, i in enumerate(which):
-            packed[i] = body[row * size : (row + 1) * size]
-    return packed
+def pack_columns(prophets: Columns | None, time_zone: str, profile: Float64, std: Float64) -> list[bytes]:
+    """Write models of one layout: medians of the day `(n, 2, 96)`, standard deviations of the series `(n,)`."""
+    layout = Layout(None, 0, (), time_zone)
+    if prophets is not None:
+        layout = Layout(prophets.design, prophets.changepoints, prophets.beta, time_zone)
+    header = _header(layout)
+    rows = np.zeros(std.size, _known(header)[1])
+    rows["header"], rows["std"] = np.void(header), std
+    _put_medians(rows, profile)
+    if prophets is not None:
+        for name, column in prophets.numbers.items():
+            rows[name] = column
+    body, size = rows.tobytes(), rows.itemsize
+    return [body[first : first + size] for first in range(0, len(body), size)]
 
 
 def unpack(packed: bytes) -> tuple[FittedProphet | None, tuple[FittedSeasonal, ...], float]:
@@ -186,12 +175,6 @@ def _known(header: bytes) -> tuple[Layout, np.dtype[np.void]]:
     return layout, layout.dtype(header)
 
 
-def _layout_of(prophet: FittedProphet | None, time_zone: str) -> Layout:
-    if prophet is None:
-        return Layout(None, 0, (), time_zone)
-    return Layout(prophet.design, prophet.delta.size, tuple(prophet.beta), time_zone)
-
-
 def _put_medians(rows: Rows, profile: Float64) -> None:
     """Write days `(n, 2, 96)` as whole numbers around the middle of each, however far from 0 that is."""
     low, high = profile.min(axis=2), profile.max(axis=2)
@@ -200,17 +183,6 @@ def _put_medians(rows: Rows, profile: Float64) -> None:
     rows["profile_scale"] = np.where(step > 0.0, step, 1.0)
     steps = np.rint((profile - rows["profile_offset"][..., np.newaxis]) / rows["profile_scale"][..., np.newaxis])
     rows["profile"] = np.clip(steps, -_LARGEST, _LARGEST).transpose(0, 2, 1)  # for the middle is rounded, too
-
-
-def _put_prophets(rows: Rows, fitted: Sequence[FittedProphet]) -> None:
-    for name in ("start_unix_nano", "span_nano", "last_changepoint_unix_nano", *_SCALARS, "delta", "changepoint"):
-        rows[name] = [getattr(one, name) for one in fitted]
-    if fitted[0].beta:
-        rows["coefficients"] = [np.concatenate(list(one.beta.values())) for one in fitted]
-    rows["level"], rows["slope"] = np.transpose([one.last_trend for one in fitted])
-    trends = [one.trend_parameters for one in fitted]
-    for name in ("sigma", "changepoint_rate", "mean_delta"):
-        rows[name] = [getattr(trend, name) for trend in trends]
 
 
 def _is_sound(layout: Layout, rows: Rows) -> npt.NDArray[np.bool_]:

@@ -114,10 +114,10 @@ class SeasonalForecaster:
         profile = _profile(local[order], observations[order], self._days, self._smooth)
         return FittedSeasonal(profile, self._time_zone)
 
-    def fit_rows(self, time_unix_nano: Int64, y: Float64) -> list[FittedSeasonal]:
-        """Fit rows of `y (B, n)` at common times `(n,)`, each with finite values over YOUNG or more; NaN is missing.
+    def profiles(self, time_unix_nano: Int64, y: Float64) -> Float64:
+        """Return the profiles `(B, 96)` of rows of `y (B, n)` at common times `(n,)`; NaN is missing.
 
-        The same as `fit` of each, many at once.
+        The same as `fit` of each, many at once. Each row has finite values over YOUNG or more.
         """
         from collector_processor.forecast.kernel.profile import profile_rows
 
@@ -125,7 +125,7 @@ class SeasonalForecaster:
         profile_rows(y, wall_clock(time_unix_nano, self._time_zone) // SLOT, self._days, self._smooth, profiles)
         for row in np.flatnonzero(np.isnan(profiles).any(axis=1)):
             profiles[row] = _filled(profiles[row])
-        return [FittedSeasonal(profile, self._time_zone) for profile in profiles]
+        return profiles
 
 
 def neighbours(wall_clock_nano: Int64) -> tuple[Int64, Int64, Float64]:

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from collector_processor.forecast.columns import Columns, with_derived
 from collector_processor.forecast.design import Seasonality
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.kernel.layout import KM_VARIANCE, Result, Shared, Warm
@@ -99,6 +100,27 @@ class BatchFit:
             )
         ]
 
+    def columns(self) -> list[tuple[Int64, Columns]]:
+        """Return the fitted series by layout: which of the batch they are `(n,)`, and their models."""
+        placed = np.count_nonzero(~np.isnan(self.changepoint), axis=1)
+        kinds, kind = np.unique(np.column_stack([placed, self.seasonal]), axis=0, return_inverse=True)
+        members = [np.flatnonzero((kind.ravel() == i) & self.is_fitted) for i in range(len(kinds))]
+        return [(which, self._columns_of(which)) for which in members if which.size]
+
+    def _columns_of(self, which: Int64) -> Columns:
+        """Return series of one layout."""
+        placed = np.count_nonzero(~np.isnan(self.changepoint[which[0]]))
+        (parts,) = self._parts(slice(which[0], which[0] + 1))
+        numbers = {
+            name: getattr(self, name)[which]
+            for name in ("start_unix_nano", "span_nano", "k", "m", "y_scale", "y_offset")
+        }
+        numbers["sigma_obs"] = self.sigma[which]
+        numbers["delta"], numbers["changepoint"] = self.delta[which, :placed], self.changepoint[which, :placed]
+        chosen = [np.arange(columns.start, columns.stop) for _, columns in parts]
+        numbers["coefficients"] = self.beta[np.ix_(which, np.concatenate([np.empty(0, np.int64), *chosen]))]
+        return with_derived(self.regressors.design, [name for name, _ in parts], numbers)
+
     def _parts(self, which: slice) -> list[list[tuple[str, slice]]]:
         """Return, of each series, the parts that are in its model, and their columns of `beta`."""
         parts = self.regressors.parts
@@ -142,14 +164,19 @@ def _check(y: Rows, regressors: Regressors, warm: BatchFit | None) -> None:
         raise ValueError(f"warm start of shape {warm.delta.shape} for {len(y)} series")
 
 
-def _choose_seasonalities(y: Rows, regressors: Regressors) -> Bool:
-    """Apply Prophet's rules to the observed span and spacing of every series: which seasonalities it has `(B, N)`."""
+def extents(y: Rows) -> Int64:
+    """Return, of each row, the first and the last observed column, the least spacing, and how many are observed."""
     from collector_processor.forecast.kernel.fit import measure_rows
 
-    extents = np.empty((len(y), 3), dtype=np.int64)
-    measure_rows(y, extents)
-    span_nano = (extents[:, 1] - extents[:, 0]) * regressors.grid.step_nano
-    spacing_nano = extents[:, 2] * regressors.grid.step_nano
+    found = np.empty((len(y), 4), dtype=np.int64)
+    measure_rows(y, found)
+    return found
+
+
+def _choose_seasonalities(y: Rows, regressors: Regressors) -> Bool:
+    """Apply Prophet's rules to the observed span and spacing of every series: which seasonalities it has `(B, N)`."""
+    first, last, spacing, _ = extents(y).T
+    span_nano, spacing_nano = (last - first) * regressors.grid.step_nano, spacing * regressors.grid.step_nano
     enabled = np.ones((len(y), len(regressors.parts)), dtype=np.bool_)
     for i, part in enumerate(regressors.parts):
         if isinstance(part, Seasonality):
@@ -172,12 +199,12 @@ def _shared(regressors: Regressors, columns: tuple[int, ...]) -> Shared:
     u = np.arange(n) / n
     scales = np.repeat([part.prior_scale for part in regressors.parts], regressors.widths)[list(columns)]
     slope = _FIXED if settings.growth == "flat" else 1.0 / KM_VARIANCE
-    summed = np.column_stack([np.ones(n), u, u * u, rows, u[:, None] * rows])
+    terms = np.column_stack([np.ones(n), u, u * u, rows, u[:, None] * rows])
     return Shared(
         u=u,
-        rows=rows,
         columns=np.ascontiguousarray(rows.T),
-        prefix=np.vstack([np.zeros(summed.shape[1]), np.cumsum(summed, axis=0)]),
+        terms=terms,
+        prefix=np.vstack([np.zeros(terms.shape[1]), np.cumsum(terms, axis=0)]),
         gram=rows.T @ rows,
         ridge=np.concatenate([[slope, 1.0 / KM_VARIANCE], scales**-2.0]),
         changepoint_rows=regressors.changepoint_rows,

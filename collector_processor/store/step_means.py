@@ -123,7 +123,7 @@ def _lay(layer: Layer, step: int, begin: int, mean: Float64) -> None:
     if inside.start < inside.stop:
         low, high = int(layer.place[0]), int(layer.place[-1]) + 1
         together = slice(low, high) if high - low == layer.place.size else layer.place
-        mean[together, inside] = layer.rollup.means(layer.rows)[:, inside.start - first : inside.stop - first]
+        mean[together, inside] = layer.rollup.means(layer.rows, slice(inside.start - first, inside.stop - first))
 
 
 def _tails(entries: Entries, owner: npt.NDArray[np.intp], step: int, size: int) -> tuple[Int64, Int64]:

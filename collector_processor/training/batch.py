@@ -20,7 +20,7 @@ from collector_processor.forecast.reference import MIN_POINTS, ProphetForecaster
 from collector_processor.forecast.regressors import Grid, Regressors, build_regressors
 from collector_processor.forecast.resample import means
 from collector_processor.forecast.settings import ProphetSettings
-from collector_processor.forecast.solve import Status, solve
+from collector_processor.forecast.solve import BatchFit, Status, extents, solve
 from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.training.request import Solver
 
@@ -65,21 +65,38 @@ class Histories:
         return fit_rows(self._grid, past, self._settings)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """Rows of a grid, fitted: those `rows` `(n,)` that the batched solver got, in its terms, and the rest by row."""
+
+    rows: Int64
+    batch: BatchFit | None
+    others: dict[int, ProphetFit]
+
+
+def solve_rows(grid: Grid, y: Float64, settings: ProphetSettings) -> Solved:
+    """Fit every row of `y (B, size)`, NaN where missing, that is long enough; all rows are in the result."""
+    is_enough = _is_enough(y, grid.step_nano)
+    others = dict.fromkeys(np.flatnonzero(~is_enough).tolist(), ProphetFit())
+    rows = np.flatnonzero(is_enough)
+    if settings.declined or not rows.size:
+        fits = {i: _fit_by_library(grid, y[i], settings, settings.declined) for i in rows.tolist()}
+        return Solved(rows[:0], None, others | fits)
+    batch = solve(y if rows.size == len(y) else y[rows], _regressors(grid, settings))
+    for at in np.flatnonzero(~batch.is_fitted).tolist():
+        i, declined = int(rows[at]), Status(batch.status[at]).name.lower()
+        others[i] = _fit_by_library(grid, y[i], settings, declined)
+    return Solved(rows, batch, others)
+
+
 def fit_rows(grid: Grid, y: Float64, settings: ProphetSettings) -> list[ProphetFit]:
-    """Fit every row of `y (B, size)`, NaN where missing, that is long enough."""
-    fits = [ProphetFit()] * len(y)
-    wanted = np.flatnonzero(_is_enough(y, grid.step_nano))
-    if settings.declined:
-        for i in wanted.tolist():
-            fits[i] = _fit_by_library(grid, y[i], settings, settings.declined)
-    elif wanted.size:
-        batch = solve(y if wanted.size == len(y) else y[wanted], _regressors(grid, settings))
-        for i, fitted, status in zip(wanted.tolist(), batch.all_fitted(), batch.status.tolist(), strict=True):
-            if fitted is None:
-                fits[i] = _fit_by_library(grid, y[i], settings, Status(status).name.lower())
-            else:
-                fits[i] = ProphetFit(fitted, Solver.BATCH)
-    return fits
+    """Fit the same rows, one object each."""
+    solved = solve_rows(grid, y, settings)
+    fits = solved.others.copy()
+    if solved.batch is not None:
+        found = zip(solved.rows.tolist(), solved.batch.all_fitted(), strict=True)
+        fits |= {i: ProphetFit(fitted, Solver.BATCH) for i, fitted in found if fitted is not None}
+    return [fits[i] for i in range(len(y))]
 
 
 def _fit_by_library(grid: Grid, y: Float64, settings: ProphetSettings, declined: str) -> ProphetFit:
@@ -115,10 +132,8 @@ def keep_machine_code(directory: Path) -> None:
 
 def _is_enough(y: Float64, step: int) -> Bool:
     """Tell which rows have the number of means, and the time between the first and the last, that Prophet takes."""
-    present = ~np.isnan(y)
-    last = y.shape[1] - 1 - present[:, ::-1].argmax(axis=1)
-    is_long = (last - present.argmax(axis=1)) * step >= PROPHET_HISTORY
-    enough: Bool = is_long & (np.count_nonzero(present, axis=1) >= MIN_POINTS)
+    first, last, _, observed = extents(y).T
+    enough: Bool = ((last - first) * step >= PROPHET_HISTORY) & (observed >= MIN_POINTS)
     return enough
 
 

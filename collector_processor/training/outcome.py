@@ -1,6 +1,5 @@
 """What a fit comes to: the forecast that is drawn, the reason, and the record that the store keeps."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,15 +7,9 @@ import numpy as np
 import orjson
 
 from collector_processor.forecast.backtest import Backtest
-from collector_processor.forecast.packed import pack_all
-from collector_processor.forecast.seasonal import FittedSeasonal
 from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.telemetry.band import FORECASTS, LEVEL
-from collector_processor.training.batch import ProphetFit
-from collector_processor.training.request import FitOutcome, FitRequest, FitStatus
-
-Medians = tuple[FittedSeasonal, FittedSeasonal]
-"""The medians of the day over seven days and over three."""
+from collector_processor.training.request import FitOutcome, FitRequest, FitStatus, Solver
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,50 +22,41 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
-    """The times of the first and the last point that was fitted, and the standard deviation of all."""
+class Fit:
+    """What one fit found: the model's parameters, the times of the first and last point, and who fitted Prophet."""
 
+    parameters: bytes
     first_time: int
     last_time: int
-    std: float
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """All that one fit found."""
-
-    request: FitRequest
-    prophet: ProphetFit
-    medians: Medians
-    observed: Observed
     choice: Choice
+    solver: Solver
+    declined: str
 
 
-def outcomes_of(fits: Sequence[Fit], settings: ProphetSettings) -> list[FitOutcome]:
-    """Return fits with these settings as finished."""
-    changed: dict[str, Any] = {}
-    if settings.fingerprint:
-        changed = {"fingerprint": settings.fingerprint, "settings": settings.changed()}
-    packed = pack_all([f.prophet.fitted for f in fits], [f.medians for f in fits], [f.observed.std for f in fits])
-    return [_outcome(fit, parameters, changed) for fit, parameters in zip(fits, packed, strict=True)]
+def provenance_of(settings: ProphetSettings) -> dict[str, Any]:
+    """Return what is said of the settings of a fit."""
+    if not settings.fingerprint:
+        return {}
+    return {"fingerprint": settings.fingerprint, "settings": settings.changed()}
 
 
-def _outcome(fit: Fit, parameters: bytes, changed: dict[str, Any]) -> FitOutcome:
+def outcome_of(request: FitRequest, fit: Fit, provenance: dict[str, Any]) -> FitOutcome:
+    """Return a fit as finished."""
     choice = fit.choice
-    if fit.prophet.fitted is None and not fit.request.is_first:
+    if fit.solver is Solver.NONE and not request.is_first:
         choice = replace(choice, forecaster="seasonal", reason="Prophet can't be fitted to so few points")
     return FitOutcome(
-        fit.request,
+        request,
         FitStatus.FITTED,
         choice.reason,
         forecaster=choice.forecaster,
-        parameters=parameters,
-        provenance=orjson.dumps({"backtest": choice.backtest, **changed}).decode(),
+        parameters=fit.parameters,
+        provenance=orjson.dumps({"backtest": choice.backtest, **provenance}).decode(),
         backtest=choice.backtest,
-        trained_start_unix_nano=fit.observed.first_time,
-        trained_end_unix_nano=fit.observed.last_time,
-        solver=fit.prophet.solver,
-        declined=fit.prophet.declined,
+        trained_start_unix_nano=fit.first_time,
+        trained_end_unix_nano=fit.last_time,
+        solver=fit.solver,
+        declined=fit.declined,
     )
 
 

@@ -8,13 +8,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from collector_processor.forecast.columns import columns_of
+from collector_processor.forecast.packed import pack_columns
 from collector_processor.forecast.regressors import Grid
 from collector_processor.forecast.seasonal import SLOT, YOUNG, SeasonalForecaster
 from collector_processor.telemetry.means import StepMeans
-from collector_processor.telemetry.points import Float64, Int64
-from collector_processor.training.batch import fit_rows
-from collector_processor.training.outcome import Fit, Medians, Observed, keep, outcomes_of
-from collector_processor.training.request import FitOutcome, FitRequest
+from collector_processor.telemetry.points import Float64
+from collector_processor.training.batch import ProphetFit, Solved, solve_rows
+from collector_processor.training.outcome import Fit, keep, outcome_of, provenance_of
+from collector_processor.training.request import FitOutcome, FitRequest, Solver
+
+_SOLVED = ProphetFit(solver=Solver.BATCH)
 
 
 def asks_for_refit(request: FitRequest) -> bool:
@@ -28,29 +32,34 @@ def refit(requests: Sequence[FitRequest], means: StepMeans) -> list[FitOutcome]:
     rows = np.flatnonzero(means.last_time - means.first_time >= YOUNG)
     if not rows.size:
         return []
-    y = means.mean if rows.size == len(means) else means.mean[rows]
+    y, std = (means.mean, means.std) if rows.size == len(means) else (means.mean[rows], means.std[rows])
     step, settings = means.step_nano, requests[0].settings
     grid = Grid(means.first_step * step + step // 2, step, y.shape[1])
-    by_series = {request.series: request for request in requests}
-    fits = [
-        Fit(by_series[series], prophet, medians, observed, keep(by_series[series]))
-        for series, prophet, medians, observed in zip(
-            means.series[rows].tolist(),
-            fit_rows(grid, y, settings),
-            _medians(grid, y, settings.time_zone),
-            _observed(means, rows),
-            strict=True,
-        )
-    ]
-    return outcomes_of(fits, settings)
+    solved, medians = solve_rows(grid, y, settings), _medians(grid, y, settings.time_zone)
+    packed = _packed(solved, settings.time_zone, medians, std)
+    by_series, provenance = {request.series: request for request in requests}, provenance_of(settings)
+    times = (means.series, means.first_time, means.last_time)
+    outcomes = []
+    for i, (series, first, last) in enumerate(zip(*(column[rows].tolist() for column in times), strict=True)):
+        request, other = by_series[series], solved.others.get(i, _SOLVED)
+        fit = Fit(packed[i], first, last, keep(request), other.solver, other.declined)
+        outcomes.append(outcome_of(request, fit, provenance))
+    return outcomes
 
 
-def _medians(grid: Grid, y: Float64, time_zone: str) -> list[Medians]:
+def _medians(grid: Grid, y: Float64, time_zone: str) -> Float64:
+    """Return the medians of the day over seven days and over three `(B, 2, 96)`."""
     forecasters = SeasonalForecaster(time_zone), SeasonalForecaster.recent(time_zone)
-    week, recent = (forecaster.fit_rows(grid.times(), y) for forecaster in forecasters)
-    return list(zip(week, recent, strict=True))
+    return np.stack([forecaster.profiles(grid.times(), y) for forecaster in forecasters], axis=1)
 
 
-def _observed(means: StepMeans, rows: Int64) -> list[Observed]:
-    columns = (column[rows].tolist() for column in (means.first_time, means.last_time, means.std))
-    return [Observed(*row) for row in zip(*columns, strict=True)]
+def _packed(solved: Solved, time_zone: str, medians: Float64, std: Float64) -> dict[int, bytes]:
+    """Return the parameters of every row: all of one layout at once, and alone what the solver did not fit."""
+    groups = [] if solved.batch is None else [(solved.rows[which], found) for which, found in solved.batch.columns()]
+    packed = dict[int, bytes]()
+    for rows, found in groups:
+        packed.update(zip(rows.tolist(), pack_columns(found, time_zone, medians[rows], std[rows]), strict=True))
+    for i, fit in solved.others.items():
+        alone = None if fit.fitted is None else columns_of([fit.fitted])
+        (packed[i],) = pack_columns(alone, time_zone, medians[i : i + 1], std[i : i + 1])
+    return packed

@@ -17,8 +17,9 @@ from collector_processor.detect.seed import Seed, seed_from_residuals
 from collector_processor.errors import StoreError
 from collector_processor.forecast.backtest import Backtest, backtest, origins
 from collector_processor.forecast.fitted import FittedProphet
+from collector_processor.forecast.packed import pack
 from collector_processor.forecast.resample import standard_deviation
-from collector_processor.forecast.seasonal import SeasonalForecaster
+from collector_processor.forecast.seasonal import FittedSeasonal, SeasonalForecaster
 from collector_processor.store.base import SeriesReader
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.band import LEVEL
@@ -26,7 +27,7 @@ from collector_processor.telemetry.forecast import Fitted
 from collector_processor.telemetry.means import StepMeans
 from collector_processor.telemetry.points import Int32, PointBatch
 from collector_processor.training.batch import Histories, History, ProphetFit, keep_machine_code
-from collector_processor.training.outcome import Fit, Medians, Observed, choose, keep, nothing_to_fit, outcomes_of
+from collector_processor.training.outcome import Fit, choose, keep, nothing_to_fit, outcome_of, provenance_of
 from collector_processor.training.refit import asks_for_refit, refit
 from collector_processor.training.request import Chunk, FitOutcome, FitRequest
 
@@ -152,9 +153,10 @@ def _outcome(request: FitRequest, history: History, prophets: _Prophets) -> FitO
     time, std = history.time_unix_nano, standard_deviation(history.value)
     tested = _backtest(request, history, prophets.before) if request.needs_backtest else None
     choice = keep(request) if tested is None or not tested.origins else choose(tested, request.end_unix_nano)
-    observed = Observed(int(time[0]), int(time[-1]), std)
-    fit = Fit(request, prophets.whole, _medians(request, history), observed, choice)
-    (outcome,) = outcomes_of([fit], request.settings)
+    prophet, settings = prophets.whole, request.settings
+    parameters = pack(prophet.fitted, _medians(request, history), std)
+    fit = Fit(parameters, int(time[0]), int(time[-1]), choice, prophet.solver, prophet.declined)
+    outcome = outcome_of(request, fit, provenance_of(settings))
     if not request.needs_seed or tested is None:
         return outcome
     return replace(outcome, seed=_seed(tested, history, std))
@@ -170,7 +172,7 @@ def _backtest(request: FitRequest, history: History, before: Mapping[int, Fitted
     return backtest(time, value, fit)
 
 
-def _medians(request: FitRequest, history: History) -> Medians:
+def _medians(request: FitRequest, history: History) -> tuple[FittedSeasonal, FittedSeasonal]:
     """Fit the medians of the day over seven days and over three."""
     zone = request.settings.time_zone
     time, value = history.time_unix_nano, history.value

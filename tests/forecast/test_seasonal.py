@@ -155,6 +155,6 @@ def test_many_rows_at_once_are_as_each_alone(forecaster: SeasonalForecaster) -> 
         y[4, random.random(time.size) < 0.7] = np.nan
         y[5, time % DAY < 6 * HOUR] = np.nan
         y[:2, -40:] = np.nan
-        for row, fitted in zip(y, forecaster.fit_rows(time, y), strict=True):
+        for row, profile in zip(y, forecaster.profiles(time, y), strict=True):
             expected = forecaster.fit(time, row).profile
-            np.testing.assert_allclose(fitted.profile, expected, rtol=1e-11, atol=1e-12 * np.nanmax(np.abs(row)))
+            np.testing.assert_allclose(profile, expected, rtol=1e-11, atol=1e-12 * np.nanmax(np.abs(row)))

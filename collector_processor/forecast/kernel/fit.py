@@ -53,12 +53,13 @@ fit_rows = _bind(source_digest())
 
 @entry
 def measure_rows(y: Rows, extents: Int64) -> None:
-    """Write the first and last observed row of every series and its least spacing in rows; -1, -1, n if none is."""
+    """Write the first and last observed row of every series, its least spacing, and how many it has; -1, -1, n, 0."""
     n = y.shape[1]
     for b in range(len(y)):
-        extents[b, 0], extents[b, 1], extents[b, 2] = -1, -1, n
+        row = y[b]
+        extents[b, 0], extents[b, 1], extents[b, 2], extents[b, 3] = -1, -1, n, 0
         for i in range(n):
-            if y[b, i] - y[b, i] == 0.0:
+            if row[i] - row[i] == 0.0:
                 if extents[b, 0] < 0:
                     extents[b, 0] = i
                 else:
@@ -67,14 +68,18 @@ def measure_rows(y: Rows, extents: Int64) -> None:
             if extents[b, 2] == 1:
                 break
         for i in range(n - 1, extents[b, 1], -1):
-            if y[b, i] - y[b, i] == 0.0:
+            if row[i] - row[i] == 0.0:
                 extents[b, 1] = i
                 break
+        observed = 0
+        for i in range(n):
+            observed += row[i] - row[i] == 0.0
+        extents[b, 3] = observed
 
 
 @compiled
 def _allocate(shared: Shared) -> Work:
-    n, k = shared.rows.shape
+    k, n = shared.columns.shape
     c = shared.changepoint_rows.shape[1]
     p = len(shared.ridge) + c
     return Work(
@@ -84,6 +89,7 @@ def _allocate(shared: Shared) -> Work:
         np.empty(n, np.int32),
         np.empty(c + 1, np.int32),
         np.empty(c + 1),
+        np.empty(3 + 2 * k),
         np.empty((c + 1, 3 + 2 * k)),
         np.empty((c + 1, 2)),
         np.empty((k, n)),

@@ -19,9 +19,9 @@ class Shared(NamedTuple):
     """What every series of the batch shares; `(n, K)` regressors on `n` grid rows."""
 
     u: Float64  # (n,) row / n
-    rows: Float64  # (n, K)
     columns: Float64  # (K, n)
-    prefix: Float64  # (n + 1, 3 + 2K) sums of 1, u, u^2, F, uF over the rows before
+    terms: Float64  # (n, 3 + 2K) 1, u, u^2, F, uF
+    prefix: Float64  # (n + 1, 3 + 2K) their sums over the rows before
     gram: Float64  # (K, K)
     ridge: Float64  # (2 + K,) prior precisions of slope, offset, seasonality
     changepoint_rows: Int32  # (n + 1, C)
@@ -63,6 +63,7 @@ class Work(NamedTuple):
     listed: Int32  # (n,)
     starts: Int32  # (C + 1,) first row, then changepoints
     at: Float64  # (C + 1,) their scaled times
+    summed: Float64  # (3 + 2K,)
     sums: Float64  # (C + 1, 3 + 2K)
     zsums: Float64  # (C + 1, 2)
     picked: Float64  # (K, n)

@@ -4,11 +4,12 @@ import numpy as np
 
 from collector_processor.forecast.kernel.compiled import compiled
 from collector_processor.forecast.kernel.layout import Problem, Shared, Work
-from collector_processor.forecast.kernel.moments import greatest
+from collector_processor.forecast.kernel.moments import ordered
 from collector_processor.forecast.kernel.optimum import evaluate
 from collector_processor.telemetry.points import Float64
 
-_FEW = 24  # numbers left to sort when a median is narrowed down
+_INFINITY = 0x7FF0000000000000
+_MAGNITUDE = 0x7FFFFFFFFFFFFFFF
 
 
 @compiled
@@ -21,12 +22,11 @@ def mask_outliers(observed: Float64, problem: Problem, shared: Shared, work: Wor
     count = 0
     for i in range(len(observed)):
         fitted[i] = (observed[i] - mean) * inverse - fitted[i]
-        scratch[count] = fitted[i]
         count += fitted[i] == fitted[i]
-    centre = _median(scratch[:count], -greatest(scratch[:count]))
-    for i in range(count):
-        scratch[i] = abs(scratch[i] - centre)
-    limit = shared.mask_mads * _median(scratch[:count], 0.0)
+    centre = _median(fitted, count, -_greatest(fitted))
+    for i in range(len(observed)):
+        scratch[i] = abs(fitted[i] - centre)
+    limit = shared.mask_mads * _median(scratch, count, 0.0)
     if not limit > 0.0:  # more than half the points are met exactly: the rest is no outlier by this measure
         return False
     changed = 0
@@ -38,44 +38,30 @@ def mask_outliers(observed: Float64, problem: Problem, shared: Shared, work: Wor
 
 
 @compiled
-def _median(x: Float64, least: float) -> float:
-    """Return the median of finite numbers of at least `least`, halving the range that holds it.
+def _median(x: Float64, count: int, least: float) -> float:
+    """Return the median of the `count` numbers in `x` that are not NaN, all of at least `least`.
 
-    Counting takes no branches.
+    The range that holds it is narrowed by how many numbers lie below, and by half now and then in case they crowd:
+    counting takes no branches, and fewer rounds than there are digits.
     """
-    rank = (len(x) - 1) // 2
-    high = greatest(x)
-    low = np.nextafter(least, -np.inf)
-    below, above = 0, len(x)
-    while above - below > _FEW:
-        middle = 0.5 * (low + high)
+    rank = (count - 1) // 2
+    low, high = np.nextafter(least, -np.inf), _greatest(x)
+    below, above, turn = 0, count, 0
+    while above - below > 1:
+        share = 0.5 if turn % 3 == 2 else (rank + 0.5 - below) / (above - below)
+        middle = low + share * (high - low)
         if not low < middle < high:
-            return high  # the rest is equal
-        count = _count_up_to(x, middle)
-        if count <= rank:
-            low, below = middle, count
+            break  # the rest is equal
+        up_to = _count_up_to(x, middle)
+        if up_to <= rank:
+            low, below = middle, up_to
         else:
-            high, above = middle, count
-    few = np.sort(_between(x, low, high, above - below))
-    if len(x) % 2 == 1:
-        following = few[rank - below]
-    elif rank + 1 < above:
-        following = few[rank + 1 - below]
-    else:
-        following = np.min(x[x > high])
-    median: float = 0.5 * (few[rank - below] + following)
+            high, above = middle, up_to
+        turn += 1
+    one = _least_above(x, low)
+    other = one if count % 2 == 1 or rank + 1 < above else _least_above(x, one)
+    median: float = 0.5 * (one + other)
     return median
-
-
-@compiled
-def _between(x: Float64, low: float, high: float, count: int) -> Float64:
-    """Return the numbers in `(low, high]`, of which there are `count`."""
-    few = np.empty(count + 1)
-    at = 0
-    for i in range(len(x)):
-        few[at] = x[i]
-        at += (x[i] > low) & (x[i] <= high)
-    return few[:count]
 
 
 @compiled
@@ -84,3 +70,25 @@ def _count_up_to(x: Float64, limit: float) -> int:
     for i in range(len(x)):
         count += x[i] <= limit
     return count
+
+
+@compiled
+def _least_above(x: Float64, limit: float) -> float:
+    """Return the least number above `limit`, of which there is one; compared as integers, that can be vectorised."""
+    bits, least = x.view(np.int64), _MAGNITUDE
+    for i in range(len(x)):
+        rank = ordered(bits[i])
+        least = min(least, rank if x[i] > limit else _MAGNITUDE)
+    found: float = np.array([ordered(least)]).view(np.float64)[0]
+    return found
+
+
+@compiled
+def _greatest(x: Float64) -> float:
+    """Return max|x| of what is not NaN, compared as integers too."""
+    bits, greatest = x.view(np.int64), np.int64(0)
+    for i in range(len(bits)):
+        magnitude = bits[i] & np.int64(_MAGNITUDE)
+        greatest = max(greatest, magnitude if magnitude < np.int64(_INFINITY) else np.int64(0))
+    found: float = np.array([greatest]).view(np.float64)[0]
+    return found

@@ -80,29 +80,17 @@ def scale_values(
 def _range(z: Float64) -> tuple[float, float]:
     """Return the least and the greatest of finite numbers, as integers that are ordered as they are."""
     bits = z.view(np.int64)
-    low, high = _ordered(bits[0]), _ordered(bits[0])
+    low, high = ordered(bits[0]), ordered(bits[0])
     for i in range(len(bits)):
-        low, high = min(low, _ordered(bits[i])), max(high, _ordered(bits[i]))
-    ends = np.array([_ordered(low), _ordered(high)]).view(np.float64)
+        low, high = min(low, ordered(bits[i])), max(high, ordered(bits[i]))
+    ends = np.array([ordered(low), ordered(high)]).view(np.float64)
     return ends[0], ends[1]
 
 
 @compiled
-def _ordered(bits: int) -> int:
+def ordered(bits: int) -> int:
     """Turn the bits of a float into an integer of its rank, and back."""
     return bits ^ (bits >> 63 & 0x7FFFFFFFFFFFFFFF)
-
-
-@compiled
-def greatest(z: Float64) -> float:
-    """Return max|z|, compared as integers: unlike the floats' order that of their bits can be vectorised."""
-    bits = z.view(np.int64)
-    greatest = np.int64(0)
-    for i in range(len(bits)):
-        magnitude = bits[i] & np.int64(0x7FFFFFFFFFFFFFFF)
-        greatest = max(greatest, magnitude)
-    found: float = np.array([greatest]).view(np.float64)[0]
-    return found
 
 
 @compiled
@@ -143,27 +131,19 @@ def _sum_z(problem: Problem, shared: Shared, work: Work) -> None:
 @compiled
 def _sum_regressors(problem: Problem, shared: Shared, work: Work) -> None:
     """Sum [1, u, u^2, F, uF] from every changepoint on, and F'F: all rows less the missing, or the observed alone."""
-    n, k = shared.rows.shape
-    subtract = 2 * problem.observed >= n
+    n, subtract = len(work.z), 2 * problem.observed >= len(work.z)
     sign = -1.0 if subtract else 1.0
     listed = 0 if problem.observed == n else _list_rows(work.values, subtract, work.listed)
-    segment = problem.changepoints
-    for j in range(segment + 1):
-        work.sums[j] = 0.0
-    for index in range(listed - 1, -1, -1):
-        i = work.listed[index]
-        while segment > 0 and i < work.starts[segment]:
-            segment -= 1
-        if i >= work.starts[0]:
-            _add_row(work.sums[segment], sign, shared.u[i], shared.rows[i])
-    for j in range(problem.changepoints - 1, -1, -1):
-        for q in range(3 + 2 * k):
-            work.sums[j, q] += work.sums[j + 1, q]
-    if subtract:
-        for j in range(problem.changepoints + 1):
-            start = work.starts[j]
-            for q in range(3 + 2 * k):
-                work.sums[j, q] += shared.prefix[n, q] - shared.prefix[start, q]
+    work.summed[:] = 0.0
+    index = listed - 1
+    for j in range(problem.changepoints, -1, -1):
+        start = work.starts[j]
+        while index >= 0 and work.listed[index] >= start:
+            _add(work.summed, shared.terms[work.listed[index]])
+            index -= 1
+        for q in range(len(work.summed)):
+            complete = shared.prefix[n, q] - shared.prefix[start, q] if subtract else 0.0
+            work.sums[j, q] = complete + sign * work.summed[q]
     _sum_products(work.listed[:listed], sign, subtract, shared, work)
 
 
@@ -178,13 +158,9 @@ def _list_rows(values: Float64, missing: bool, listed: Int32) -> int:
 
 
 @compiled
-def _add_row(sums: Float64, sign: float, u: float, row: Float64) -> None:
-    sums[0] += sign
-    sums[1] += sign * u
-    sums[2] += sign * u * u
-    for k in range(len(row)):
-        sums[3 + k] += sign * row[k]
-        sums[3 + len(row) + k] += sign * u * row[k]
+def _add(summed: Float64, row: Float64) -> None:
+    for q in range(len(summed)):
+        summed[q] += row[q]
 
 
 @compiled

@@ -117,20 +117,24 @@ def evaluate(problem: Problem, shared: Shared, work: Work, fitted: Float64) -> N
     ridge = len(shared.ridge)
     slope, intercept = work.w[0], work.w[1]
     span = problem.last - problem.first
+    a, b = len(fitted) / span, problem.first / span
     for j in range(problem.changepoints + 1):
         if j > 0:
             slope += work.w[ridge + j - 1]
             intercept -= work.w[ridge + j - 1] * work.at[j]
         start = work.starts[j] if j > 0 else 0
         end = work.starts[j + 1] if j < problem.changepoints else len(fitted)
+        level, steepness = intercept - slope * b, slope * a  # of t = a u - b
         for i in range(start, end):
-            fitted[i] = intercept + slope * ((i - problem.first) / span)
+            fitted[i] = level + steepness * shared.u[i]
     columns, weights = shared.columns, work.w[2 : 2 + len(shared.columns)]
-    paired = len(columns) - len(columns) % 2
-    for k in range(0, paired, 2):  # two at a time: half the traffic
-        one, other = columns[k], columns[k + 1]
+    together = len(columns) - len(columns) % 4
+    for k in range(0, together, 4):  # four at a time: a quarter of the traffic
+        one, two, three, four = columns[k], columns[k + 1], columns[k + 2], columns[k + 3]
         for i in range(len(fitted)):
-            fitted[i] += weights[k] * one[i] + weights[k + 1] * other[i]
-    for k in range(paired, len(columns)):
+            fitted[i] += (weights[k] * one[i] + weights[k + 1] * two[i]) + (
+                weights[k + 2] * three[i] + weights[k + 3] * four[i]
+            )
+    for k in range(together, len(columns)):
         for i in range(len(fitted)):
             fitted[i] += weights[k] * columns[k, i]
