@@ -1,5 +1,7 @@
 """Which series a request for rows is about, and what identifies them in every row."""
 
+from collections.abc import Sequence
+
 from werkzeug.exceptions import NotFound
 
 from collector_processor.telemetry.episode import Episode
@@ -8,7 +10,8 @@ from grafana_datasource.backend import Session
 from grafana_datasource.directory import Entry
 from grafana_datasource.query import Params, choice, stable_id, stable_ids
 
-_FIELDS = ("service", "metric", "statistic")
+_FIELDS = {"service": "service_name", "metric": "metric", "statistic": "statistic"}
+"""Parameters that narrow, and the label of every series that each is about."""
 
 
 def is_narrowed(params: Params) -> bool:
@@ -23,19 +26,20 @@ def chosen(params: Params, session: Session) -> list[Entry]:
         InvalidQueryError: if an id is none, or there is no such statistic.
     """
     directory = session.outlook.directory
-    named = stable_ids(params, session.limits)
-    found = (
-        [directory.by_stable_id[i] for i in named if i in directory.by_stable_id]
-        if named
-        else [*directory.entries.values()]
-    )
     if params.get("statistic"):
         choice(params, "statistic", [each.value for each in Statistic], "")
-    wanted = {name: params[name] for name in _FIELDS if params.get(name)}
+    wanted = {label: params[name] for name, label in _FIELDS.items() if params.get(name)}
+    named = stable_ids(params, session.limits)
+    if named:
+        found: Sequence[Entry] = [directory.by_stable_id[i] for i in named if i in directory.by_stable_id]
+    elif wanted:
+        found = min((directory.texts.get(label, {}).get(text, ()) for label, text in wanted.items()), key=len)
+    else:
+        return list(directory.modelled)
     return [
         entry
         for entry in found
-        if entry.key.statistic.is_modelled and all(identity(entry)[name] == text for name, text in wanted.items())
+        if entry.key.statistic.is_modelled and all(entry.own[label] == text for label, text in wanted.items())
     ]
 
 

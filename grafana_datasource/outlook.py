@@ -4,7 +4,9 @@ One immutable `Outlook` is shared by all requests and replaced when it is older 
 the last refresh took; reading it costs nothing, refreshing it reads only series and models that are new.
 """
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -67,7 +69,8 @@ class Outlooks:
         try:
             now = self._clock.monotonic_nano()
             if self._current is None:
-                self._current = _refreshed(_empty(), reader, now)
+                with _nothing_collected():
+                    self._current = _refreshed(_empty(), reader, now)
             elif now - self._current.refreshed_nano >= self._max_age:
                 self._current = _refreshed(self._current, reader, now)
                 rest = min(_REST * (self._clock.monotonic_nano() - now), _LONGEST_REST)
@@ -75,6 +78,18 @@ class Outlooks:
             return self._current
         finally:
             self._lock.release()
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Look for no garbage meanwhile: names of a whole fleet are made, and looking through them takes half the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _empty() -> Outlook:
