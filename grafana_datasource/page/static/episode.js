@@ -37,6 +37,7 @@ export function render({ episode, series, answers, view }) {
     h("nav", { class: "crumbs", "aria-label": "Where this is" }, h("a", { href: href({ view: "episodes" }) }, "Episodes"), h("a", { href: href({ service: episode.service }) }, h("bdi", {}, format.name(episode.service))), h("a", { href: href(zoom) }, h("bdi", {}, name))),
     heading(h("bdi", {}, `${name}: ${words.kindWord(episode).toLowerCase()}`), series.detail ? h("bdi", {}, format.name(series.detail)) : null, h("a", { class: "button", href: href(zoom) }, "Open the series")),
     h("p", { class: "sentence" }, severityBadge(episode), " ", episode.end === null ? badge("plain", "open") : badge("plain", `over: ${format.name(episode.close_reason || "it ended")}`), " ", format.name(episode.explanation)),
+    episode.shift ? h("p", { class: "sentence" }, badge("info", "Level shift"), " ", words.shifted(episode, view.now)) : null,
     h("dl", { class: "figures" }, figures(episode, view.now)),
     h("section", { class: "card chart-card", "aria-label": "Chart" },
       h("div", { class: "chart-frame" }, h("div", { class: "chart", id: "chart", "data-island": true })),

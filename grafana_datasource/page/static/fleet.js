@@ -166,7 +166,7 @@ export function seriesRow(series, now, hasService = true) {
       { class: "series-row", href: seriesLink(series) },
       h("span", { class: `dot ${shown.kind}` }),
       h("span", { class: "item-text" }, seriesName(series)),
-      hasService ? h("bdi", { class: "quiet clip" }, format.name(series.service)) : h("span"),
+      hasService ? h("bdi", { class: "quiet clip" }, format.name(series.service)) : h("span", { class: "clip" }),
       h("span", { class: "series-value" }, series.last_time === null ? "" : format.value(series.last_value, series),
         h("span", { class: "quiet" }, series.last_time === null ? "no points" : format.ago(now - series.last_time))),
       badge(shown.kind, shown.text),

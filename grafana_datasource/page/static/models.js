@@ -132,7 +132,7 @@ function standing(quality) {
 function fits(own) {
   const counts = (name, label) => (own.get(name) ?? []).map((each) => [each.labels[label] ?? "", each.value]);
   const rows = [
-    ...counts("foreband_fits_total", "outcome").map(([outcome, n]) => [`Fits ${outcome.replaceAll("_", " ")}`, format.count(n)]),
+    ...counts("foreband_fits_total", "outcome").map(([outcome, n]) => [`Fits, ${outcome.replaceAll("_", " ")}`, format.count(n)]),
     ...counts("foreband_fits_declined_total", "reason").map(([reason, n]) => [`Left to the prophet library: ${reason.replaceAll("_", " ")}`, format.count(n)]),
     ...counts("foreband_fit_cpu_seconds_total", "").map(([, n]) => ["CPU time of fits", format.duration(n * SECOND)]),
   ];

@@ -104,10 +104,10 @@ function lines(model, x, y, width) {
     return d.length ? s("path", { class: `line ${kind}`, d: d.join("") }) : null;
   };
   return [
+    line(past, "actual", past.length > width * 0.7 ? "value dense" : "value"),
     line(hindsight, "yhat", "forecast hindsight"),
     line(judged, "yhat", "forecast"),
     line(ahead, "yhat", "forecast ahead"),
-    line(past, "actual", past.length > width * 0.7 ? "value dense" : "value"),
   ];
 }
 

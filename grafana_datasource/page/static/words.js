@@ -47,6 +47,13 @@ export function seen(episode) {
   return `${peak}, where ${format.range(episode.lower, episode.upper, episode)} was expected`;
 }
 
+// What became of a series that settled at another level.
+export function shifted(episode, now) {
+  const { before, after, adopted } = episode.shift;
+  const levels = `It settled at ${format.value(after, episode)} where it was ${format.value(before, episode)}`;
+  return `${levels}; that ${adopted > now ? "will be" : "is"} its normal from ${format.clock(adopted, now)} on.`;
+}
+
 export function lasted(episode, now) {
   const length = format.duration((episode.end ?? now) - episode.start);
   return episode.end === null ? `open for ${length}` : `lasted ${length}`;
