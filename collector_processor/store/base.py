@@ -80,12 +80,6 @@ class Commit:
     exemplars: Sequence[TraceLink] = ()
     feedback: Sequence[Feedback] = ()
 
-    @property
-    def only_removes(self) -> bool:
-        """Whether it needs no room that it does not give back."""
-        points, rows = (self.points, self.events, self.bands, self.blobs), (self.series, self.episodes, self.outbox)
-        return not any(len(kept) for kept in (*points, *rows, self.receipts, self.models, self.exemplars))
-
 
 @dataclass(frozen=True, slots=True)
 class JudgedBatch:

@@ -107,8 +107,7 @@ class SqliteWriter(SqliteReader):
     def commit(self, commit: Commit) -> None:
         """See `SeriesWriter.commit`."""
         _require_storable(commit)
-        if not commit.only_removes:
-            self.require_room()
+        self.require_room()
         sequence = self._sequence + 1
         newest = max(self._newest, int(commit.points.time_unix_nano.max(initial=0)))
         with self._outbox.appended(commit.outbox) as ends, transaction(self._connection):

@@ -25,6 +25,7 @@ from collector_processor.store.files import DATABASE
 from collector_processor.store.settings import MEBIBYTE, StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_reader, open_writer
 from collector_processor.telemetry.band import unknown_bands
+from collector_processor.telemetry.feedback import Answer, Feedback
 from collector_processor.training.drawn import Drawn
 from tests.store.batches import (
     FOREVER,
@@ -557,6 +558,22 @@ def test_commits_leave_a_reserve_of_free_disk(stores: SqliteStores) -> None:
     assert len(read_all(store).points) == 5
     assert SETTINGS.reserve_bytes == 0
     assert StoreSettings().reserve_bytes == 256 * MEBIBYTE
+
+
+@pytest.mark.parametrize(
+    "commit",
+    [
+        Commit(feedback=[Feedback("f", 0, Answer.EXPECTED, "e", 0, 1, 1.5, START, "a", 1.0, 1.2)]),
+        Commit(blobs={"name": b""}),
+        Commit(forget_events_before=START),
+    ],
+    ids=["an answer", "a blob", "what is forgotten"],
+)
+def test_whatever_is_written_asks_for_room(stores: SqliteStores, commit: Commit) -> None:
+    store = stores.writer(StoreSettings(reserve_bytes=1 << 60))
+    with pytest.raises(StoreError, match="nearly full"):
+        store.commit(commit)
+    assert store.feedback() == []
 
 
 def test_a_head_that_nobody_maintains_stays_bounded(stores: SqliteStores, monkeypatch: pytest.MonkeyPatch) -> None:
