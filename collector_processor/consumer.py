@@ -23,8 +23,9 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH = 64
 _TICK_NANOS = NANOS_PER_SECOND
-_SLICE_NANOS = NANOS_PER_SECOND // 10
-_SLICE_SECONDS = 0.005  # of housekeeping: who waits for an acknowledgement waits for a slice, too
+_PAUSE_NANOS = NANOS_PER_SECOND // 20  # between two slices
+_REST_NANOS = NANOS_PER_SECOND // 5  # where nothing is left to do
+_SLICE_SECONDS = 0.002  # of housekeeping: who waits for an acknowledgement waits for a slice, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Consumer:
         batch: list[_Waiting] = []
         calls: list[_Call] = []
         try:
-            item = self._queue.get(timeout=0.1)
+            item = self._queue.get(timeout=_PAUSE_NANOS / NANOS_PER_SECOND)
             while True:
                 if isinstance(item, _Stop):
                     return batch, calls, True
@@ -149,8 +150,12 @@ class Consumer:
             self._next_tick = monotonic + _TICK_NANOS
             self._attempt("saving state", partial(self._pipeline.tick, now, is_last=is_last))
         elif monotonic >= self._next_slice:
-            self._next_slice = monotonic + _SLICE_NANOS
-            self._attempt("housekeeping", partial(self._pipeline.maintain, now, _SLICE_SECONDS))
+            self._next_slice = monotonic + _REST_NANOS
+            self._attempt("housekeeping", partial(self._maintain, now, monotonic))
+
+    def _maintain(self, now: int, monotonic: int) -> None:
+        if self._pipeline.maintain(now, _SLICE_SECONDS):
+            self._next_slice = monotonic + _PAUSE_NANOS
 
     def _attempt(self, what: str, work: Callable[[], None]) -> None:
         """Do what a later tick does again; a store that refuses is told of once, and once when it no longer does."""

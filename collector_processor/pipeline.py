@@ -224,10 +224,10 @@ class Pipeline:
             self._commit(batch, {})
         self._is_in_step = True
 
-    def maintain(self, now: int, budget_seconds: float) -> None:
-        """Let the store do a slice of its housekeeping."""
-        self._writer.maintain(now, budget_seconds)
+    def maintain(self, now: int, budget_seconds: float) -> bool:
+        """Let the store do a slice of its housekeeping; return whether more is waiting."""
         self._receipts.forget(now)
+        return self._writer.maintain(now, budget_seconds)
 
     def publish(self, fleet: FleetModel, records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
         """Commit models, swap the fleet model, and give seeds to series that have no calibration yet.

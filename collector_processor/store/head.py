@@ -5,6 +5,7 @@ memory and adds only rows it has not seen; what compaction removed from the fron
 """
 
 import sqlite3
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ _VERDICT_DTYPE = np.dtype(
 )
 _BYTES_PER_POINT = 4 + 8 + 8
 _MAX_MERGED_POINTS = 100_000
+_POINTS_AT_ONCE = 10_000
 
 
 def append(connection: sqlite3.Connection, sequence: int, points: PointBatch, verdicts: VerdictBatch | None) -> None:
@@ -40,16 +42,33 @@ def append(connection: sqlite3.Connection, sequence: int, points: PointBatch, ve
     )
 
 
-def oldest(connection: sqlite3.Connection, max_points: int) -> tuple[int, Columns]:
-    """Return the oldest rows that hold at least `max_points`, or all, and the last one's id."""
+def oldest(connection: sqlite3.Connection, max_points: int) -> Generator[None, None, tuple[int, Columns]]:
+    """Read the oldest rows that hold at least `max_points`, or all, in steps; return the last one's id, and them."""
+    (newest,) = connection.execute("SELECT max(id) FROM head").fetchone()
     found: list[Columns] = []
-    last_id, points = 0, 0
-    for row in connection.execute("SELECT id, points, verdicts FROM head ORDER BY id"):
-        found.append(_unpack(*row))
-        last_id, points = row[0], points + found[-1][0].size
-        if points >= max_points:
+    last_id = points = 0
+    while points < max_points and last_id < (newest or 0):
+        page = _page(connection, last_id)
+        found += page.values()
+        last_id, points = max(page), points + sum(columns[0].size for columns in page.values())
+        yield
+    joined = []
+    for pieces in zip(*found, strict=True):
+        joined.append(np.concatenate(pieces))
+        yield
+    return last_id, tuple(joined) or rows.concat([])
+
+
+def _page(connection: sqlite3.Connection, after: int) -> dict[int, Columns]:
+    """Return the next rows, by id, that hold some thousand points."""
+    page: dict[int, Columns] = {}
+    points = 0
+    for row in connection.execute("SELECT id, points, verdicts FROM head WHERE id > ? ORDER BY id", (after,)):
+        page[row[0]] = _unpack(*row)
+        points += page[row[0]][0].size
+        if points >= _POINTS_AT_ONCE:
             break
-    return last_id, rows.concat(found)
+    return page
 
 
 @dataclass(frozen=True, slots=True)
