@@ -16,6 +16,7 @@ from grafana_datasource.backend import Backend
 from grafana_datasource.discovery import derived_entries, label_names, label_values, meant, metadata
 from grafana_datasource.evaluate import evaluate, state_notes
 from grafana_datasource.exemplars import exemplar_data
+from grafana_datasource.federation import CONTENT_TYPE, federated
 from grafana_datasource.matching import Matcher
 from grafana_datasource.promql.parser import formatted, parse, parse_selector
 from grafana_datasource.promql.syntax import Range, Subquery, Text
@@ -48,6 +49,7 @@ def prometheus_routes(backend: Backend) -> Blueprint:
     route("/api/v1/metadata", lambda: _metadata(backend))
     for path, data in _NOTHING_OF_THE_KIND.items():
         route(path, lambda data=data: _success(data))
+    route("/federate", lambda: _federate(backend))
     route("/-/healthy", lambda: Response("Foreband is healthy.\n", mimetype="text/plain"))
     route("/-/ready", lambda: Response("Foreband is ready.\n", mimetype="text/plain"))
     return routes
@@ -140,6 +142,12 @@ def _metadata(backend: Backend) -> Response:
     most = limit(params, backend.limits.label_values)
     with backend.session() as session:
         return _success(metadata(session.outlook.directory, params.get("metric", ""), most))
+
+
+def _federate(backend: Backend) -> Response:
+    selectors = _selectors(request.values)
+    with backend.session() as session:
+        return Response(federated(session, selectors), content_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
 
 
 def _selectors(params: Params) -> list[tuple[Matcher, ...]]:

@@ -155,6 +155,9 @@ _HOOKS = {
 
 OPERATIONS: Mapping[str, Operation] = {
     **{f"prometheus._api_v1_{name}": operation for name, operation in _PROMETHEUS.items()},
+    "prometheus._federate": Operation(
+        "What selectors mean right now, for a Prometheus that scrapes it.", None, (p.MATCH,)
+    ),
     "prometheus._-_healthy": Operation("Say that Foreband is there."),
     "prometheus._-_ready": Operation("Say that Foreband answers."),
     **{f"rows.{name}": operation for name, operation in _ROWS.items()},

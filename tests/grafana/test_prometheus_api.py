@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.grafana.scene import (
     CALLS,
@@ -261,6 +262,21 @@ def test_healthy_answers_in_plain_text(client: FlaskClient) -> None:
     response = client.get("/prom/-/healthy")
     assert response.status_code == 200
     assert response.mimetype == "text/plain"
+
+
+def test_federation_gives_what_selectors_mean_right_now_once(client: FlaskClient) -> None:
+    query = {"match[]": ["foreband_anomaly", 'foreband_anomaly{service_name="host"}', "system_disk_io_time"]}
+    answer = client.get("/prom/federate", query_string=query)
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+    families = {each.name: each.samples for each in text_string_to_metric_families(answer.get_data(as_text=True))}
+    assert set(families) == {"foreband_anomaly", "system_disk_io_time"}
+    found = {sample.labels["series"]: sample.value for sample in families["foreband_anomaly"]}
+    assert len(found) == len(families["foreband_anomaly"]) == len(MODELLED) + 2
+    assert found[CALLS.stable_id] == -1
+    (gappy,) = families["system_disk_io_time"]
+    assert gappy.labels["device"] == 'sd"a\\b\n'
+    assert client.get("/prom/federate").data == b""
+    error_of(client.get("/prom/federate", query_string={"match[]": "rate(x[5m])"}), 400)
 
 
 def exemplars(client: FlaskClient, query: str, start: int, end: int) -> Any:

@@ -2,7 +2,7 @@
 # Install the server programs that tests run against, from Debian's packages. Needs root (or sudo) once.
 set -eu
 missing=""
-for pair in prometheus:prometheus victoria-metrics:victoria-metrics chromium:chromium chromedriver:chromium-driver; do
+for pair in prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager victoria-metrics:victoria-metrics chromium:chromium chromedriver:chromium-driver; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -n "$missing" ] || exit 0
