@@ -26,9 +26,10 @@ export function value(number, series) {
 
 // "37.1 to 61.6 span/s": the unit once, where both ends have the same.
 export function range(lower, upper, series) {
-  const [from, to] = [value(lower, series), value(upper, series)];
-  const unit = to.replace(/^[^\s%a-zA-Zµ/]+(e[−+]?\d+)?/, "");
-  return `${unit && from.endsWith(unit) ? from.slice(0, -unit.length).trimEnd() : from} to ${to}`;
+  const [from, to] = [lower === 0 ? "0" : value(lower, series), value(upper, series)];
+  const units = [to.replace(/^[^\s%a-zA-Zµ/]+(e[−+]?\d+)?/, ""), unitOf(series)];
+  const shared = units.find((unit) => unit && from.endsWith(unit)) ?? "";
+  return `${from.slice(0, from.length - shared.length).trimEnd()} to ${to}`;
 }
 
 export function count(number) {
@@ -118,7 +119,7 @@ function isShare(series) {
 }
 
 function unitOf(series) {
-  return series.unit === "1" ? "" : name(series.unit).slice(0, 24);
+  return new Map([["1", ""], ["Cel", "°C"]]).get(series.unit) ?? name(series.unit).slice(0, 24);
 }
 
 function seconds(number) {
@@ -135,5 +136,6 @@ function scaled(number, unit, plainBelow) {
   const found = size >= plainBelow * 1000 ? PREFIXES.find(([f]) => size >= f) : undefined;
   if (!found) return `${digits(number)}${unit.startsWith("B") ? " " : ""}${unit}`;
   const [factor, prefix] = found;
-  return `${digits(number / factor)} ${prefix}${unit.trimStart()}`;
+  const isWord = !unit || (unit.trim().length > 2 && !unit.startsWith("B")); // 10.9k and 10.9k item, but 10.9 kB
+  return isWord ? `${digits(number / factor)}${prefix}${unit}` : `${digits(number / factor)} ${prefix}${unit.trimStart()}`;
 }

@@ -11,7 +11,7 @@ export function plot(model, width, height) {
   const [low, high] = domain(model.rows, model.hasCalibrated);
   const axis = format.axis(model.series, Math.max(Math.abs(low), Math.abs(high)));
   const ticks = numberTicks(low, high, Math.max(3, Math.round(height / 70)));
-  const labels = ticks.map((tick) => `${format.digits(rounded(tick * axis.factor))}${axis.suffix}`);
+  const labels = ticks.map((tick) => `${format.digits(rounded(tick * axis.factor))}${tick === 0 && !axis.suffix.startsWith(" ") ? "" : axis.suffix}`);
   const left = 14 + 6.6 * Math.max(...labels.map((label) => label.length));
   const box = { left, right: width - 12, top: axis.caption ? 26 : 14, bottom: height - 38 };
   const x = linear(model.span.from, model.span.to, box.left, box.right);
