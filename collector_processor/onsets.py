@@ -14,7 +14,7 @@ import orjson
 from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.telemetry.band import FORECASTS, LEVEL, BandStates
-from collector_processor.telemetry.episode import SILENCE, Episode, Onset
+from collector_processor.telemetry.episode import Episode, Onset
 from collector_processor.telemetry.model import ModelRecord
 
 AT_ONCE = 100
@@ -62,7 +62,7 @@ class Onsets:
         return found
 
     def _attach(self, episode: Episode, fleet: FleetModel) -> Episode:
-        if episode.kind == SILENCE:
+        if not episode.is_of_points:
             return episode
         known = self._known.get(episode.series)
         if known is not None and known.episode_id == episode.episode_id:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from collector_processor.store.base import SeriesReader
-from collector_processor.telemetry.episode import SILENCE, Episode, Shift
+from collector_processor.telemetry.episode import SILENCE, Drift, Episode, Shift
 from collector_processor.telemetry.series import SeriesKey
 from collector_processor.telemetry.severity import severity
 from grafana_datasource.backend import Session
@@ -55,6 +55,7 @@ def episode_row(entry: Entry, episode: Episode, now: int) -> dict[str, Any]:
         "flapping": episode.is_flapping,
         "muted": episode.is_muted(now),
         "shift": None if episode.shift is None else _shift(episode.shift),
+        "drift": None if episode.drift is None else _drift(episode.drift),
         "explanation": summary(entry.key, episode),
     }
 
@@ -102,12 +103,22 @@ def _states(episode: Episode, now: int) -> list[str]:
         "flapping": episode.is_flapping,
         "muted": episode.is_muted(now),
         "level_shift": episode.shift is not None,
+        "drift": episode.drift is not None,
     }
     return [name for name, holds in found.items() if holds]
 
 
 def _shift(shift: Shift) -> dict[str, Any]:
     return {"before": shift.before, "after": shift.after, "adopted": to_ms(shift.adopted_unix_nano)}
+
+
+def _drift(drift: Drift) -> dict[str, Any]:
+    reaches = drift.reaches_unix_nano
+    return {
+        "per_day": drift.per_day,
+        "since": to_ms(drift.since_unix_nano),
+        "reaches_bound": None if reaches is None else to_ms(reaches),
+    }
 
 
 def _evidence(point: EvidencePoint) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from collector_processor.clock import DAY, NANOS_PER_SECOND
 from collector_processor.store.base import JudgedBatch
-from collector_processor.telemetry.episode import SILENCE, Episode
+from collector_processor.telemetry.episode import SILENCE, Drift, Episode
 from collector_processor.telemetry.points import Float64
 from collector_processor.telemetry.series import SeriesKey
 from grafana_datasource.titles import full_title, unit
@@ -63,7 +63,7 @@ class Explanation:
 
 def explain(key: SeriesKey, episode: Episode, past: JudgedBatch) -> Explanation:
     """Explain an episode by the stored points `past` of its series, from `LOOK_BACK` before it to its last point."""
-    rarity = None if episode.kind == SILENCE else rarity_of(episode, past)
+    rarity = rarity_of(episode, past) if episode.is_of_points else None
     return Explanation(_sentence(key, episode, rarity), rarity, evidence_of(episode, past))
 
 
@@ -71,9 +71,10 @@ def summary(key: SeriesKey, episode: Episode) -> str:
     """Say what was seen where what was expected, and of what that is made; all of it is kept with the episode."""
     if episode.kind == SILENCE:
         return episode.reason
+    if episode.drift is not None:
+        return _drifting(key, episode, episode.drift)
     band = f"{_number(episode.lower)} to {_number(episode.upper)}"
-    seen = " ".join(part for part in (_number(episode.actual), unit(key)) if part not in {"", "1"})
-    return f"{seen or _number(episode.actual)} where {band} was expected ({_expected(episode)}){_settled(episode)}"
+    return f"{_in_unit(episode.actual, key)} where {band} was expected ({_expected(episode)}){_settled(episode)}"
 
 
 def rarity_of(episode: Episode, past: JudgedBatch) -> Rarity | None:
@@ -131,6 +132,22 @@ def _expected(episode: Episode) -> str:
     return ", ".join([f"{expected}; at the start Prophet had trend {trend}", *others])
 
 
+def _drifting(key: SeriesKey, episode: Episode, drift: Drift) -> str:
+    """Say how much a day, since when, what is usual, and when it reaches its bound."""
+    moved, beyond = ("risen", "above") if drift.per_day > 0.0 else ("fallen", "below")
+    change, bar = abs(episode.actual - episode.yhat), episode.upper - episode.yhat
+    pace, reached = _in_unit(abs(drift.per_day), key), _in_unit(episode.actual, key)
+    text = f"has {moved} by {pace} a day since {_date(drift.since_unix_nano)}, to {reached}"
+    text += f", {_number(change)} {beyond} the same day of the week before, where up to {_number(bar)} is usual"
+    if drift.reaches_unix_nano is None:
+        return text
+    return f"{text}; at this pace it reaches its bound at {_moment(drift.reaches_unix_nano)}"
+
+
+def _in_unit(value: float, key: SeriesKey) -> str:
+    return " ".join(part for part in (_number(value), unit(key)) if part not in {"", "1"}) or _number(value)
+
+
 def _settled(episode: Episode) -> str:
     """Say from what to what the level has shifted, and from when on that is normal; nothing where it has not."""
     shift = episode.shift
@@ -158,6 +175,10 @@ def _point(past: JudgedBatch, row: int) -> EvidencePoint:
 
 def _number(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else "?"
+
+
+def _date(unix_nano: int) -> str:
+    return datetime.fromtimestamp(unix_nano / NANOS_PER_SECOND, UTC).strftime("%Y-%m-%d")
 
 
 def _moment(unix_nano: int) -> str:

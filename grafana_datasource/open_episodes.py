@@ -8,7 +8,7 @@ from grafana_datasource.figures import Figure, Figures
 from grafana_datasource.matching import Matcher
 
 HELP = {
-    "foreband_episode": "1 while an episode is open and not muted, by kind: deviation, level_shift or silence.",
+    "foreband_episode": "1 while an episode is open and not muted, by kind: deviation, level_shift, drift, silence.",
     "foreband_episode_severity": "How urgent such an episode is by now: 1 info, 2 warning, 3 critical.",
 }
 

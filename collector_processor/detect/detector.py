@@ -21,7 +21,7 @@ from collector_processor.detect.seed import Seed
 from collector_processor.detect.status import state_of
 from collector_processor.detect.waves import waves
 from collector_processor.telemetry.band import BAND_DTYPE, FORECASTS, LEVEL, BandStates, Reason
-from collector_processor.telemetry.episode import SILENCE, Episode
+from collector_processor.telemetry.episode import DRIFT, SILENCE, Episode
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.rule import NO_COMPANION, Rules
 from collector_processor.telemetry.verdict import VerdictBatch
@@ -55,7 +55,8 @@ class Detector:
     def open_episodes(self) -> int:
         """Return how many episodes are open."""
         known = self._known
-        return int(known.episodes.records["is_open"].sum() + known.silence.is_silent(0, known.size).sum())
+        of_points, of_days = known.episodes.records["is_open"], known.drifts.records["is_open"]
+        return int(of_points.sum() + of_days.sum() + known.silence.is_silent(0, known.size).sum())
 
     def grow(self, n: int) -> None:
         """Make room for series ids below `n`; known series keep what is known."""
@@ -154,8 +155,8 @@ class Detector:
         return self._rulebook.all(self._known.size)[series]
 
     def expire(self, now_unix_nano: int) -> list[Episode]:
-        """Close episodes open for 24 hours, also of series that fell silent; return those closed."""
-        return self._known.episodes.expire(now_unix_nano)
+        """Close episodes that are open for too long, also of series that fell silent; return those closed."""
+        return [*self._known.episodes.expire(now_unix_nano), *self._known.drifts.expire(now_unix_nano)]
 
     def adopt(self, series: Int32, seeds: Sequence[Seed], winner: npt.NDArray[np.uint8]) -> None:
         """Take backtests' calibration where less is known live; `winner` `(n,)` indexes the forecasts drawn from now.
@@ -230,7 +231,8 @@ class Detector:
             except ValueError as error:
                 problems.append(f"{name}: {error}; its series start without calibration")
         self.grow(max((self._known.size, *(episode.series + 1 for episode in open_episodes))))
-        self._known.episodes.restore([e for e in open_episodes if e.kind != SILENCE])
+        self._known.episodes.restore([e for e in open_episodes if e.is_of_points])
+        self._known.drifts.restore([e for e in open_episodes if e.kind == DRIFT])
         self._known.silence.restart(now, [e for e in open_episodes if e.kind == SILENCE])
         return problems
 
@@ -240,8 +242,9 @@ class Detector:
         """Judge and learn points of which each series has one; those `held` for a reason are only held to a band."""
         series = points.series
         self._known.levels.advance(series, points.time_unix_nano)
+        drifts = self._look_for_drift(points)
         forecasts[:, LEVEL] = self._known.levels.at(series, points.time_unix_nano)
-        scored, unjudged = self._as_ruled(series, self._judged(series, points.value, forecasts, winner), held)
+        scored, unjudged = self._rulebook.applied(series, self._judged(series, points.value, forecasts, winner), held)
         self._known.status.note(series, scored.disagree, unjudged)
         learnable = (points.time_unix_nano > self._known.maxima.newest(series)) & np.isfinite(points.value)
         learnable &= held == Reason.NONE
@@ -249,30 +252,22 @@ class Detector:
             changed = self._learn(points, scored)
         else:
             changed = self._learn(points.take(learnable), scored.take(learnable))
-        return self._without_muted(points, scored.verdicts), changed
+        return self._without_muted(points, scored.verdicts), [*drifts, *changed]
+
+    def _look_for_drift(self, points: PointBatch) -> list[Episode]:
+        """Return episodes of drift that changed with days that ended before these points."""
+        known, time = self._known, points.time_unix_nano
+        ended = known.days.take(points.series, time, known.levels.now(points.series))
+        if not ended.size:
+            return []
+        series, time = points.series[ended], time[ended]
+        day, weekly = known.days.newest(series, time), known.days.weekly_changes(series, time)
+        return known.drifts.look(series, time, day, weekly, self.rules(series), known.episodes.is_open(series))
 
     def _without_muted(self, points: PointBatch, verdicts: VerdictBatch) -> VerdictBatch:
         """Take back the flags of episodes that go on unchanged for hours."""
         muted = self._known.episodes.is_muted(points.series, points.time_unix_nano)
         return replace(verdicts, anomaly=np.where(muted, np.int8(0), verdicts.anomaly)) if muted.any() else verdicts
-
-    def _as_ruled(
-        self, series: Int32, scored: Scored, held: npt.NDArray[np.uint8]
-    ) -> tuple[Scored, npt.NDArray[np.uint8]]:
-        """Take back flags, and scores, that policies do not ask for; return why, Reason.NONE where nothing was."""
-        verdicts = scored.verdicts
-        unwanted = self._rulebook.unwanted(series, verdicts.anomaly)
-        is_held = held != Reason.NONE
-        taken_back = unwanted | is_held
-        if not taken_back.any():
-            return scored, held
-        ruled = replace(
-            verdicts,
-            score=np.where(is_held, np.nan, verdicts.score),
-            anomaly=np.where(taken_back, 0, verdicts.anomaly).astype(np.int8),
-        )
-        unjudged = np.where(unwanted & ~is_held, np.uint8(Reason.OTHER_DIRECTION), held)
-        return replace(scored, verdicts=ruled), unjudged
 
     def _judged(self, series: Int32, value: Float64, forecasts: Float64, winner: npt.NDArray[np.uint8]) -> Scored:
         standing = self._known.maxima.standing(series)

@@ -1,9 +1,24 @@
 """All that is known about every series, part by part: grown, copied, saved and restored together."""
 
+from typing import Protocol
+
 import numpy as np
 
-from collector_processor.detect import calibrate, episodes, holding, level, record, silence, status, threshold
+from collector_processor.detect import (
+    calibrate,
+    days,
+    drift,
+    episodes,
+    holding,
+    level,
+    record,
+    silence,
+    status,
+    threshold,
+)
 from collector_processor.detect.calibrate import QuantileTracker
+from collector_processor.detect.days import Days
+from collector_processor.detect.drift import Drifts
 from collector_processor.detect.episodes import Episodes
 from collector_processor.detect.holding import Holding
 from collector_processor.detect.level import Levels
@@ -12,9 +27,9 @@ from collector_processor.detect.status import Status
 from collector_processor.detect.threshold import BlockMaxima
 from collector_processor.telemetry.points import Int32
 
-SAVE_VERSION = 3
+SAVE_VERSION = 4
 SERIES_PER_BLOB = 512
-"""Some 600 KB: the state of a large fleet is saved a little at a time."""
+"""Some 700 KB: the state of a large fleet is saved a little at a time."""
 
 _BLOB_PREFIX = "detector/"
 _SAVED = np.dtype(
@@ -26,8 +41,18 @@ _SAVED = np.dtype(
         ("level", level.DTYPE),
         ("status", status.DTYPE),
         ("silence", silence.DTYPE),
+        ("days", days.DTYPE),
+        ("drift", drift.DTYPE),
     ]
 )
+
+
+class _Part(Protocol):
+    """One record per series."""
+
+    records: record.Records
+
+    def grow(self, n: int) -> None: ...
 
 
 class Known:
@@ -42,11 +67,14 @@ class Known:
         self.levels = Levels()
         self.status = Status()
         self.silence = Silence()
+        self.days = Days()
+        self.drifts = Drifts()
 
     def grow(self, n: int) -> None:
         """Make room for series ids below `n`; known series keep what is known."""
         self.size = max(self.size, n)
-        for part in (self.maxima, self.tracker, self.episodes, self.holding, self.levels, self.status, self.silence):
+        self.maxima.grow(n)
+        for part in self._flat_parts().values():
             part.grow(n)
 
     def taken(self, series: Int32) -> "Known":
@@ -54,8 +82,8 @@ class Known:
         copy = Known()
         copy.grow(series.size)
         copy.maxima.restore(0, self.maxima.taken(series))
-        for name, records in copy._flat_parts().items():
-            records[: series.size] = self._flat_parts()[name][series]
+        for name, part in copy._flat_parts().items():
+            part.records[: series.size] = self._flat_parts()[name].records[series]
         return copy
 
     def saved(self, name: str) -> bytes:
@@ -64,8 +92,8 @@ class Known:
         end = min(start + SERIES_PER_BLOB, self.size)
         saved = np.zeros(end - start, _SAVED)
         saved["maxima"] = self.maxima.export(start, end)
-        for part, records in self._flat_parts().items():
-            saved[part] = records[start:end]
+        for field, part in self._flat_parts().items():
+            saved[field] = part.records[start:end]
         return record.encode(saved, SAVE_VERSION)
 
     def restore(self, name: str, blob: bytes) -> None:
@@ -77,17 +105,19 @@ class Known:
         start, saved = first_series(name), record.decode(blob, _SAVED, SAVE_VERSION)
         self.grow(start + saved.size)
         self.maxima.restore(start, saved["maxima"])
-        for part, records in self._flat_parts().items():
-            records[start : start + saved.size] = saved[part]
+        for field, part in self._flat_parts().items():
+            part.records[start : start + saved.size] = saved[field]
 
-    def _flat_parts(self) -> dict[str, record.Records]:
+    def _flat_parts(self) -> dict[str, "_Part"]:
         return {
-            "tracker": self.tracker.records,
-            "episode": self.episodes.records,
-            "holding": self.holding.records,
-            "level": self.levels.records,
-            "status": self.status.records,
-            "silence": self.silence.records,
+            "tracker": self.tracker,
+            "episode": self.episodes,
+            "holding": self.holding,
+            "level": self.levels,
+            "status": self.status,
+            "silence": self.silence,
+            "days": self.days,
+            "drift": self.drifts,
         }
 
 

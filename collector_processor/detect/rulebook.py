@@ -1,12 +1,14 @@
 """What policies ask of each series while it is judged: a column each, resolved once per series."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from collector_processor.detect import record
+from collector_processor.detect.score import Scored
 from collector_processor.detect.traffic import Traffic
 from collector_processor.telemetry.band import Reason
 from collector_processor.telemetry.points import Bool, Float64, Int8, Int32, Int64, PointBatch
@@ -85,6 +87,24 @@ class Rulebook:
             return np.zeros(anomaly.size, np.bool_)
         unwanted: Bool = anomaly * self._rules["direction"][series] < int(Direction.BOTH)
         return unwanted
+
+    def applied(
+        self, series: Int32, scored: Scored, held: npt.NDArray[np.uint8]
+    ) -> tuple[Scored, npt.NDArray[np.uint8]]:
+        """Take back flags, and scores, that policies do not ask for; return why, Reason.NONE where nothing was."""
+        verdicts = scored.verdicts
+        unwanted = self.unwanted(series, verdicts.anomaly)
+        is_held = held != Reason.NONE
+        taken_back = unwanted | is_held
+        if not taken_back.any():
+            return scored, held
+        ruled = replace(
+            verdicts,
+            score=np.where(is_held, np.nan, verdicts.score),
+            anomaly=np.where(taken_back, 0, verdicts.anomaly).astype(np.int8),
+        )
+        unjudged = np.where(unwanted & ~is_held, np.uint8(Reason.OTHER_DIRECTION), held)
+        return replace(scored, verdicts=ruled), unjudged
 
     def held(self, points: PointBatch) -> npt.NDArray[np.uint8]:
         """Return why points `(n,)` are not to be judged, Reason.NONE where they are."""

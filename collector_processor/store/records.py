@@ -12,7 +12,7 @@ from collector_processor.errors import StoreError
 from collector_processor.store.base import RequestReceipt
 from collector_processor.store.codec import seal, text_key, unseal
 from collector_processor.telemetry.band import BAND_DTYPE, BandStates, unknown_bands
-from collector_processor.telemetry.episode import Episode, Onset, Shift
+from collector_processor.telemetry.episode import Drift, Episode, Onset, Shift
 from collector_processor.telemetry.points import EventBatch, Int32
 from collector_processor.telemetry.series import SeriesKey
 
@@ -206,12 +206,10 @@ def _saved_bands(connection: sqlite3.Connection) -> list[tuple[str, bytes]]:
 
 def _decode_episode(name: str, body: bytes) -> Episode:
     fields = json.loads(unseal(body, text_key(name), "episode"))
-    onset, shift = fields.pop("onset", None), fields.pop("shift", None)
-    return Episode(
-        **fields,
-        onset=None if onset is None else Onset(**onset),
-        shift=None if shift is None else Shift(**shift),
-    )
+    for field, part in {"onset": Onset, "shift": Shift, "drift": Drift}.items():
+        if fields.get(field) is not None:
+            fields[field] = part(**fields[field])
+    return Episode(**fields)
 
 
 def _decode_events(body: bytes) -> EventBatch:

@@ -6,6 +6,7 @@ from collector_processor.clock import HOUR
 
 DEVIATION = "deviation"
 LEVEL_SHIFT = "level_shift"
+DRIFT = "drift"
 SILENCE = "silence"
 
 MUTED_AFTER = 8 * HOUR
@@ -46,6 +47,18 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """How much a series changes a day, since when, and when it reaches the bound ahead of it at this pace.
+
+    `reaches_unix_nano` is None where there is no bound, or none within a year.
+    """
+
+    per_day: float
+    since_unix_nano: int
+    reaches_unix_nano: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Episode:
     """Opened at an onset, held, and closed by its own condition.
 
@@ -53,8 +66,9 @@ class Episode:
     score furthest from 0 so far, `actual`, `yhat`, `lower` and `upper` are those of that peak point. `onset` follows
     within seconds of the first report; it is None also where the model was gone by then. One that goes on after its
     end has several `onsets`. `worsened_unix_nano` is when it last began or became clearly worse. A DEVIATION that stays
-    where it went is of `kind` LEVEL_SHIFT from then on, and has a `shift`. One of SILENCE has none of these: the
-    series, or its whole service, stopped reporting; `reason` says which.
+    where it went is of `kind` LEVEL_SHIFT from then on, and has a `shift`. One of DRIFT has a `drift`: `actual` is its
+    newest day, `yhat` the same day a week before, with the usual changes of a week around it. One of SILENCE has none
+    of these: the series, or its whole service, stopped reporting; `reason` says which.
     """
 
     episode_id: str
@@ -75,11 +89,17 @@ class Episode:
     onsets: int = 1
     worsened_unix_nano: int = 0
     shift: Shift | None = None
+    drift: Drift | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether the series is still anomalous."""
         return self.end_unix_nano is None
+
+    @property
+    def is_of_points(self) -> bool:
+        """Whether it is made of points outside their band."""
+        return self.kind in {DEVIATION, LEVEL_SHIFT}
 
     @property
     def is_flapping(self) -> bool:

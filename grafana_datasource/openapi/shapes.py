@@ -116,6 +116,14 @@ class LevelShift(Shape):
     adopted: Milliseconds
 
 
+class Drift(Shape):
+    """How much a series changes a day, and when it reaches its bound at this pace, null where that is far away."""
+
+    per_day: float
+    since: Milliseconds
+    reaches_bound: Milliseconds | None
+
+
 class EpisodeSummary(Shape):
     """An episode; `end` is null while it is open."""
 
@@ -142,6 +150,7 @@ class EpisodeSummary(Shape):
     flapping: bool
     muted: bool
     shift: LevelShift | None
+    drift: Drift | None
     explanation: str
 
 

@@ -250,7 +250,7 @@ def test_state_of_an_unknown_version_starts_afresh_and_says_so() -> None:
     live = seeded(2)
     (name,) = blob_names(2)
     blob = live.save()[name]
-    for broken in (b"", b"something else", blob[:-5], blob.replace(b'"version": 3', b'"version": 9')):
+    for broken in (b"", b"something else", blob[:-5], blob.replace(b'"version": 4', b'"version": 9')):
         restarted = Detector()
         (problem,) = restarted.load({name: broken}, [])
         assert name in problem

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.detect.episodes import ADOPTED
 from collector_processor.store.base import JudgedBatch
-from collector_processor.telemetry.episode import LEVEL_SHIFT, SILENCE, Episode, Onset, Shift
+from collector_processor.telemetry.episode import DRIFT, LEVEL_SHIFT, SILENCE, Drift, Episode, Onset, Shift
 from collector_processor.telemetry.points import Float64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 from grafana_datasource.explanation import evidence_of, explain, rarity_of, summary
@@ -92,6 +92,18 @@ def test_a_level_shift_says_from_what_to_what_and_when_that_is_normal() -> None:
     assert summary(CPU, found).endswith("; level shift from 0.2 to 0.85, the new normal from 2024-10-04 13:00 UTC on")
     over = replace(found, end_unix_nano=START + 8 * HOUR, close_reason=ADOPTED)
     assert summary(CPU, over).endswith("; level shift from 0.2 to 0.85, adopted as the new normal after 8 h")
+
+
+def test_a_drift_says_how_much_a_day_what_is_usual_and_when_it_reaches_its_bound() -> None:
+    drift = Drift(per_day=0.02, since_unix_nano=START - 7 * DAY, reaches_unix_nano=START + 10 * DAY)
+    found = replace(EPISODE, kind=DRIFT, drift=drift, actual=0.9, yhat=0.76, lower=0.66, upper=0.86)
+    assert summary(CPU, found) == (
+        "has risen by 0.02 a day since 2024-09-27, to 0.9, 0.14 above the same day of the week before, "
+        "where up to 0.1 is usual; at this pace it reaches its bound at 2024-10-14 05:00 UTC"
+    )
+    falling = replace(found, drift=replace(drift, per_day=-0.02, reaches_unix_nano=None), actual=0.62)
+    assert summary(CPU, falling).startswith("has fallen by 0.02 a day since 2024-09-27, to 0.62, 0.14 below the same")
+    assert explain(CPU, found, past(np.full(6 * 24 * 5 + 1, 0.05))).rarity is None
 
 
 def test_silence_is_explained_by_its_own_words() -> None:

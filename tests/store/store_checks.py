@@ -9,7 +9,7 @@ import pytest
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.store.base import Commit, OutboxItem, RequestReceipt, SeriesReader, SeriesWriter
 from collector_processor.telemetry.band import BAND_DTYPE, BandStates, unknown_bands
-from collector_processor.telemetry.episode import LEVEL_SHIFT, Shift
+from collector_processor.telemetry.episode import DRIFT, LEVEL_SHIFT, Drift, Shift
 from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.feedback import Answer, Feedback
 from collector_processor.telemetry.points import EventBatch, PointBatch
@@ -251,8 +251,10 @@ class StoreChecks:
         store.commit(Commit(episodes=[episode("a", 10, None), episode("b", 20, 30, series=4)]))
         assert [e.episode_id for e in store.open_episodes()] == ["a"]
         shifted = replace(episode("c", 40, None), kind=LEVEL_SHIFT, shift=Shift(1.0, 2.0, 50))
-        store.commit(Commit(episodes=[episode("a", 10, 25), shifted]))
-        assert [(e.kind, e.shift) for e in store.open_episodes()] == [(LEVEL_SHIFT, shifted.shift)]
+        drifting = replace(episode("d", 600, None), kind=DRIFT, drift=Drift(1.0, 400, None))
+        store.commit(Commit(episodes=[episode("a", 10, 25), shifted, drifting]))
+        told = [(e.kind, e.shift, e.drift) for e in store.open_episodes()]
+        assert told == [(LEVEL_SHIFT, shifted.shift, None), (DRIFT, None, drifting.drift)]
 
         def found(start: int, end: int) -> list[str]:
             return [e.episode_id for e in store.episodes(start, end)]
@@ -261,6 +263,7 @@ class StoreChecks:
         assert found(25, 40) == ["b"]
         assert found(24, 41) == ["a", "b", "c"]
         assert found(500, 600) == ["c"]
+        assert found(500, 601) == ["c", "d"]
         assert found(0, 10) == []
         assert [e.episode_id for e in store.episodes(0, 100, ids(4))] == ["b"]
         (b,) = store.episodes(0, 100, ids(4))
