@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from collector_processor.clock import ManualClock
 from collector_processor.store.sqlite import open_reader
 from grafana_datasource.app import Settings, create_app
+from tests.grafana.browser import Browser
 from tests.grafana.scene import Scene, write_scene
 
 
@@ -28,3 +29,10 @@ def app(scene: Scene) -> Iterator[Flask]:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]) -> Iterator[Browser]:
+    browser = Browser(program("chromium"), program("chromedriver"), tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.driver.quit()

@@ -1,8 +1,9 @@
 """The built-in page in a real browser."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -34,13 +35,6 @@ def views(episode: str) -> dict[str, str]:
         "models": "?view=models",
         "nothing": f"?series={'0' * 16}",
     }
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]) -> Iterator[Browser]:
-    browser = Browser(program("chromium"), program("chromedriver"), tmp_path_factory.mktemp("chromium"))
-    yield browser
-    browser.driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +294,7 @@ def test_a_page_whose_foreband_went_away_says_so_and_keeps_what_it_showed(browse
     browser.until(lambda: "does not answer" in browser.text("#trouble"))
     assert browser.count(".rows li") == 10
     browser.driver.get("about:blank")
-    assert all("ERR_CONNECTION_REFUSED" in text for text in browser.complaints())
+    assert all("net::ERR_" in text for text in browser.complaints())
 
 
 def test_a_locked_page_asks_once_for_a_token_and_sends_it(browser: Browser, scene: Scene) -> None:
@@ -336,12 +330,21 @@ def test_axe_finds_nothing_on_any_view_in_either_theme(
         "const [only, done] = arguments; axe.run(document, only ? {runOnly: only} : {}).then(found =>"
         " done(found.violations.map(v => [v.id, ...v.nodes.map(n => n.target.join(' '))])))"
     )
-    for scheme, only in (("light", None), ("dark", ["color-contrast"])):
-        with browser.scheme(scheme):
-            for name, address in views(episode).items():
-                browser.open(f"{page}{address}")
-                browser.run(axe)
-                assert browser.driver.execute_async_script(check, only) == [], (scheme, name)
+
+    def violations(rules: list[str] | None = None) -> Any:
+        return browser.driver.execute_async_script(check, rules)
+
+    for name, address in views(episode).items():
+        browser.open(f"{page}{address}")
+        browser.run(axe)
+        assert violations() == [], name
+        with browser.scheme("dark"):
+            browser.until(lambda: browser.run("return document.documentElement.dataset.theme") == "dark")
+            assert violations(["color-contrast"]) == [], (name, "dark")
+    for dialog in ("find", "help"):
+        browser.click(f"[data-do={dialog}]")
+        assert violations() == [], dialog
+        browser.press(Keys.ESCAPE)
 
 
 def test_names_that_mean_harm_do_none(browser: Browser, tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ export function value(number, series) {
 // "37.1 to 61.6 span/s": the unit once, where both ends have the same.
 export function range(lower, upper, series) {
   const [from, to] = [lower === 0 ? "0" : value(lower, series), value(upper, series)];
-  const units = [to.replace(/^[^\s%a-zA-Zµ/]+(e[−+]?\d+)?/, ""), unitOf(series)];
+  const word = unitOf(series).length > 2 ? unitOf(series) : ""; // behind a prefix of the other end
+  const units = [to.replace(/^[^\s%a-zA-Zµ/]+(e[−+]?\d+)?/, ""), word];
   const shared = units.find((unit) => unit && from.endsWith(unit)) ?? "";
   return `${from.slice(0, from.length - shared.length).trimEnd()} to ${to}`;
 }
@@ -115,7 +116,7 @@ function timeAxis(largest) {
 }
 
 function isShare(series) {
-  return series.unit === "1" && (series.statistic === "error_ratio" || /(utilization|ratio|usage)$/.test(series.metric));
+  return series.unit === "1" && (series.statistic === "error_ratio" || /(utili[sz]ation|ratio)$/.test(series.metric));
 }
 
 function unitOf(series) {

@@ -23,6 +23,7 @@ const TYPING_MS = 200;
 const at = (id) => document.getElementById(id);
 const main = at("main");
 let request = new AbortController();
+let asked; // what was asked for last; only the part behind "#" may differ from the address
 let typing;
 
 function start() {
@@ -34,7 +35,7 @@ function start() {
   document.addEventListener("keydown", pressed);
   document.addEventListener("visibilitychange", () => document.hidden || show());
   document.addEventListener("themechange", () => show());
-  addEventListener("popstate", () => main.dataset.shown === location.search || show({ isNew: true }));
+  addEventListener("popstate", () => asked === location.search || show({ isNew: true }));
   setInterval(() => at("live").checked && !document.hidden && show(), REFRESH_MS);
   show({ isNew: true, isFirst: true });
 }
@@ -46,6 +47,7 @@ async function show({ isNew = false, isFirst = false } = {}) {
   const { signal } = request;
   const place = current();
   const view = VIEWS[place.view];
+  asked = location.search;
   markPlace(place);
   const waiting = isNew && setTimeout(() => signal.aborted || patch(main, skeleton()), PATIENCE_MS);
   try {
@@ -105,6 +107,7 @@ function go(address, { isKept = true, isReplaced = false } = {}) {
 }
 
 function clicked(event) {
+  if (event.target.nodeName === "DIALOG" && event.target.id !== "token") return event.target.close(); // beside it
   const button = event.target.closest("[data-do]");
   if (button) return act(button.dataset.do, button);
   const link = event.target.closest("a[href]");

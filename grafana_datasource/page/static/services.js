@@ -25,7 +25,9 @@ export const all = {
   },
 
   render({ fleet, red }, place) {
-    const rows = [...fleet.services].sort((a, b) => b.level - a.level || (red.get(b.service)?.requests ?? -1) - (red.get(a.service)?.requests ?? -1));
+    const traffic = (row) => red.get(row.service)?.requests ?? -1;
+    const named = (a, b) => a.service.localeCompare(b.service, "en", { numeric: true });
+    const rows = [...fleet.services].sort((a, b) => b.level - a.level || traffic(b) - traffic(a) || named(a, b));
     return [
       heading("Services", `${format.count(fleet.services_in_all)} services; rate, errors and durations of those that are traced, as of their last window`, ranges(place)),
       rows.length
