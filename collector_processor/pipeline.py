@@ -51,6 +51,7 @@ from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import EventBatch, Int32, PointBatch
 from collector_processor.telemetry.proof import PROOF_BLOB, Proof
 from collector_processor.telemetry.series import SeriesKey
+from collector_processor.telemetry.service_graph import GRAPH_BLOB, ServiceGraph
 from collector_processor.telemetry.verdict import VerdictBatch
 
 log = logging.getLogger(__name__)
@@ -136,6 +137,7 @@ class Pipeline:
         self._logs = LogSignals(self._catalog, parse_resource, settings.limits, settings.windows)
         events = writer.events()
         self._spans.restore(events, last)
+        self._spans.graph.restore(ServiceGraph.from_bytes(writer.blob(GRAPH_BLOB)))
         self._logs.restore(events, last)
         self.fleet = FleetModel.from_records(writer.models())
         self._detector, self._unread = load_detector(writer, settings.policies, len(self._catalog), now)
@@ -218,9 +220,10 @@ class Pipeline:
         size = len(self._detector)
         if is_last or self._schedule.is_due(now):
             self._schedule.begin(size, now)
+            batch.held[GRAPH_BLOB] = self._spans.graph.graph(now).to_bytes()
             self._catalog.idle = self._times.silent_since(now - self._settings.idle_nano)
         batch.blobs = self._schedule.take_all() if is_last else self._schedule.take(size)
-        if len(batch.points) or batch.episodes or batch.blobs:
+        if len(batch.points) or batch.episodes or batch.blobs or batch.held:
             self._commit(batch, {})
         self._is_in_step = True
 
@@ -422,7 +425,7 @@ class _Batch:
     score_seconds: float
     outbox: list[OutboxItem] = field(default_factory=list)
     exemplars: list[TraceLink] = field(default_factory=list)
-    held: dict[str, bytes] = field(default_factory=dict)  # increases without a rate yet
+    held: dict[str, bytes] = field(default_factory=dict)  # increases without a rate yet, who calls whom
     blobs: list[str] = field(default_factory=list)  # names of the detector state to save with it
 
 

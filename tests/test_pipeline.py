@@ -21,8 +21,9 @@ from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_writer
 from collector_processor.telemetry.band import BAND_DTYPE, Reason
 from collector_processor.telemetry.episode import SILENCE
+from collector_processor.telemetry.service_graph import GRAPH_BLOB, ServiceGraph
 from collector_processor.telemetry.verdict import State
-from tests.otlp.stock import Metric, request_with
+from tests.otlp.stock import Metric, attribute, request_with
 from tests.pipeline_room import NOW, SECOND, Room, counter_request, flat_model, gauge_request, opened, span_request
 
 FORWARDING = PipelineSettings(destinations=dict.fromkeys(Signal, ("default",)))
@@ -282,6 +283,29 @@ def test_the_bands_of_closed_windows_leave_as_metrics_of_their_service(tmp_path:
         *_, last = room.writer.outbox.waiting(after=0, limit=9)
         (added,) = ExportMetricsServiceRequest.FromString(last.item.payload).resource_metrics
         assert added.resource.attributes[0].value.string_value == "shop"
+
+
+def end_of_a_call(service: str, kind: int, **ids: bytes) -> Any:
+    request = ExportTraceServiceRequest()
+    rs = request.resource_spans.add()
+    rs.resource.attributes.append(attribute("service.name", service))
+    times = {"start_time_unix_nano": NOW - SECOND, "end_time_unix_nano": NOW}
+    rs.scope_spans.add().spans.add(name="call", kind=kind, **times, **ids)
+    return request
+
+
+def test_who_calls_whom_is_saved_within_a_minute_and_goes_on_after_a_restart(tmp_path: Path) -> None:
+    client, server = {"span_id": bytes(range(8))}, {"span_id": b"server-1", "parent_span_id": bytes(range(8))}
+    with opened(tmp_path) as room:
+        room.spans(end_of_a_call("cart", 2, **server))
+        room.spans(end_of_a_call("web", 3, **client))
+        room.pipeline.tick(NOW + MINUTE)
+        saved = ServiceGraph.from_bytes(room.writer.blob(GRAPH_BLOB))
+    assert [(edge.client, edge.server) for edge in saved.edges] == [("web", "cart")]
+    with opened(tmp_path) as room:
+        room.pipeline.tick(NOW + 2 * MINUTE)
+        (edge,) = ServiceGraph.from_bytes(room.writer.blob(GRAPH_BLOB)).edges
+    assert 0 < edge.calls < saved.edges[0].calls
 
 
 def test_logs_are_forwarded_as_they_came(tmp_path: Path) -> None:

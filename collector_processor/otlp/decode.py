@@ -7,6 +7,7 @@ nobody reads is not decoded: span attributes, log bodies.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ from collector_processor.otlp.attributes import (
     parse_resource,
     parse_scope,
 )
+from collector_processor.otlp.calls import PeerReader, links_of, read_links
 from collector_processor.otlp.elements import (
     MAX_ATTRIBUTES,
     MAX_ELEMENTS,
@@ -53,7 +55,7 @@ MAX_NAME_LENGTH = 1024
 MAX_UNIT_LENGTH = 256
 
 Columns: TypeAlias = tuple[list[Any], ...]
-"""Fields of spans or log records, a list per field."""
+"""Fields of spans or log records, a list per field; of ids one string for many."""
 
 _CHUNK = 512
 
@@ -122,8 +124,9 @@ def decode_traces(body: bytes) -> tuple[SpanArrivals, ParsedTraces]:
     """
     check_elements(body, RECORDS_SHAPE)
     request = parse(schema.TraceRequest, body, "trace request")
-    resources, index, (name, kind, start, end, status) = _records(
-        request.resource_spans, "scope_spans", "spans", _span_columns
+    peers = PeerReader()
+    resources, index, (name, kind, start, end, status, link) = _records(
+        request.resource_spans, "scope_spans", "spans", partial(_span_columns, peers)
     )
     arrivals = SpanArrivals(
         resources,
@@ -133,6 +136,8 @@ def decode_traces(body: bytes) -> tuple[SpanArrivals, ParsedTraces]:
         wire.signed_times(start),
         wire.signed_times(end),
         np.array(status, np.int64) == _STATUS_ERROR,
+        links_of(link),
+        peers.peers,
     )
     return arrivals, ParsedTraces(body, len(name))
 
@@ -228,13 +233,16 @@ def _sum_sizes(first: int, second: int) -> int:
     return TOO_LONG if TOO_LONG in {first, second} else first + second
 
 
-def _span_columns(spans: list[Any]) -> Columns:
+def _span_columns(peers: PeerReader, spans: list[Any]) -> Columns:
+    kinds = [span.kind for span in spans]
+    peers.read(spans, kinds)
     return (
         [span.name for span in spans],
-        [span.kind for span in spans],
+        kinds,
         [span.start_time_unix_nano for span in spans],
         [span.end_time_unix_nano for span in spans],
         [span.status.code for span in spans],
+        [read_links(spans, kinds)],
     )
 
 

@@ -88,6 +88,8 @@ _MESSAGES: dict[str, list[_Field]] = {
     "ResourceSpans": [("resource", 1, "*bytes"), ("scope_spans", 2, "*ScopeSpans")],
     "ScopeSpans": [("spans", 2, "*SpanHead")],
     "SpanHead": [
+        ("span_id", 2, "bytes"),
+        ("parent_span_id", 4, "bytes"),
         ("name", 5, "string"),
         ("kind", 6, "int32"),
         ("start_time_unix_nano", 7, "fixed64"),

@@ -59,6 +59,10 @@ class Services:
         """Return what of a resource is this service's."""
         return self._resources[service]
 
+    def name(self, service: int) -> str:
+        """Return `service.name`, as `SeriesKey.service` does."""
+        return self.key(service, Kind.SPAN, "", "", Statistic.RATE, ()).service
+
     def key(
         self, service: int, kind: Kind, metric: str, unit: str, statistic: Statistic, attributes: Attributes
     ) -> SeriesKey:

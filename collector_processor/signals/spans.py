@@ -15,7 +15,9 @@ from collector_processor.signals.catalog import REFUSED, Catalog
 from collector_processor.signals.columns import grown
 from collector_processor.signals.events import PASSED, EventsConsumed, enter, first_rows, joined, nothing
 from collector_processor.signals.measured import Measured
+from collector_processor.signals.measured_edges import MeasuredEdges
 from collector_processor.signals.outcome import Outcome, first_of, where
+from collector_processor.signals.service_graph import ServiceGraphSignals
 from collector_processor.signals.services import Services
 from collector_processor.signals.span_names import template
 from collector_processor.signals.windows import ClosedWindows, Windows, WindowSettings
@@ -61,6 +63,8 @@ class SpanSignals:
         self._services = Services(parse_resource, limit=catalog.series_limit // _STATISTICS)
         self._windows = Windows(windows)
         self._measured = Measured(catalog, (windows or WindowSettings()).length)
+        self._measured_edges = MeasuredEdges(catalog)
+        self.graph = ServiceGraphSignals(self._services.name, self._measured_edges)
         self._aliases: dict[int, dict[str, int]] = {}  # service and kind (see `_groups`) -> span name -> stream
         self._alias_count = 0
         self._operations: dict[tuple[int, str, str], int] = {}  # (service, kind, operation) -> stream
@@ -83,6 +87,7 @@ class SpanSignals:
     def note(self, points: PointBatch) -> None:
         """Take in points of any series, before spans that came with them: a service may have span metrics."""
         self._measured.note(points)
+        self._measured_edges.note(points)
 
     def consume(self, arrivals: Sequence[SpanArrivals], now: int) -> EventsConsumed:
         """Turn the requests of one micro-batch into events and say what became of each span."""
@@ -93,17 +98,23 @@ class SpanSignals:
         end = joined(a.end_unix_nano for a in arrivals)
         outcome = self._check_times(start, end, now)
         wanted = outcome == Outcome.STORED
-        streams = [self._streams(a, end[r], wanted[r]) for a, r in zip(arrivals, _slices(first), strict=True)]
+        services = [self._service_numbers(a) for a in arrivals]
+        streams = [
+            self._streams(a, numbers, end[r], wanted[r])
+            for a, numbers, r in zip(arrivals, services, _slices(first), strict=True)
+        ]
         events = EventBatch(
             stream=np.concatenate([np.empty(0, np.int32), *streams]),
             time_unix_nano=end,
             duration_seconds=(end - start) / NANOS_PER_SECOND,
             is_error=np.concatenate([np.empty(0, np.bool_), *(a.is_error for a in arrivals)]),
         )
+        self._note_calls(arrivals, services, events, wanted, now)
         return enter(self._windows, events, outcome, first, now)
 
     def flush(self, now: int, alive: int = 0) -> PointBatch:
         """Close the windows that are due and return their points; something arrived at `alive`, whatever it was."""
+        self.graph.match(now)
         closed = self._windows.close(now, alive)
         return self._points(closed) if len(closed) else PointBatch.empty()
 
@@ -125,10 +136,27 @@ class SpanSignals:
             check_times(end, now, self._limits),
         )
 
-    def _streams(self, arrivals: SpanArrivals, end: Int64, wanted: Bool) -> Int32:
+    def _service_numbers(self, arrivals: SpanArrivals) -> Int64:
+        """Return the service of each resource."""
+        return np.array([self._services.of_bytes(resource) for resource in arrivals.resources], np.int64)
+
+    def _note_calls(
+        self, arrivals: Sequence[SpanArrivals], services: Sequence[Int64], events: EventBatch, wanted: Bool, now: int
+    ) -> None:
+        """Let the service graph see the spans of a micro-batch; those that are not taken are no end of a call."""
+        self.graph.note(
+            np.concatenate([numbers[a.resource] for a, numbers in zip(arrivals, services, strict=True)]),
+            np.concatenate([a.kind for a in arrivals]),
+            np.where(wanted, np.concatenate([a.link for a in arrivals]), 0),
+            events.is_error,
+            events.duration_seconds,
+            [peer for a in arrivals for peer in a.peers],
+            now,
+        )
+
+    def _streams(self, arrivals: SpanArrivals, services: Int64, end: Int64, wanted: Bool) -> Int32:
         """Return the stream of each span; spans not `wanted` make no new one."""
-        services = [self._services.of_bytes(r) for r in arrivals.resources]
-        service = np.array(services, np.int64)[arrivals.resource] if services else np.empty(0, np.int64)
+        service = services[arrivals.resource]
         groups = _groups(service, arrivals.kind)
         streams = self._known(groups, arrivals.name)
         passed = self._is_measured(services, arrivals.resource, end) & wanted & (service >= 0)
@@ -137,9 +165,9 @@ class SpanSignals:
         streams[passed] = PASSED
         return streams
 
-    def _is_measured(self, services: Sequence[int], resource: Int32, end: Int64) -> Bool:
+    def _is_measured(self, services: Int64, resource: Int32, end: Int64) -> Bool:
         """Tell which spans end while their service has span metrics of its own."""
-        periods = [self._measured.period(self._services.resource(s)) if s >= 0 else (0, 0) for s in services]
+        periods = [self._measured.period(self._services.resource(s)) if s >= 0 else (0, 0) for s in services.tolist()]
         if not any(until for _, until in periods):
             return np.zeros(end.size, np.bool_)
         since, until = np.array(periods, np.int64)[resource].T

@@ -129,11 +129,20 @@ class MetricArrivals:
     bad_exemplars: int = 0
 
 
+class Peer(NamedTuple):
+    """Whom the calling span of id `link` says it calls; it stands for `weight` of them."""
+
+    link: int
+    name: str
+    weight: float
+
+
 @dataclass(frozen=True, slots=True)
 class SpanArrivals:
     """One decoded trace request, spans in the order of the message; `resource` indexes `resources` (raw bytes).
 
-    `kind` is the OTLP SpanKind number. Times are as sent, unchecked.
+    `kind` is the OTLP SpanKind number. Times are as sent, unchecked. `link` ties both ends of a call together: of a
+    client or producer span its own id, of a server or consumer span its parent's; 0 of others. `peers` are of few.
     """
 
     resources: Sequence[bytes]
@@ -143,6 +152,8 @@ class SpanArrivals:
     start_unix_nano: Int64
     end_unix_nano: Int64
     is_error: Bool
+    link: Int64
+    peers: Sequence[Peer] = ()
 
     def __len__(self) -> int:
         return len(self.name)

@@ -1,9 +1,12 @@
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given
 
 from collector_processor.errors import MalformedRequestError
 from collector_processor.otlp.decode import decode_logs, decode_traces
+from collector_processor.telemetry.arrival import Peer
 from tests.otlp import stock
 from tests.otlp.stock import NOW, START, ExportLogsServiceRequest, ExportTraceServiceRequest, attribute, spans_request
 
@@ -36,6 +39,57 @@ def test_it_finds_the_spans_that_the_stock_classes_find(body: bytes) -> None:
             strict=True,
         )
     )
+
+
+CLIENT, SERVER = 3, 2
+
+
+def call(kind: int, own: bytes, parent: bytes, **attributes: str) -> bytes:
+    request = ExportTraceServiceRequest()
+    span = request.resource_spans.add().scope_spans.add().spans.add(name="call", kind=kind)
+    span.span_id, span.parent_span_id = own, parent
+    span.attributes.extend(attribute(name.replace("_", "."), text) for name, text in attributes.items())
+    return request.SerializeToString()
+
+
+OWN, PARENT = bytes(range(8)), bytes(range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "parent", "expected"),
+    [
+        (CLIENT, OWN, PARENT, OWN),
+        (4, OWN, b"", OWN),
+        (SERVER, OWN, PARENT, PARENT),
+        (5, OWN, PARENT, PARENT),
+        (SERVER, OWN, b"", bytes(8)),
+        (1, OWN, PARENT, bytes(8)),
+        (CLIENT, b"short", PARENT, bytes(8)),
+        (SERVER, OWN, b"longer than an id", bytes(8)),
+    ],
+)
+def test_both_ends_of_a_call_share_the_id_of_the_calling_span(
+    kind: int, own: bytes, parent: bytes, expected: bytes
+) -> None:
+    arrivals, _ = decode_traces(call(SERVER, OWN, PARENT) + call(kind, own, parent))
+    assert arrivals.link.tolist() == [int.from_bytes(each, "little", signed=True) for each in (PARENT, expected)]
+
+
+def test_a_calling_span_says_whom_it_calls_by_its_most_telling_attribute() -> None:
+    body = call(CLIENT, OWN, b"", server_address="10.0.0.7", db_system="postgresql", peer_service="orders")
+    body += call(SERVER, PARENT, OWN, peer_service="nobody asks a server")
+    arrivals, _ = decode_traces(body)
+    assert arrivals.peers == [Peer(int.from_bytes(OWN, "little"), "orders", 1.0)]
+    assert decode_traces(call(CLIENT, OWN, b"", http_route="/"))[0].peers == []
+    assert decode_traces(call(CLIENT, OWN, b"", peer_service="x" * 300))[0].peers == []
+
+
+def test_few_of_many_calling_spans_are_read_and_stand_for_all() -> None:
+    ids = [hashlib.sha256(bytes([i // 256, i % 256])).digest()[:8] for i in range(5_000)]
+    arrivals, parsed = decode_traces(b"".join(call(CLIENT, own, b"", peer_service="orders") for own in ids))
+    assert parsed.spans == 5_000
+    assert len(arrivals.peers) < 100
+    assert sum(peer.weight for peer in arrivals.peers) == pytest.approx(5_000, rel=0.5)
 
 
 def test_equal_resources_are_listed_once() -> None:

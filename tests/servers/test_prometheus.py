@@ -147,6 +147,7 @@ def test_promtool_asks_for_what_is_outside_its_band(scenery: Scenery, promtool: 
     assert sample["value"][1] == "-1"
 
 
+@pytest.mark.timeout(300)
 def test_promtool_asks_for_a_range_that_reaches_into_the_future(scenery: Scenery, promtool: Tool) -> None:
     selector = f'foreband_yhat{{series="{CALLS.stable_id}"}}'
     start, end = (str(scenery.now // SECOND + seconds) for seconds in (-3600, 3600))
@@ -156,7 +157,7 @@ def test_promtool_asks_for_a_range_that_reaches_into_the_future(scenery: Scenery
         (row,) = vector(promtool("query", "range", "-o", "json", *times, scenery.api, selector))
         return [float(value) for _, value in row["values"]]
 
-    assert wait_until(lambda: len(values()) == 25, 60)  # the future begins with the first backtest
+    assert wait_until(lambda: len(values()) == 25, 240)  # the future begins with the first backtest, after compiling
     assert all(map(math.isfinite, values()))
 
 

@@ -286,6 +286,7 @@ def spans(rows: Sequence[SpanRow], kind: int = 2) -> SpanArrivals:
         start_unix_nano=end - np.array([round(d * SECOND) for *_, d, _ in rows], np.int64),
         end_unix_nano=end,
         is_error=np.array([e for *_, e in rows], np.bool_),
+        link=np.zeros(len(rows), np.int64),
     )
 
 
