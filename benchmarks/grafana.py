@@ -33,9 +33,9 @@ def measure(series: int = 10_000, days: float = 1.0) -> list[Figure]:
         write_fleet(Path(directory) / "fleet", series, days)
         write_names(Path(directory) / "names", 100_000)
         with client_of(Path(directory) / "fleet") as client:
-            figures = [*panels(client), *alerts(client, series), *rates(client)]
+            figures = [*panels(client), *page(client, series), *alerts(client, series), *rates(client)]
         with client_of(Path(directory) / "names") as client:
-            return [*figures, *discovery(client)]
+            return [*figures, first_look(client), *discovery(client)]
 
 
 def panels(client: FlaskClient) -> list[Figure]:
@@ -56,6 +56,25 @@ def panels(client: FlaskClient) -> list[Figure]:
         ),
         Figure("panel: 100 series, 6 h, p95", p95(hundred, 12), "ms", must=250),
     ]
+
+
+def page(client: FlaskClient, series: int) -> list[Figure]:
+    """What the built-in page asks when it opens, and again while it is looked at."""
+    paths = {
+        "fleet": ["fleet?cells=48&limit=12", "catalog?limit=50"],
+        "search": ["catalog?limit=30&sort=name&search=pod-77+zone"],
+        "model quality": ["quality", "proof"],
+    }
+    return [
+        Figure(f"page: {what}, {series} series, p95", p95(partial(_get_all, client, asked), 12), "ms", must=100)
+        for what, asked in paths.items()
+    ]
+
+
+def first_look(client: FlaskClient) -> Figure:
+    """Whoever asks first after a start waits until all names are read."""
+    took = 1e3 * _cpu_seconds(partial(_get_all, client, ["catalog?limit=50"]))
+    return Figure("first question over 100,000 series: their names are read", took, "ms", must=5000)
 
 
 def alerts(client: FlaskClient, series: int) -> list[Figure]:
@@ -108,6 +127,11 @@ def client_of(directory: Path) -> Iterator[FlaskClient]:
     app = create_app(Settings(partial(open_reader, directory), clock=ManualClock(NOW + 20 * NANOS_PER_SECOND)))
     yield app.test_client()
     app.extensions["foreband"].close()
+
+
+def _get_all(client: FlaskClient, paths: list[str]) -> None:
+    for path in paths:
+        assert client.get(f"/api/v1/{path}").status_code == 200
 
 
 def times_of(length: int, step: int) -> Times:
