@@ -39,6 +39,7 @@ from grafana_datasource.replies import OrjsonProvider, failure, reply
 from grafana_datasource.rows import row_routes
 from grafana_datasource.runbooks import runbook_routes
 from grafana_datasource.server import Server, serve
+from grafana_datasource.service_map import map_routes
 from grafana_datasource.summaries import summary_routes
 
 __all__ = ["Server", "Settings", "create_app", "serve"]
@@ -127,6 +128,7 @@ def create_app(settings: Settings) -> Flask:
         prometheus_routes(backend),
         row_routes(backend, proof, capacity),
         summary_routes(backend),
+        map_routes(backend),
         legacy_routes(backend),
         openapi_routes(),
         page_routes(),

@@ -359,3 +359,40 @@ class Taken(Shape):
     alerts: int
     new: int
     answers: int
+
+
+class MapNode(Shape):
+    """One service, or what services call that shows no spans; names are those of Grafana's Node Graph panel."""
+
+    id: str
+    title: str
+    subtitle: str
+    mainstat: Number = Field(description="requests a second")
+    secondarystat: Number = Field(description="share of them that failed")
+    arc__usual: Number
+    arc__anomalous: Number = Field(description="share of series in open episodes")
+    color: str
+    detail__p95_seconds: Number
+    detail__series: int | None
+    detail__episodes: int | None
+    detail__severity: Severity | Literal[""]
+
+
+class MapEdge(Shape):
+    """Calls of late from one node to another."""
+
+    id: str
+    source: str
+    target: str
+    mainstat: float = Field(description="calls a second")
+    secondarystat: float = Field(description="share of them that failed")
+    thickness: float
+    color: str
+    detail__mean_seconds: float
+
+
+class Map(Shape):
+    """Nodes and the edges between them."""
+
+    nodes: list[MapNode]
+    edges: list[MapEdge]

@@ -153,6 +153,14 @@ _HOOKS = {
     ),
 }
 
+_MAP = {
+    "nodes": Operation("Services and what they call, for a Node Graph panel.", list[shapes.MapNode], (p.NAMES,)),
+    "edges": Operation("Who calls whom, for a Node Graph panel.", list[shapes.MapEdge], (p.NAMES,)),
+    "data": Operation("Both at once, for the nodegraph-api plugin.", shapes.Map, (p.NAMES,)),
+    "fields": Operation("What the rows of both are made of, for that plugin.", dict[str, _Rows]),
+    "health": Operation("Health check of that plugin.", shapes.Status),
+}
+
 OPERATIONS: Mapping[str, Operation] = {
     **{f"prometheus._api_v1_{name}": operation for name, operation in _PROMETHEUS.items()},
     "prometheus._federate": Operation(
@@ -162,6 +170,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "prometheus._-_ready": Operation("Say that Foreband answers."),
     **{f"rows.{name}": operation for name, operation in _ROWS.items()},
     **{f"summaries.{name}": operation for name, operation in _SUMMARIES.items()},
+    **{f"map.{name}": operation for name, operation in _MAP.items()},
     **{f"legacy.{name}": operation for name, operation in _LEGACY.items()},
     **{f"feedback.{name}": operation for name, operation in _FEEDBACK.items()},
     **{f"hooks.{name}": operation for name, operation in _HOOKS.items()},

@@ -17,7 +17,7 @@ def contact_points(site: Site) -> Json:
         "httpMethod": "POST",
         "maxAlerts": 0,
         "hmacConfig": {
-            "secret": "$FOREBAND_HOOK_SECRET",
+            "secret": "$FOREBAND_HMAC",
             "header": "X-Grafana-Alerting-Signature",
             "timestampHeader": "X-Grafana-Alerting-Timestamp",
         },

@@ -29,10 +29,14 @@ def rows(
     columns: Mapping[str, str],
     params: Mapping[str, str] | None = None,
     *,
+    root: str = "",
     shape: str = "table",
     source: Json = CHOSEN_INFINITY,
 ) -> Json:
-    """Ask for flat rows; `columns` are the wanted ones with their types, of names that are already in the rows."""
+    """Ask for flat rows; `columns` are the wanted ones with their types, of names that are already in the rows.
+
+    `root` is a JSONata expression that makes rows of an answer that is none.
+    """
     return {
         "refId": ref,
         "datasource": source,
@@ -41,7 +45,7 @@ def rows(
         "parser": "backend",
         "format": shape,
         "url": path,
-        "root_selector": "",
+        "root_selector": root,
         "url_options": {
             "method": "GET",
             "params": [{"key": name, "value": value} for name, value in (params or {}).items()],

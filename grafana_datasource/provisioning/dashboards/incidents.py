@@ -1,7 +1,7 @@
 """Episodes: which there were, when, and why one of them is one."""
 
 from grafana_datasource.provisioning.board import Row, board
-from grafana_datasource.provisioning.dashboards.links import to_episode, to_series
+from grafana_datasource.provisioning.dashboards.links import to_episode, to_series, to_trace
 from grafana_datasource.provisioning.names import CHOSEN_INFINITY, INCIDENTS, Json
 from grafana_datasource.provisioning.panels import DIRECTIONS, Panel, lines, override, table, timeline
 from grafana_datasource.provisioning.queries import BETWEEN, over_time, rows
@@ -16,6 +16,7 @@ _COLUMNS = {
     **dict.fromkeys(("peak_score", "actual", "yhat", "lower", "upper", "onsets"), "number"),
     **dict.fromkeys(("kind", "close_reason", "id", "series"), "string"),
 }
+_EPISODE = "/api/v1/episodes/${episode}"
 _TELLING = {"time": _TIME, "timeEnd": _TIME, "title": "string", "text": "string", "tags": "string", "id": "string"}
 _COLOURS: Json = {
     "type": "value",
@@ -32,7 +33,7 @@ def incidents(site: Site) -> Json:
     layout = [
         Row("", [_count(), _when()]),
         Row("Episodes", [_list(site)]),
-        Row("Why: the episode of that id", [_why(site)]),
+        Row("Why: the episode of that id", [_why(site), _traces(site)]),
     ]
     chosen = [service(), episode()]
     return board(site, INCIDENTS, "incidents", layout, variables=chosen, annotations=[regions()])
@@ -74,9 +75,14 @@ def _list(site: Site) -> Panel:
 
 
 def _why(site: Site) -> Panel:
-    columns = dict.fromkeys(("explanation", "service", "title", "severity", "traces", "series"), "string")
+    columns = dict.fromkeys(("explanation", "service", "title", "severity", "series"), "string")
     overrides = [
         override("explanation", custom__width=900, custom__cellOptions={"type": "auto", "wrapText": True}),
         override("series", links=to_series(site, "${__value.raw}")),
     ]
-    return table("", 24, 6, rows("A", "/api/v1/episodes/${episode}", columns), overrides=overrides)
+    return table("", 18, 6, rows("A", _EPISODE, columns), overrides=overrides)
+
+
+def _traces(site: Site) -> Panel:
+    target = rows("A", _EPISODE, {"trace": "string"}, root='traces.{"trace": $}')
+    return table("Traces", 6, 6, target, overrides=[override("trace", links=to_trace(site))])

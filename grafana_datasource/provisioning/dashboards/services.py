@@ -3,20 +3,35 @@
 from grafana_datasource.provisioning.board import Row, board
 from grafana_datasource.provisioning.names import SERVICES, Json
 from grafana_datasource.provisioning.panels import DIRECTIONS, Panel, lines, timeline
-from grafana_datasource.provisioning.queries import over_time
+from grafana_datasource.provisioning.queries import over_time, rows
 from grafana_datasource.provisioning.site import Site
 from grafana_datasource.provisioning.variables import service
+from grafana_datasource.service_map import ARC_COLOURS, EDGE_FIELDS, NODE_FIELDS
 
 _SERVED = '{service_name=~"$service",span_kind=~"server|consumer"}'
 
 
 def services(site: Site) -> Json:
     """Return the dashboard."""
-    rows = [
+    layout = [
+        Row("", [_map()]),
         Row("Requests, errors, durations", [_rate(), _errors(), _duration()]),
         Row("Operations", [_operations()]),
     ]
-    return board(site, SERVICES, "services", rows, variables=[service()])
+    return board(site, SERVICES, "services", layout, variables=[service()])
+
+
+def _map() -> Panel:
+    """Draw who calls whom; the red part of a ring is the share of series in an open episode."""
+    targets = [
+        rows("nodes", "/api/v1/graph/nodes", NODE_FIELDS, shape="node-graph-nodes"),
+        rows("edges", "/api/v1/graph/edges", EDGE_FIELDS, shape="node-graph-edges"),
+    ]
+    units = {"mainStatUnit": "reqps", "secondaryStatUnit": "percentunit"}
+    arcs = [{"field": name, "color": colour} for name, colour in ARC_COLOURS.items()]
+    options = {"nodes": {**units, "arcs": arcs}, "edges": units, "zoomMode": "cooperative"}
+    text = "Of the last half hour. Red: share of series in an open episode. Grey: shows no spans of its own."
+    return Panel("nodeGraph", "Who calls whom, and how they do", 24, 14, targets, options, description=text)
 
 
 def _rate() -> Panel:
