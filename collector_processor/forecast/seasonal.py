@@ -30,6 +30,7 @@ YOUNG = 2 * DAY
 """Below it there is no usual day yet."""
 
 _LEVEL_WINDOW = 3 * HOUR
+_WINDOWS = ((_DAYS, _SMOOTH), (RECENT_DAYS, 0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,18 +115,20 @@ class SeasonalForecaster:
         profile = _profile(local[order], observations[order], self._days, self._smooth)
         return FittedSeasonal(profile, self._time_zone)
 
-    def profiles(self, time_unix_nano: Int64, y: Float64) -> Float64:
-        """Return the profiles `(B, 96)` of rows of `y (B, n)` at common times `(n,)`; NaN is missing.
 
-        The same as `fit` of each, many at once. Each row has finite values over YOUNG or more.
-        """
-        from collector_processor.forecast.kernel.profile import profile_rows
+def median_days(time_unix_nano: Int64, y: Float64, time_zone: str) -> Float64:
+    """Return both medians of the day `(B, 2, 96)`, over seven days and over three, of rows of `y (B, n)`.
 
-        profiles = np.empty((len(y), SLOTS))
-        profile_rows(y, wall_clock(time_unix_nano, self._time_zone) // SLOT, self._days, self._smooth, profiles)
-        for row in np.flatnonzero(np.isnan(profiles).any(axis=1)):
-            profiles[row] = _filled(profiles[row])
-        return profiles
+    The same as `SeasonalForecaster` and its recent one fit to each, many at once. Times `(n,)` are common, NaN is
+    missing; each row has finite values over YOUNG or more.
+    """
+    from collector_processor.forecast.kernel.profile import profile_rows
+
+    profiles = np.empty((len(y), len(_WINDOWS), SLOTS))
+    profile_rows(y, wall_clock(time_unix_nano, time_zone) // SLOT, np.array(_WINDOWS), profiles)
+    for row, window in np.argwhere(np.isnan(profiles).any(axis=2)).tolist():
+        profiles[row, window] = _filled(profiles[row, window])
+    return profiles
 
 
 def neighbours(wall_clock_nano: Int64) -> tuple[Int64, Int64, Float64]:

@@ -23,23 +23,20 @@ _NEVER = -1
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One rollup of a part, its wanted entries at `rows`, and their places among all wanted series."""
+    """One rollup of a part, its wanted `entries` at `rows`, and their places among all wanted series."""
 
     part: int
     rollup: Rollup
     rows: npt.NDArray[np.intp]
+    entries: Entries
     place: npt.NDArray[np.intp]
-
-    @property
-    def entries(self) -> Entries:
-        """Return the wanted ones."""
-        found: Entries = self.rollup.entries[self.rows]
-        return found
 
     def only(self, served: Bool) -> "Layer":
         """Return it without the series that it can't serve."""
         kept = served[self.place]
-        return self if kept.all() else Layer(self.part, self.rollup, self.rows[kept], self.place[kept])
+        if kept.all():
+            return self
+        return Layer(self.part, self.rollup, self.rows[kept], self.entries[kept], self.place[kept])
 
 
 def read_layers(connection: sqlite3.Connection, part: int, wanted: Int32, step: int) -> list[Layer]:
@@ -54,7 +51,8 @@ def read_layers(connection: sqlite3.Connection, part: int, wanted: Int32, step: 
         held = rollup.read(row, rollup.steps_of(part, step))
         at = np.searchsorted(wanted, held.entries["series"])
         is_wanted = wanted[np.minimum(at, wanted.size - 1)] == held.entries["series"]
-        layers.append(Layer(part, held, np.flatnonzero(is_wanted), at[is_wanted]))
+        entries = held.entries if is_wanted.all() else held.entries[is_wanted]
+        layers.append(Layer(part, held, np.flatnonzero(is_wanted), entries, at[is_wanted]))
     return [layer for layer in layers if layer.rows.size]
 
 
@@ -76,10 +74,10 @@ def is_served(layers: Sequence[Layer], head: PointBatch, wanted: Int32, start: i
 
 def assemble(wanted: Int32, step: int, layers: Sequence[Layer], newer: Sequence[Summed]) -> StepMeans:
     """Lay rollups on one grid, and points on top: those of a series are all it has, or what comes after its rollups."""
-    entries = np.concatenate([np.empty(0, ENTRY_DTYPE), *(layer.entries for layer in layers)])
+    entries = _joined([layer.entries for layer in layers])
     place = np.concatenate([np.empty(0, np.intp), *(layer.place for layer in layers)])
     places = [np.searchsorted(wanted, one.entries["series"]) for one in newer]
-    everything = np.concatenate([entries, *(one.entries for one in newer)]), np.concatenate([place, *places])
+    everything = _joined([entries, *(one.entries for one in newer)]), np.concatenate([place, *places])
     first, last, std = _pooled(*everything, wanted.size)
     held = ~np.isnan(std)
     begin, size = 0, 0
@@ -93,6 +91,16 @@ def assemble(wanted: Int32, step: int, layers: Sequence[Layer], newer: Sequence[
     for one, owners in zip(newer, places, strict=True):
         _add(one.cells, owners, tails, begin, mean)
     return StepMeans(wanted, step, begin, mean, first, last, std)
+
+
+def _joined(pieces: Sequence[Entries]) -> Entries:
+    """Concatenate; NumPy's own way of it compares the fields of records one by one."""
+    joined = np.empty(sum(piece.size for piece in pieces), ENTRY_DTYPE)
+    at = 0
+    for piece in pieces:
+        joined[at : at + piece.size] = piece
+        at += piece.size
+    return joined
 
 
 def _pooled(entries: Entries, owner: npt.NDArray[np.intp], size: int) -> tuple[Int64, Int64, Float64]:

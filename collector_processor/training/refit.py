@@ -11,7 +11,7 @@ import numpy as np
 from collector_processor.forecast.columns import columns_of
 from collector_processor.forecast.packed import pack_columns
 from collector_processor.forecast.regressors import Grid
-from collector_processor.forecast.seasonal import SLOT, YOUNG, SeasonalForecaster
+from collector_processor.forecast.seasonal import SLOT, YOUNG, median_days
 from collector_processor.telemetry.means import StepMeans
 from collector_processor.telemetry.points import Float64
 from collector_processor.training.batch import ProphetFit, Solved, solve_rows
@@ -35,7 +35,7 @@ def refit(requests: Sequence[FitRequest], means: StepMeans) -> list[FitOutcome]:
     y, std = (means.mean, means.std) if rows.size == len(means) else (means.mean[rows], means.std[rows])
     step, settings = means.step_nano, requests[0].settings
     grid = Grid(means.first_step * step + step // 2, step, y.shape[1])
-    solved, medians = solve_rows(grid, y, settings), _medians(grid, y, settings.time_zone)
+    solved, medians = solve_rows(grid, y, settings), median_days(grid.times(), y, settings.time_zone)
     packed = _packed(solved, settings.time_zone, medians, std)
     by_series, provenance = {request.series: request for request in requests}, provenance_of(settings)
     times = (means.series, means.first_time, means.last_time)
@@ -45,12 +45,6 @@ def refit(requests: Sequence[FitRequest], means: StepMeans) -> list[FitOutcome]:
         fit = Fit(packed[i], first, last, keep(request), other.solver, other.declined)
         outcomes.append(outcome_of(request, fit, provenance))
     return outcomes
-
-
-def _medians(grid: Grid, y: Float64, time_zone: str) -> Float64:
-    """Return the medians of the day over seven days and over three `(B, 2, 96)`."""
-    forecasters = SeasonalForecaster(time_zone), SeasonalForecaster.recent(time_zone)
-    return np.stack([forecaster.profiles(grid.times(), y) for forecaster in forecasters], axis=1)
 
 
 def _packed(solved: Solved, time_zone: str, medians: Float64, std: Float64) -> dict[int, bytes]:

@@ -13,6 +13,7 @@ from collector_processor.forecast.kernel.layout import (
     CONVERGED,
     NOT_CONVERGED,
     TOO_SHORT,
+    USUALLY_LEFT,
     Problem,
     Result,
     Shared,
@@ -22,6 +23,7 @@ from collector_processor.forecast.kernel.layout import (
 from collector_processor.forecast.kernel.mask import mask_outliers
 from collector_processor.forecast.kernel.moments import (
     assemble,
+    list_rows,
     observed_extent,
     place_changepoints,
     scale_values,
@@ -136,7 +138,8 @@ def _fit(b: int, shared: Shared, sigma: float, delta: Float64, work: Work, resul
     result.rows[b, 0], result.rows[b, 1], result.rows[b, 2] = first, last, count
     if count < 2:
         return Problem(0.0, 0.0, 1.0, 0.0, 0.0, count, first, last, 0), TOO_SHORT
-    placed = place_changepoints(first, last, count, shared, work)
+    listed = list_rows(count, work)
+    placed = place_changepoints(first, last, count, shared, work, listed)
     result.changepoints[b, :placed] = work.starts[1 : placed + 1]
     result.changepoints[b, placed:] = -1
     problem, varies = scale_values(work.values, work.z, (first, last, count, placed), shared.is_minmax)
@@ -148,9 +151,9 @@ def _fit(b: int, shared: Shared, sigma: float, delta: Float64, work: Work, resul
         work.w[:] = 0.0
         _store(b, problem, CONSTANT_SIGMA, shared, work, result)
         return problem, CONSTANT
-    sum_moments(problem, shared, work)
+    sum_moments(problem, shared, work, listed)
     assemble(problem, shared, work)
-    start = sigma / problem.scale if sigma > 0.0 else math.sqrt(problem.yy / count)
+    start = sigma / problem.scale if sigma > 0.0 else math.sqrt(USUALLY_LEFT * problem.yy / count)
     active = choose_active(problem, shared, delta, work)
     s2, status = find_optimum(problem, shared, work, start * start, active)
     _store(b, problem, math.sqrt(s2), shared, work, result)

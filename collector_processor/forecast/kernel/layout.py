@@ -12,6 +12,7 @@ MAX_INNER = 500
 TOLERANCE = 1e-9  # of ln s^2
 KM_VARIANCE = 25.0  # Prophet's prior variance of slope and offset
 CONSTANT_SIGMA = 1e-9  # Prophet's sigma for a constant series, and our floor
+USUALLY_LEFT = 0.1  # of the variance by a fit: where the search for s^2 begins; any beginning finds the same
 RECOMPUTE_BELOW = 1e-5  # of the variance: a smaller residual sum has lost digits to cancellation
 
 

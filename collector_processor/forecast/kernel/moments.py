@@ -28,19 +28,33 @@ def observed_extent(values: Float64) -> tuple[int, int, int]:
 
 
 @compiled
-def place_changepoints(first: int, last: int, count: int, shared: Shared, work: Work) -> int:
+def list_rows(observed: int, work: Work) -> int:
+    """List the missing rows, or the observed ones where those are fewer; return how many."""
+    if observed == len(work.values):
+        return 0
+    is_missing = 2 * observed >= len(work.values)
+    count = 0
+    for i in range(len(work.values)):
+        work.listed[count] = i
+        count += np.isnan(work.values[i]) == is_missing
+    return count
+
+
+@compiled
+def place_changepoints(first: int, last: int, count: int, shared: Shared, work: Work, listed: int) -> int:
     """Find the grid rows of the changepoints, which Prophet counts in observed rows; return how many there are."""
     ranks = shared.changepoint_rows[count]
     work.starts[0] = first
     work.at[0] = 0.0
-    complete = last - first + 1 == count
-    placed, row, seen = 0, first, 0
+    are_missing = 2 * count >= len(work.values)
+    placed, passed = 0, 0
     while placed < len(ranks) and ranks[placed] >= 0:
-        if complete:
-            row = first + ranks[placed]
-        while not complete and (seen < ranks[placed] or np.isnan(work.values[row])):
-            seen += work.values[row] == work.values[row]
-            row += 1
+        if are_missing:  # one row further for each that is missing before
+            while passed < listed and work.listed[passed] - passed <= ranks[placed]:
+                passed += 1
+            row = ranks[placed] + passed
+        else:
+            row = work.listed[ranks[placed]]
         placed += 1
         work.starts[placed] = row
         work.at[placed] = (row - first) / (last - first)
@@ -57,13 +71,11 @@ def scale_values(
     max|values|, or their range, whose lowest value is then the offset.
     """
     first, last, count, changepoints = extent
-    for i in range(len(values)):
-        z[i] = values[i] if values[i] == values[i] else values[first]
-    lowest, highest = _range(z)
+    lowest, highest = _range(values, first)
     offset = lowest if is_minmax else 0.0
     mean, share = 0.0, 1.0 / count
     for i in range(len(values)):
-        z[i] -= offset
+        z[i] = values[i] - offset
         mean += z[i] * share if values[i] == values[i] else 0.0
     scale = max(abs(lowest - offset), abs(highest - offset))
     scale = 1.0 if scale == 0.0 else scale
@@ -77,12 +89,14 @@ def scale_values(
 
 
 @compiled
-def _range(z: Float64) -> tuple[float, float]:
-    """Return the least and the greatest of finite numbers, as integers that are ordered as they are."""
-    bits = z.view(np.int64)
-    low, high = ordered(bits[0]), ordered(bits[0])
+def _range(values: Float64, first: int) -> tuple[float, float]:
+    """Return the least and the greatest of what is observed, as row `first` is; their bits are ordered as they are."""
+    bits = values.view(np.int64)
+    known = ordered(bits[first])
+    low, high = known, known
     for i in range(len(bits)):
-        low, high = min(low, ordered(bits[i])), max(high, ordered(bits[i]))
+        rank = ordered(bits[i]) if values[i] == values[i] else known
+        low, high = min(low, rank), max(high, rank)
     ends = np.array([ordered(low), ordered(high)]).view(np.float64)
     return ends[0], ends[1]
 
@@ -94,10 +108,10 @@ def ordered(bits: int) -> int:
 
 
 @compiled
-def sum_moments(problem: Problem, shared: Shared, work: Work) -> None:
+def sum_moments(problem: Problem, shared: Shared, work: Work, listed: int) -> None:
     """Sum the regressors, and z against them, over the observed rows from every changepoint on."""
     _sum_z(problem, shared, work)
-    _sum_regressors(problem, shared, work)
+    _sum_regressors(problem, shared, work, listed)
     for j in range(problem.changepoints - 1, -1, -1):
         for q in range(work.zsums.shape[1]):
             work.zsums[j, q] += work.zsums[j + 1, q]
@@ -129,11 +143,10 @@ def _sum_z(problem: Problem, shared: Shared, work: Work) -> None:
 
 
 @compiled
-def _sum_regressors(problem: Problem, shared: Shared, work: Work) -> None:
+def _sum_regressors(problem: Problem, shared: Shared, work: Work, listed: int) -> None:
     """Sum [1, u, u^2, F, uF] from every changepoint on, and F'F: all rows less the missing, or the observed alone."""
     n, subtract = len(work.z), 2 * problem.observed >= len(work.z)
     sign = -1.0 if subtract else 1.0
-    listed = 0 if problem.observed == n else _list_rows(work.values, subtract, work.listed)
     work.summed[:] = 0.0
     index = listed - 1
     for j in range(problem.changepoints, -1, -1):
@@ -145,16 +158,6 @@ def _sum_regressors(problem: Problem, shared: Shared, work: Work) -> None:
             complete = shared.prefix[n, q] - shared.prefix[start, q] if subtract else 0.0
             work.sums[j, q] = complete + sign * work.summed[q]
     _sum_products(work.listed[:listed], sign, subtract, shared, work)
-
-
-@compiled
-def _list_rows(values: Float64, missing: bool, listed: Int32) -> int:
-    """List the missing rows, or else the observed ones; return how many."""
-    count = 0
-    for i in range(len(values)):
-        listed[count] = i
-        count += np.isnan(values[i]) == missing
-    return count
 
 
 @compiled

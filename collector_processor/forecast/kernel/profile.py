@@ -14,22 +14,26 @@ _MAGNITUDE = 0x7FFFFFFFFFFFFFFF
 
 
 @entry
-def profile_rows(y: Float64, slot: Int64, days: int, smooth: int, profiles: Float64) -> None:
-    """Write the median day of each row of `y (B, n)` to `profiles (B, slots a day)`, NaN where a slot was never seen.
+def profile_rows(y: Float64, slot: Int64, windows: Int64, profiles: Float64) -> None:
+    """Write median days of each row of `y (B, n)` to `profiles (B, W, slots a day)`, NaN where a slot was never seen.
 
     `slot (n,)` counts slots of the wall clock since 1970; it ascends, but for an hour that comes twice. NaN is missing,
-    infinities are not expected.
+    infinities are not expected. A window `(W, 2)` is so many days, each slot averaged with so many to both sides.
     """
-    slots = profiles.shape[1]
-    mean, present = np.empty(days * slots + 2 * smooth), np.empty(days * slots + 2 * smooth)
+    slots, days, widest = profiles.shape[2], windows[:, 0].max(), windows[:, 1].max()
+    mean, present = np.empty(days * slots), np.empty(days * slots)
+    padded, among = np.empty(days * slots + 2 * widest), np.empty(days * slots + 2 * widest)
     around, by_day = np.empty(days * slots), np.empty((days, slots))
     for b in range(len(y)):
         newest, end = _newest(y[b], slot)
-        first = newest + 1 - days * slots
-        scale = _average_slots(y[b, :end], slot, first, mean[smooth : smooth + len(around)], present[smooth:])
-        _average_neighbours(mean, present, smooth, around)
-        _medians(around, -first % slots, by_day, profiles[b])
-        profiles[b] *= scale
+        scale = _average_slots(y[b, :end], slot, newest + 1 - days * slots, mean, present)
+        for window in range(len(windows)):
+            size, smooth = windows[window, 0] * slots, windows[window, 1]
+            _pad(mean[-size:], smooth, padded)
+            _pad(present[-size:], smooth, among)
+            _average_neighbours(padded, among, smooth, around[:size])
+            _medians(around[:size], -(newest + 1) % slots, by_day[: windows[window, 0]], profiles[b, window])
+            profiles[b, window] *= scale
 
 
 @compiled
@@ -52,25 +56,17 @@ def _average_slots(row: Float64, slot: Int64, first: int, mean: Float64, present
     They are in units of a power of two, which is returned.
     """
     mean[:] = 0.0
-    present[: len(mean)] = 0.0
+    present[:] = 0.0
     begin = len(row)
     while begin > 0 and slot[begin - 1] >= first - _HOUR:
         begin -= 1
     scale = _power_of_two(row[begin:])
     inverse = 1.0 / scale
-    current, total, count = -1, 0.0, 0.0
     for i in range(begin, len(row)):
-        if slot[i] - first != current:
-            if current >= 0:
-                mean[current] += total
-                present[current] += count
-            current, total, count = slot[i] - first, 0.0, 0.0
-        is_present = row[i] == row[i]
-        total += row[i] * inverse if is_present else 0.0
-        count += is_present
-    if current >= 0:
-        mean[current] += total
-        present[current] += count
+        at = slot[i] - first
+        if at >= 0 and row[i] == row[i]:
+            mean[at] += row[i] * inverse
+            present[at] += 1.0
     for j in range(len(mean)):
         mean[j] /= max(present[j], 1.0)
         present[j] = min(present[j], 1.0)
@@ -89,11 +85,17 @@ def _power_of_two(row: Float64) -> float:
 
 
 @compiled
+def _pad(x: Float64, smooth: int, padded: Float64) -> None:
+    """Copy `x` between `smooth` zeros to both sides."""
+    end = smooth + len(x)
+    padded[:smooth] = 0.0
+    padded[smooth:end] = x
+    padded[end : end + smooth] = 0.0
+
+
+@compiled
 def _average_neighbours(mean: Float64, present: Float64, smooth: int, around: Float64) -> None:
     """Write the mean of the present ones within `smooth` to both sides, NaN without any; both ends are padded."""
-    for edge in (slice(0, smooth), slice(len(mean) - smooth, len(mean))):
-        mean[edge] = 0.0
-        present[edge] = 0.0
     for j in range(len(around)):
         total, count = 0.0, 0.0
         for k in range(2 * smooth + 1):
