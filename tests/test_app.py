@@ -20,13 +20,16 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.trace import SpanKind
 
 from collector_processor.app import Addresses, Foreband
 from collector_processor.config import load_config
 from collector_processor.errors import ConfigError, StoreError
 from collector_processor.ledger import Signal
 from collector_processor.otlp.receiver import EXPORT_METHODS
+from tests.grafana.provisioned import metric_names
 from tests.otlp.stock import gauge, request_with
+from tests.process import wait_until
 from tests.sink import Sink
 
 Running = tuple[Foreband, Addresses]
@@ -204,6 +207,16 @@ def test_the_ledger_and_the_states_are_at_metrics(shared: Running) -> None:
         "foreband_fit_backlog",
     ):
         assert name in text, text[:2000]
+
+
+def test_what_dashboards_and_rules_ask_for_is_served_by_a_running_process(shared: Running) -> None:
+    _, addresses = shared
+    tracing = TracerProvider(resource=Resource.create({"service.name": "asked"}))
+    tracing.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint=f"http://{addresses.otlp}")))
+    with tracing.get_tracer("t").start_as_current_span("GET /", kind=SpanKind.SERVER):
+        pass
+    tracing.shutdown()
+    assert wait_until(lambda: metric_names() <= set(get(addresses, "/prom/api/v1/label/__name__/values")["data"]))
 
 
 def test_health_is_told_over_grpc_and_http(shared: Running) -> None:

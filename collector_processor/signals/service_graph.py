@@ -21,6 +21,9 @@ from collector_processor.telemetry.points import Bool, Float64, Int8, Int64
 from collector_processor.telemetry.service_graph import Edge, ServiceGraph
 
 HALF_LIFE = 30 * MINUTE
+CURRENT = 10 * MINUTE
+"""Spans that ended longer ago say nothing of the rates of now."""
+
 MOST_EDGES = 2_000
 MOST_PEERS = 500
 ENDS_PER_SECOND = 2_000

@@ -17,7 +17,7 @@ from collector_processor.signals.events import PASSED, EventsConsumed, enter, fi
 from collector_processor.signals.measured import Measured
 from collector_processor.signals.measured_edges import MeasuredEdges
 from collector_processor.signals.outcome import Outcome, first_of, where
-from collector_processor.signals.service_graph import ServiceGraphSignals
+from collector_processor.signals.service_graph import CURRENT, ServiceGraphSignals
 from collector_processor.signals.services import Services
 from collector_processor.signals.span_names import template
 from collector_processor.signals.windows import ClosedWindows, Windows, WindowSettings
@@ -143,11 +143,12 @@ class SpanSignals:
     def _note_calls(
         self, arrivals: Sequence[SpanArrivals], services: Sequence[Int64], events: EventBatch, wanted: Bool, now: int
     ) -> None:
-        """Let the service graph see the spans of a micro-batch; those that are not taken are no end of a call."""
+        """Let the service graph see the spans of a micro-batch that are taken and are no past that somebody brings."""
+        is_seen = wanted & (events.time_unix_nano > now - CURRENT)
         self.graph.note(
             np.concatenate([numbers[a.resource] for a, numbers in zip(arrivals, services, strict=True)]),
             np.concatenate([a.kind for a in arrivals]),
-            np.where(wanted, np.concatenate([a.link for a in arrivals]), 0),
+            np.where(is_seen, np.concatenate([a.link for a in arrivals]), 0),
             events.is_error,
             events.duration_seconds,
             [peer for a in arrivals for peer in a.peers],

@@ -83,6 +83,12 @@ def test_spans_that_are_not_taken_are_no_calls() -> None:
     assert seen(taken(end("web", CLIENT, 1), wrong)) == {}
 
 
+def test_a_past_that_is_brought_is_no_rate_of_now() -> None:
+    room = Room()
+    room.spans.consume([end("web", CLIENT, 1), end("cart", SERVER, 1)], at(700.0))
+    assert seen(room, 760.0) == {}
+
+
 def test_a_peer_is_an_edge_only_where_its_other_side_shows_no_span() -> None:
     met = replace(end("web", CLIENT, 1), peers=[Peer(1, "cart:8080", 1.0)])
     alone = replace(end("web", CLIENT, 2, failed=True, seconds=0.5), peers=[Peer(2, "postgres", 5.0)])

@@ -5,8 +5,8 @@ What Foreband knows of itself is of now only. The last row draws the past, from 
 
 from grafana_datasource.provisioning.board import Row, board
 from grafana_datasource.provisioning.names import HEALTH, PROMETHEUS, Json
-from grafana_datasource.provisioning.panels import Panel, bars, lines, number
-from grafana_datasource.provisioning.queries import now, over_time
+from grafana_datasource.provisioning.panels import Panel, bars, lines, number, override, table
+from grafana_datasource.provisioning.queries import now, over_time, rows
 from grafana_datasource.provisioning.site import Site
 
 _SCRAPED: Json = PROMETHEUS | {"uid": "${scraped}"}
@@ -19,7 +19,7 @@ def health(site: Site) -> Json:
     layout = [
         Row("Does it take everything, and keep up", [*_ledger(), *_keeping_up()]),
         Row("Does it still detect", [_coverage(), _power(), _time_to_detect()]),
-        Row("How its models do", [_states(), _fits(), _declined()]),
+        Row("How its models do", [_states(), _fits(), _declined(), _backtests(), _spread()]),
         Row("The past, where a Prometheus scrapes /metrics", [_taken(), _lost(), _scraped_backlog()]),
     ]
     return board(site, HEALTH, "its own health", layout, variables=[_scraper()])
@@ -89,6 +89,19 @@ def _fits() -> Panel:
 def _declined() -> Panel:
     target = now("A", "sum by (reason) (foreband_fits_declined_total)", "{{reason}}")
     return bars("Left to the prophet library", 8, 9, target, steps=_PLAIN, defaults={"min": 0, "noValue": "none"})
+
+
+def _backtests() -> Panel:
+    each = '$each(backtest.relative_error, function($error, $name) {{"forecast": $name, "error": $error}})'
+    target = rows("A", "/api/v1/quality", {"forecast": "string", "error": "number"}, root=each)
+    text = "Median error a day ahead, in units of that of the forecast that is drawn; over a sample of the models."
+    return table("Backtests: error of each forecast", 12, 7, target, sort="error", description=text)
+
+
+def _spread() -> Panel:
+    target = rows("A", "/api/v1/quality", dict.fromkeys(("from", "to", "series"), "number"), root="spread")
+    share = [override(name, unit="percentunit") for name in ("from", "to")]
+    return table("Series by measured coverage of their 95 % band", 12, 7, target, overrides=share)
 
 
 def _taken() -> Panel:
