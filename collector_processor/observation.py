@@ -45,6 +45,7 @@ def watched(
         noticed=lambda: [(count, {"kind": kind}) for kind, count in pipeline.noticed.items()],
         reload_success=lambda: [(float(last_reload().has_succeeded), {})],
         reload_time=lambda: [(last_reload().succeeded_unix_nano / NANOS_PER_SECOND, {})],
+        forgotten=lambda: [(pipeline.forgotten, {})],
         discarded=lambda: [(count, {"kind": kind}) for kind, count in pipeline.discarded().items()],
         fits=lambda: [(count, {"outcome": outcome}) for outcome, count in trainer.status.outcomes.items()],
         declined=lambda: _declined(trainer.status.declined),

@@ -11,7 +11,7 @@ from collector_processor.telemetry.band import INTERVAL_WIDTHS, BandStates, Reas
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import SeriesKey
 
-_NEVER = np.int64(2**63 - 1)
+NEVER = np.int64(2**63 - 1)
 _LEVEL = INTERVAL_WIDTHS.index(0.95)
 _ENOUGH_SCORED = 288
 _LITTLE = 0.05
@@ -29,15 +29,32 @@ class Overview:
 
 
 class SeriesTimes:
-    """First and last point of every series, for whoever decides what to fit."""
+    """First and last point of every series, for whoever decides what to fit, and which to forget.
+
+    A series without a point is as old as this process knows of it.
+    """
 
     def __init__(self, series: Int32, first: Int64, last: PointBatch) -> None:
         size = int(max(series.max(initial=-1), last.series.max(initial=-1))) + 1
-        self._first = np.full(size, _NEVER)
+        self._first = np.full(size, NEVER)
         self._last = np.zeros(size, np.int64)
-        self._is_modelled = np.zeros(0, np.bool_)
+        self.made = np.full(size, NEVER)
+        """When each series was made, or found in the store."""
+        self._is_modelled = np.zeros(size, np.bool_)
         self._first[series] = first
         self._last[last.series] = last.time_unix_nano
+
+    def add(self, series: Int32, keys: Sequence[SeriesKey], now: int) -> None:
+        """Take in series `(n,)` that were made now."""
+        self._grow(int(series.max(initial=-1)) + 1)
+        self.made[series] = now
+        self._is_modelled[series] = [key.statistic.is_modelled for key in keys]
+
+    def remember(self, made: Int64) -> None:
+        """Take over when series were made, from what was known before all was read anew."""
+        size = min(self.made.size, made.size)
+        were_known = (self.made[:size] != NEVER) & (made[:size] != NEVER)
+        self.made[:size][were_known] = made[:size][were_known]
 
     def note(self, points: PointBatch) -> None:
         """Take in new points."""
@@ -47,36 +64,36 @@ class SeriesTimes:
         np.minimum.at(self._first, points.series, points.time_unix_nano)
         np.maximum.at(self._last, points.series, points.time_unix_nano)
 
-    def overview(self, keys: Sequence[SeriesKey], bands: BandStates, mark: npt.NDArray[np.uint8]) -> Overview:
-        """Return copies, as long as there are keys; a time of 0 means no point.
+    def overview(self, size: int, bands: BandStates, mark: npt.NDArray[np.uint8]) -> Overview:
+        """Return copies for ids below `size`; a time of 0 means no point.
 
         `bands` are the band states saved last and `mark` what series are marked with; either may be shorter.
         """
-        size = len(keys)
         self._grow(size)
         first = self._first[:size]
         return Overview(
-            np.where(first == _NEVER, 0, first),
+            np.where(first == NEVER, 0, first),
             self._last[:size].copy(),
-            self.is_modelled(keys),
+            self.is_modelled(size),
             np.pad(need(bands[:size]), (0, max(0, size - bands.size))),
             np.pad(mark[:size], (0, max(0, size - mark.size))),
         )
 
-    def silent_since(self, time: int) -> int:
-        """Return how many series have had a point, and none after `time`."""
-        return int(np.count_nonzero((self._last > 0) & (self._last <= time)))
+    def silent(self, last: int, made: int) -> Int32:
+        """Return the series with no point after `last`, of those without any the ones made up to `made`."""
+        is_silent = np.where(self._last > 0, self._last <= last, self.made <= made)
+        return np.flatnonzero(is_silent & (self.made != NEVER)).astype(np.int32)
 
-    def is_modelled(self, keys: Sequence[SeriesKey]) -> Bool:
-        """Tell which series get forecasts at all."""
-        known = self._is_modelled.size
-        more = [key.statistic.is_modelled for key in keys[known:]]
-        self._is_modelled = np.concatenate([self._is_modelled, np.array(more, np.bool_)])
-        return self._is_modelled
+    def is_modelled(self, size: int) -> Bool:
+        """Tell which ids below `size` are series that get forecasts at all."""
+        self._grow(size)
+        return self._is_modelled[:size]
 
     def _grow(self, size: int) -> None:
-        self._first = grown(self._first, size, _NEVER)
+        self._first = grown(self._first, size, NEVER)
         self._last = grown(self._last, size, 0)
+        self.made = grown(self.made, size, NEVER)
+        self._is_modelled = grown(self._is_modelled, size, False)
 
 
 def need(bands: BandStates) -> Float64:

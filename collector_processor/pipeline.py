@@ -19,6 +19,7 @@ from collector_processor.clock import DAY, HOUR, NANOS_PER_SECOND
 from collector_processor.detect.canary import Subjects
 from collector_processor.detect.seed import Seed
 from collector_processor.errors import StoreError
+from collector_processor.expiry import Expiry
 from collector_processor.feedback import FeedbackDesk
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.ledger import Ledger, Signal
@@ -99,12 +100,15 @@ class Pipeline:
         self._takes_new_series = True
         self._quota = LinkQuota()
         self.noticed = dict.fromkeys(NOTICED, 0)
+        self.forgotten = 0  # series
         self._looked = 0
         self._alive = 0
         self._schedule = SaveSchedule()
         self._next_subject = 0
         self.fleet = FleetModel.empty()
         self._bands = SavedBands(unknown_bands(0))
+        self._times = SeriesTimes(np.empty(0, np.int32), np.empty(0, np.int64), PointBatch.empty())
+        self._expiry = Expiry(settings.limits.retention)
 
     def reload(self, now: int) -> None:
         """Rebuild all state from the store.
@@ -141,17 +145,18 @@ class Pipeline:
         self._logs.restore(events, last)
         self.fleet = FleetModel.from_records(writer.models())
         self._detector, self._unread = load_detector(writer, settings.policies, len(self._catalog), now)
-        self._ruled = 0
+        made, self._times = self._times.made, SeriesTimes(*writer.first_times(), last)
+        self._added = self._ruled = 0
         self._budget_log = BudgetLog.from_bytes(writer.blob(BUDGETS_BLOB))
         settings.policies.budget_factors = self._budget_log.newest
-        self._rule_new_series()
+        self._take_in_new_series(now)
+        self._times.remember(made)
         self._onsets = Onsets(writer.open_episodes())
         self._desk.tune(self._detector)
         self._outgoing = Outgoing(self._catalog, settings.destinations, settings.additions)
         self._bands = SavedBands(writer.bands())
         self._receipts = Receipts.of_store(writer, now)
-        self._times = SeriesTimes(*writer.first_times(), last)
-        self._catalog.idle = self._times.silent_since(now - settings.idle_nano)
+        self._catalog.idle = self._idle(now)
         self._is_in_step = True
 
     def configure(self, settings: PipelineSettings, now: int) -> None:
@@ -221,11 +226,13 @@ class Pipeline:
         if is_last or self._schedule.is_due(now):
             self._schedule.begin(size, now)
             batch.held[GRAPH_BLOB] = self._spans.graph.graph(now).to_bytes()
-            self._catalog.idle = self._times.silent_since(now - self._settings.idle_nano)
+            self._catalog.idle = self._idle(now)
         batch.blobs = self._schedule.take_all() if is_last else self._schedule.take(size)
         if len(batch.points) or batch.episodes or batch.blobs or batch.held:
             self._commit(batch, {})
         self._is_in_step = True
+        if self._expiry.is_due(self._times, len(self._catalog.made), now):
+            self._forget_expired(now)
 
     def maintain(self, now: int, budget_seconds: float) -> bool:
         """Let the store do a slice of its housekeeping; return whether more is waiting."""
@@ -255,7 +262,7 @@ class Pipeline:
         self._writer.commit(Commit(blobs={BUDGETS_BLOB: self._budget_log.to_bytes()}))
         self._settings.policies.budget_factors = self._budget_log.newest
         self._ruled = 0
-        self._rule_new_series()
+        self._take_in_new_series(now)
 
     def answer(self, said: Said, now: int) -> Feedback:
         """Take a person's answer; the next point is judged by it.
@@ -307,7 +314,7 @@ class Pipeline:
 
     def overview(self) -> Overview:
         """Return what whoever decides on fits needs to know."""
-        return self._times.overview(self._catalog.keys, self.saved_bands, self._detector.marks())
+        return self._times.overview(len(self._catalog), self.saved_bands, self._detector.marks())
 
     def mark(self, series: Int32, reason: npt.NDArray[np.uint8]) -> None:
         """Note why series `(n,)` are not sound, a Reason each; it is saved and shown within a minute."""
@@ -329,7 +336,7 @@ class Pipeline:
         flushed = PointBatch.concat([self._spans.flush(now, self._alive), self._logs.flush(now, self._alive)])
         closed = PointBatch.concat([flushed, filled or PointBatch.empty()])
         points = PointBatch.concat([metrics.points, closed])
-        self._rule_new_series()
+        self._take_in_new_series(now)
         self._detector.hear(PointBatch.concat([metrics.points, flushed.take(flushed.value != 0.0)]), now)
         started = time.perf_counter()
         forecasts = self.fleet.forecasts(points.series, points.time_unix_nano)
@@ -392,12 +399,42 @@ class Pipeline:
         if receipts:
             self._record_batch(batch.score_seconds, time.perf_counter() - started)
 
-    def _rule_new_series(self) -> None:
+    def _take_in_new_series(self, now: int) -> None:
         """Resolve the policies of series made since the last call."""
-        first, self._ruled = self._ruled, len(self._catalog)
-        if first < self._ruled:
-            rules = self._settings.policies.rules(self._catalog.keys[first:], self._catalog.find)
-            self._detector.rule(np.arange(first, self._ruled, dtype=np.int32), rules)
+        made, keys = self._catalog.made, self._catalog.keys
+        if self._added < len(made):
+            added = made[self._added :]
+            self._times.add(np.array(added, np.int32), [keys[series] for series in added], now)
+        if self._ruled < len(made):
+            ruled = made[self._ruled :]
+            rules = self._settings.policies.rules([keys[series] for series in ruled], self._catalog.find)
+            self._detector.rule(np.array(ruled, np.int32), rules)
+        self._added = self._ruled = len(made)
+
+    def _idle(self, now: int) -> int:
+        """Return how many series take no place."""
+        long_ago = now - self._settings.idle_nano
+        return self._times.silent(long_ago, long_ago).size
+
+    def _forget_expired(self, now: int) -> None:
+        """Forget series without a point in the store; their ids and all that was known by them are free again.
+
+        Raises:
+            StoreError: if nothing was forgotten.
+        """
+        expired = self._expiry.expired(self._times, self._catalog, self._writer, now)
+        if not expired.size:
+            return
+        self.tick(now, is_last=True)
+        self._is_in_step = False
+        self._detector.forget(expired)
+        self._metrics.forget(expired)
+        names = names_of(expired, self._detector)
+        blobs = {**self._detector.save(names), **self._metrics.take_held()}
+        self._writer.commit(Commit(forgotten=expired, bands=self._band_pieces(names), blobs=blobs))
+        self.forgotten += expired.size
+        log.info("%d series have no point any more and are forgotten", expired.size)
+        self.reload(now)
 
     def _looked_up(self) -> list[Episode]:
         """Return new episodes again, with what their first points were judged by."""
@@ -405,7 +442,7 @@ class Pipeline:
         return self._onsets.look_up(writer.episode, writer.model, lambda series: detector.bands(series, series + 1))
 
     def _band_pieces(self, names: Sequence[str]) -> dict[int, BandStates]:
-        return self._bands.pieces(names, self._detector, self._times.is_modelled(self._catalog.keys))
+        return self._bands.pieces(names, self._detector, self._times.is_modelled(len(self._detector)))
 
     def _settle(self, request: Request, receipt: RequestReceipt) -> Answer:
         self._ledger.settle(request.signal, stored=receipt.stored, rejected=receipt.rejected)

@@ -30,6 +30,7 @@ class Watched:
     fit_backlog_age: _Rows
     noticed: _Rows
     discarded: _Rows
+    forgotten: _Rows
     reload_success: _Rows
     reload_time: _Rows
     fits: _Rows
@@ -85,6 +86,7 @@ class SelfTelemetry:
         for name, unit, text, rows in (
             ("foreband.noticed", "{item}", "what was taken and yet is odd, by kind", watched.noticed),
             ("foreband.state.discarded", "{piece}", "saved state that could not be read, by kind", watched.discarded),
+            ("foreband.series.forgotten", "{series}", "series that had no point any more", watched.forgotten),
             ("foreband.fits", "{fit}", "fits by outcome", watched.fits),
             ("foreband.fits.declined", "{fit}", "fits left to the prophet library, by reason", watched.declined),
             ("foreband.fit.cpu", "s", "CPU seconds of the fit processes", watched.fit_cpu),

@@ -62,18 +62,20 @@ class Capacity:
         self._policies = policies
         self._asked = policies.now
         self._at_once = at_once
-        self._known: dict[int, Outcome] = {}
-        self._bounds: dict[int, Bound | None] = {}
+        self._known: dict[str, Outcome] = {}  # by stable id
+        self._bounds: dict[str, Bound | None] = {}
         self.figures = Figures(HELP, self._read)
 
     def found(self, session: Session, entries: Sequence[Entry]) -> list[tuple[Entry, Bound, Breach]]:
         """Return what is known of live series that have a bound, after looking at some that are due."""
         found, left, enough = [], self._at_once, session.limits.samples_read // 4
         for entry, version in self._bounded(session, entries):
-            known, bound = self._known.get(entry.series), self._bound(entry)
+            known, bound = self._known.get(entry.stable_id), self._bound(entry)
             is_due = known is None or known.version != version or session.now - known.now >= HOUR
             if is_due and bound is not None and left > 0 and session.budget.samples < enough:
-                known = self._known[entry.series] = Outcome(version, session.now, bound, _look(session, entry, bound))
+                known = self._known[entry.stable_id] = Outcome(
+                    version, session.now, bound, _look(session, entry, bound)
+                )
                 left -= 1
             if known is not None and (seen := known.since(session.now)) is not None:
                 found.append((entry, known.bound, seen))
@@ -103,9 +105,9 @@ class Capacity:
         if policies is not self._asked:
             self._asked, self._bounds, self._known = policies, {}, {}
         bounds = self._bounds
-        if entry.series not in bounds:
-            bounds[entry.series] = policies.bound(entry.key)
-        return bounds[entry.series]
+        if entry.stable_id not in bounds:
+            bounds[entry.stable_id] = policies.bound(entry.key)
+        return bounds[entry.stable_id]
 
     def _read(self, session: Session, matchers: Sequence[Matcher]) -> list[Figure]:
         wanted = [Matcher(NAME, "=", "foreband_actual"), *(m for m in matchers if m.label not in _ADDED)]

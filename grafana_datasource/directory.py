@@ -33,6 +33,8 @@ class Directory:
     modelled_by_name: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
     texts: Mapping[str, Mapping[str, Sequence[Entry]]] = field(default_factory=dict)
     _label_sets: frozenset[tuple[str, ...]] = frozenset()
+    lineage: object = field(default_factory=object)
+    """The same in all directories that grew out of one: in none of them does an id stand for another series."""
 
     @property
     def next_series(self) -> int:
@@ -62,6 +64,7 @@ class Directory:
             _extended(self.modelled_by_name, ((entry.name, entry) for entry in modelled)),
             {**self.texts, **{label: _extended(self.texts.get(label, {}), pairs) for label, pairs in by_label.items()}},
             frozenset(seen),
+            self.lineage,
         )
 
     def narrowed(self, entries: Sequence[Entry]) -> "Directory":

@@ -30,7 +30,9 @@ class Names:
 
     def of(self, directory: Directory) -> "Names":
         """Return the names of all series of a directory that has grown, or these where it has not."""
-        return self if directory is self.directory else _grown(self, directory)
+        if directory is self.directory:
+            return self
+        return _grown(self if directory.lineage is self.directory.lineage else Names(), directory)
 
     def matching(self, series: Int64, search: str) -> Int64:
         """Return those of `series` that have every word of a search in their text."""

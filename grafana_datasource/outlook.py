@@ -7,14 +7,14 @@ the last refresh took; reading it costs nothing, refreshing it reads only series
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import numpy as np
 
-from collector_processor.clock import NANOS_PER_SECOND, Clock
+from collector_processor.clock import MINUTE, NANOS_PER_SECOND, Clock
 from collector_processor.forecast.fleet import FleetModel
-from collector_processor.store.base import SeriesReader
+from collector_processor.store.base import Renewals, SeriesReader
 from collector_processor.telemetry.band import BandStates, unknown_bands
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64, Int64
@@ -47,6 +47,8 @@ class Outlook:
     last_value: Float64
     models: Mapping[int, ModelNote] = field(default_factory=dict)
     refreshed_nano: int = 0
+    renewals: Renewals = field(default_factory=Renewals)
+    begun_nano: int = 0
 
 
 class Outlooks:
@@ -97,6 +99,9 @@ def _empty() -> Outlook:
 
 
 def _refreshed(old: Outlook, reader: SeriesReader, now: int) -> Outlook:
+    renewals = reader.renewals()
+    if _is_void(old, renewals, now):
+        old = replace(_empty(), renewals=renewals, begun_nano=now)
     directory = old.directory.with_series(reader.catalog(from_series=old.directory.next_series))
     records = reader.models(after_version=old.fleet.version)
     size, last = directory.next_series, reader.last_points()
@@ -112,7 +117,16 @@ def _refreshed(old: Outlook, reader: SeriesReader, now: int) -> Outlook:
         last_value,
         {**old.models, **{record.series: _note(record) for record in records}},
         now,
+        old.renewals,
+        old.begun_nano,
     )
+
+
+def _is_void(old: Outlook, renewals: Renewals, now: int) -> bool:
+    """Tell whether all has to be read anew: series are gone, or, once a minute, new ones have the ids of such."""
+    if renewals.forgotten != old.renewals.forgotten:
+        return True
+    return renewals.replaced != old.renewals.replaced and now - old.begun_nano >= MINUTE
 
 
 def _padded(bands: BandStates, size: int) -> BandStates:

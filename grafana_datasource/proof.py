@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 
 from collector_processor.clock import HOUR
@@ -65,8 +66,9 @@ class SelfProof:
 
     def _coverage(self, session: Session) -> list[tuple[float, dict[str, str]]]:
         outlook = session.outlook
-        keys = [entry.key for entry in outlook.directory.entries.values()]
-        return coverage(outlook.bands, self._cohorts.kinds(keys))
+        entries = outlook.directory.entries
+        kinds = self._cohorts.kinds([entry.key for entry in entries.values()])
+        return coverage(outlook.bands[np.array([*entries], np.int32)], kinds)
 
 
 def _newest(session: Session) -> Proof:

@@ -154,6 +154,11 @@ class Detector:
         """Return copies of the rules `(n,)` that series are judged by."""
         return self._rulebook.all(self._known.size)[series]
 
+    def forget(self, series: Int32) -> None:
+        """Know nothing of series any more, none of which has an open episode."""
+        self.grow(int(series.max(initial=-1)) + 1)
+        self._known.forget(series)
+
     def expire(self, now_unix_nano: int) -> list[Episode]:
         """Close episodes that are open for too long, also of series that fell silent; return those closed."""
         return [*self._known.episodes.expire(now_unix_nano), *self._known.drifts.expire(now_unix_nano)]

@@ -86,6 +86,16 @@ class Known:
             part.records[: series.size] = self._flat_parts()[name].records[series]
         return copy
 
+    def forget(self, series: Int32) -> None:
+        """Know nothing of these any more."""
+        new = Known()
+        new.grow(1)
+        maxima = new.maxima.export(0, 1)
+        for each in series.tolist():
+            self.maxima.restore(each, maxima)
+        for name, part in self._flat_parts().items():
+            part.records[series] = new._flat_parts()[name].records[0]
+
     def saved(self, name: str) -> bytes:
         """Return what is known of the series that are saved under this name."""
         start = first_series(name)

@@ -14,21 +14,23 @@ _KINDS = list(MetricKind)
 
 
 class Cohorts:
-    """Which kind every series is of, looked up once."""
+    """Which kind every series is of, looked up once while the same policies hold."""
 
     def __init__(self, policies: PoliciesInForce) -> None:
         self._policies = policies
         self._asked = policies.now
-        self._kind = np.zeros(0, np.uint8)
+        self._kind: dict[bytes, int] = {}
 
     def kinds(self, keys: Sequence[SeriesKey]) -> npt.NDArray[np.uint8]:
-        """Return the place in MetricKind of all series, by dense id; `keys` never get fewer."""
+        """Return the place in MetricKind of series `(n,)`."""
         policies = self._policies.now
-        known = self._kind[: len(keys) if policies is self._asked else 0]  # who asks at the same time comes to the same
-        more = [_KINDS.index(policies.kind(key)) for key in keys[known.size :]]
-        self._asked = policies
-        kinds = self._kind = np.concatenate([known, np.array(more, np.uint8)])
-        return kinds
+        if policies is not self._asked or len(self._kind) > 2 * len(keys):
+            self._asked, self._kind = policies, {}
+        kind = self._kind  # whoever asks at the same time comes to the same
+        for key in keys:
+            if key.identity not in kind:
+                kind[key.identity] = _KINDS.index(policies.kind(key))
+        return np.array([kind[key.identity] for key in keys], np.uint8)
 
 
 def coverage(bands: BandStates, kind: npt.NDArray[np.uint8]) -> list[tuple[float, dict[str, str]]]:

@@ -4,6 +4,7 @@ A known data point costs one dict look-up of its raw attribute bytes. Bytes neve
 attribute order or encoding of the same attributes is a further alias of the same key, not another series.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 
@@ -19,6 +20,9 @@ REFUSED = -1
 MALFORMED = -2
 """Id of a series whose attributes, resource or scope can't be parsed."""
 
+VACANT = SeriesKey((), Scope("", "", ()), "", "", Kind.GAUGE, Statistic.TOTAL, ())
+"""In the place of a key where no series has an id."""
+
 KNOWN_PER_PLACE = 4
 """Series in memory, idle ones included, for each place of the limit."""
 
@@ -30,7 +34,7 @@ Aliases = dict[tuple[Source, tuple[Statistic, ...]], dict[bytes, int]]
 
 
 class Catalog:
-    """All series; ids are dense, given in order of appearance and never reused.
+    """All series; ids are dense, and those of series that the store has forgotten are given again, smallest first.
 
     `alias_bytes` bounds a generation of aliases; when it is full, aliases unused for a whole generation are forgotten.
     `identity_bytes` bounds what names and attributes of all series take, so that few huge ones cannot fill the memory.
@@ -57,6 +61,8 @@ class Catalog:
         self._identity_bytes_left = identity_bytes
         self._keys: list[SeriesKey] = []
         self._ids: dict[bytes, int] = {}
+        self._vacant: deque[int] = deque()
+        self._made: list[int] = []
         self._last_alias: list[tuple[Source, bytes] | None] = []
         self._new_from = 0
         self._families: dict[tuple[Statistic, ...], _Families] = {}
@@ -73,8 +79,13 @@ class Catalog:
 
     @property
     def keys(self) -> Sequence[SeriesKey]:
-        """All keys, indexed by series id."""
+        """All keys, indexed by series id; `VACANT` where there is no series."""
         return self._keys
+
+    @property
+    def made(self) -> Sequence[int]:
+        """All ids of series, in the order in which they were given."""
+        return self._made
 
     @property
     def series_limit(self) -> int:
@@ -86,8 +97,8 @@ class Catalog:
         """How many more series the limits allow."""
         if not self.takes_new or self._identity_bytes_left <= 0:
             return 0
-        active = len(self._keys) - self.idle
-        return max(0, min(self._series_limit - active, KNOWN_PER_PLACE * self._series_limit - len(self._keys)))
+        active = len(self._made) - self.idle
+        return max(0, min(self._series_limit - active, KNOWN_PER_PLACE * self._series_limit - len(self._made)))
 
     def resolve(self, source: Source, attributes: Sequence[bytes], statistics: tuple[Statistic, ...]) -> Int32:
         """Return series ids `(n, k)` of `n` points with `k` statistics each, making new series as needed.
@@ -127,8 +138,8 @@ class Catalog:
 
     def take_new(self) -> list[tuple[int, SeriesKey]]:
         """Return the series made since the last call, ascending: they belong into the next commit."""
-        new = list(enumerate(self._keys[self._new_from :], self._new_from))
-        self._new_from = len(self._keys)
+        new = [(series, self._keys[series]) for series in self._made[self._new_from :]]
+        self._new_from = len(self._made)
         return new
 
     def take_mixed(self) -> list[str]:
@@ -141,21 +152,32 @@ class Catalog:
         """Load what the store holds into an empty catalog; the limit does not apply.
 
         Raises:
-            ValueError: if ids aren't 0, 1, 2, ... in this order.
+            ValueError: if ids don't ascend.
         """
         for series, key in entries:
-            if series != len(self._keys):
-                raise ValueError(f"series id {series} where {len(self._keys)} was expected")
-            self._append(key)
-        self._new_from = len(self._keys)
+            if series < len(self._keys):
+                raise ValueError(f"series id {series} where {len(self._keys)} or more was expected")
+            vacant = range(len(self._keys), series)
+            self._vacant.extend(vacant)
+            self._keys.extend(repeat(VACANT, len(vacant) + 1))
+            self._last_alias.extend(repeat(None, len(vacant) + 1))
+            self._put(series, key)
+        self._new_from = len(self._made)
 
     def _append(self, key: SeriesKey) -> int:
-        series = len(self._keys)
-        self._keys.append(key)
+        """Give a key the smallest id that is vacant, else the next one."""
+        series = self._vacant.popleft() if self._vacant else len(self._keys)
+        if series == len(self._keys):
+            self._keys.append(VACANT)
+            self._last_alias.append(None)
+        self._put(series, key)
+        return series
+
+    def _put(self, series: int, key: SeriesKey) -> None:
+        self._keys[series] = key
+        self._made.append(series)
         self._ids[key.identity] = series
         self._identity_bytes_left -= _IDENTITY_COST * len(key.identity)
-        self._last_alias.append(None)
-        return series
 
     def _learn(self, source: Source, raw: bytes, statistics: tuple[Statistic, ...], families: "_Families") -> int:
         """Return the row of raw bytes that the present generation doesn't know, and remember it.

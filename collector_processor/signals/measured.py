@@ -69,13 +69,13 @@ class Measured:
 
     def _learn(self) -> None:
         """Look at the series that are new."""
-        size = len(self._catalog)
-        self._of = grown(self._of, size, _NOBODY)
-        for series in range(self._known, size):
+        made = self._catalog.made
+        self._of = grown(self._of, len(self._catalog), _NOBODY)
+        for series in made[self._known :]:
             red = red_of(self._catalog.keys[series])
             if red is not None and red.role is RedRole.CALLS:
                 if red.service not in self._places:
                     self._places[red.service] = len(self._periods)
                     self._periods.append(_Period(red.service))
                 self._of[series] = self._places[red.service]
-        self._known = size
+        self._known = len(made)

@@ -95,6 +95,11 @@ class MetricSignals:
         self._sum[sums.series] = sums.value
         self._sum_time[sums.series] = sums.time_unix_nano
 
+    def forget(self, series: Int32) -> None:
+        """Let `take_held` return nothing about these; what is in memory stays until all is restored."""
+        self._grow()
+        self._pace.forget(series)
+
     def take_held(self) -> dict[str, bytes]:
         """Return what to save, by name, of increases that gave no rate yet, where that changed since the last call."""
         return self._pace.take_unsaved()

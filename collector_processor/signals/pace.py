@@ -49,6 +49,11 @@ class Pace:
             self._held[held["series"]] = held["increase"]
             self._elapsed[held["series"]] = held["elapsed"]
 
+    def forget(self, series: Int32) -> None:
+        """Hold nothing of series any more."""
+        self._held[series] = self._elapsed[series] = 0.0
+        self._unsaved.update(np.unique(series // SERIES_PER_PIECE).tolist())
+
     def take_unsaved(self) -> dict[str, bytes]:
         """Return, by the name to save it under, all that is held in pieces which changed since the last call."""
         pieces, self._unsaved = sorted(self._unsaved), set()

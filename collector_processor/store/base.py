@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from collector_processor.telemetry.band import BandStates
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
@@ -57,13 +59,22 @@ class RequestReceipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Renewals:
+    """How often series were forgotten, and how often others took the place of such: what is known by id may be old."""
+
+    forgotten: int = 0
+    replaced: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """Everything one micro-batch changes, in one transaction.
 
     `events` are kept until `forget_events_before`: event rows whose newest event is older are deleted. `episodes`
     replace the row with the same `episode_id`, `feedback` that with the same `feedback_id`. `models` are appended.
     `bands`, by the id of their first series, replace what was saved under that id; pieces do not overlap. `blobs` are
-    named byte strings.
+    named byte strings. `forgotten` are ids of series without a point: all that the store knows of them is deleted, and
+    a later commit may give the ids to others.
     """
 
     series: Sequence[tuple[int, SeriesKey]] = ()
@@ -79,6 +90,7 @@ class Commit:
     blobs: dict[str, bytes] = field(default_factory=dict)
     exemplars: Sequence[TraceLink] = ()
     feedback: Sequence[Feedback] = ()
+    forgotten: Int32 = field(default_factory=lambda: np.empty(0, np.int32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,11 @@ class SeriesReader(Protocol):
     """Read access; cheap to open, safe beside the writer in another thread or process, one thread each."""
 
     def catalog(self, *, from_series: int = 0) -> list[tuple[int, SeriesKey]]:
-        """Return series with id >= `from_series`, ascending."""
+        """Return series with id >= `from_series`, ascending; ids of forgotten series are left out."""
+        ...
+
+    def renewals(self) -> Renewals:
+        """Return how often ids came to stand for something else."""
         ...
 
     def read_points(self, series: Int32, start: int, end: int) -> PointBatch:

@@ -5,8 +5,19 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from collector_processor.store import answers, chunks, exemplars, finite, layout, models, records, rows, step_means
-from collector_processor.store.base import JudgedBatch, RequestReceipt
+from collector_processor.store import (
+    answers,
+    chunks,
+    exemplars,
+    finite,
+    forgetting,
+    layout,
+    models,
+    records,
+    rows,
+    step_means,
+)
+from collector_processor.store.base import JudgedBatch, Renewals, RequestReceipt
 from collector_processor.store.connection import snapshot
 from collector_processor.store.faults import translated
 from collector_processor.store.finite import Piece
@@ -54,11 +65,16 @@ class SqliteReader:
     def catalog(self, *, from_series: int = 0) -> list[tuple[int, SeriesKey]]:
         """See `SeriesReader.catalog`."""
         with snapshot(self._connection):
-            last = records.last_series(self._connection)
-            known = self._known()  # after it: keys of a commit that failed were never up to `last`
-            if from_series <= last < len(known):
-                return [(series, known[series]) for series in range(from_series, last + 1)]
+            ids = records.series_ids(self._connection, from_series)
+            known = self._known()  # after it: keys of a commit that failed were never among them
+            if ids and ids[-1] < len(known):
+                return [(series, known[series]) for series in ids]
             return records.catalog(self._connection, from_series)
+
+    def renewals(self) -> Renewals:
+        """See `SeriesReader.renewals`."""
+        with snapshot(self._connection):
+            return forgetting.renewals(self._connection)
 
     def read_points(self, series: Int32, start: int, end: int) -> PointBatch:
         """See `SeriesReader.read_points`."""

@@ -47,8 +47,14 @@ def catalog(connection: sqlite3.Connection, from_series: int) -> list[tuple[int,
     return [(series_id, SeriesKey.from_json(unseal(body, series_id, "series").decode())) for series_id, body in found]
 
 
+def series_ids(connection: sqlite3.Connection, from_series: int) -> list[int]:
+    """Return ids of series from `from_series` on, ascending."""
+    found = connection.execute("SELECT id FROM series WHERE id >= ? ORDER BY id", (from_series,)).fetchall()
+    return [series_id for (series_id,) in found]
+
+
 def last_series(connection: sqlite3.Connection) -> int:
-    """Return the highest id of a series, -1 where there is none; ids have no gaps."""
+    """Return the highest id of a series, -1 where there is none."""
     ((last,),) = connection.execute("SELECT coalesce(max(id), -1) FROM series")
     return int(last)
 

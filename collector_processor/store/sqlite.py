@@ -27,7 +27,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from collector_processor.errors import StoreError
-from collector_processor.store import answers, exemplars, head, layout, models, outbox_rows, records
+from collector_processor.store import answers, exemplars, forgetting, head, layout, models, outbox_rows, records
 from collector_processor.store.base import Commit
 from collector_processor.store.connection import connect_reader, connect_writer, inspect, transaction
 from collector_processor.store.faults import DamagedStoreError, translated
@@ -155,6 +155,8 @@ class SqliteWriter(SqliteReader):
         return sequence, newest
 
     def _write_points(self, commit: Commit, sequence: int) -> None:
+        if commit.series:
+            forgetting.note_replaced(self._connection, commit.series, records.last_series(self._connection))
         records.put_series(self._connection, commit.series)
         if len(commit.points):
             head.append(self._connection, sequence, commit.points, commit.verdicts)
@@ -174,6 +176,8 @@ class SqliteWriter(SqliteReader):
         models.put_models(self._connection, commit.models)
         for name, data in commit.blobs.items():
             records.put_blob(self._connection, name, data)
+        if commit.forgotten.size:
+            forgetting.forget(self._connection, commit.forgotten)
 
 
 def _require_storable(commit: Commit) -> None:

@@ -4,9 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 
 from collector_processor.telemetry.model import ModelRecord
+from collector_processor.telemetry.points import Bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,13 @@ class DrawnForecasts:
             self._counts[self._by_series[series].forecaster] -= 1
         self._counts[drawn.forecaster] += 1
         self._by_series[series] = drawn
+
+    def drop(self, is_gone: Bool) -> list[int]:
+        """Forget which series had a model where `is_gone` `(S,)` says so; return those that had."""
+        gone = [series for series in np.flatnonzero(is_gone).tolist() if series in self._by_series]
+        for series in gone:
+            self._counts[self._by_series.pop(series).forecaster] -= 1
+        return gone
 
     def counts(self) -> dict[str, int]:
         """Return the number of series by the forecast that is drawn."""

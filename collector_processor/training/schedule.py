@@ -117,6 +117,10 @@ class Schedule:
         row["tried"] = now - self._refit_interval
         row["fitted_until"] = row["backtested"] = 1
 
+    def forget(self, series: int) -> None:
+        """Know nothing of what was done to a series any more: its id may come to stand for another."""
+        self._rows[series] = np.zeros(1, _ROW)[0]
+
     def due(self, overview: SeriesOverview, now: int) -> Int32:
         """Return the series to fit, most urgent first, without those being fitted."""
         self._grow(overview.last_time.size)

@@ -181,6 +181,8 @@ class Trainer:
         """Return what is known of the series; ask anew, and for what is due, every few seconds."""
         if self._seen is None or monotonic - self._looked_at >= (_LOOK_AGAIN if self._queue else self._look_for_more):
             self._seen, self._looked_at, self._look_for_more = self._overview(), monotonic, _LOOK_FOR_MORE
+            for series in self._drawn.drop(self._seen.last_time == 0):
+                self._schedule.forget(series)
             self._queue = deque(self._schedule.due(self._seen, now).tolist())
             self._update_marks(self._seen)
         return self._seen

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector_processor.signals.catalog import MALFORMED, REFUSED, Catalog
+from collector_processor.signals.catalog import MALFORMED, REFUSED, VACANT, Catalog
 from collector_processor.telemetry.arrival import Source
 from collector_processor.telemetry.series import Attributes, Kind, SeriesKey, Statistic
 from tests.signals.room import Room, numbers, parse_attributes, parse_scope, raw
@@ -154,12 +154,27 @@ def test_new_series_are_handed_out_once_and_survive_a_restart() -> None:
     assert [series for series, _ in again.take_new()] == [4, 5]
 
 
-def test_a_catalog_with_holes_is_not_loaded() -> None:
+def test_ids_in_disorder_are_not_loaded() -> None:
     c = catalog()
     ids(c, b"{}", b'{"a": 1}')
     entries = c.take_new()
-    with pytest.raises(ValueError, match="series id 1 where 0 was expected"):
-        catalog().restore(entries[1:])
+    with pytest.raises(ValueError, match="series id 0 where 2 or more was expected"):
+        catalog().restore(entries[::-1])
+
+
+def test_ids_of_forgotten_series_are_given_again_smallest_first() -> None:
+    c = catalog(series_limit=4)
+    ids(c, *(raw({"a": n}) for n in range(4)))
+    entries = c.take_new()
+    again = catalog(series_limit=4)
+    again.restore([entries[1], entries[3]])
+    assert (len(again), again.room, list(again.made)) == (4, 2, [1, 3])
+    assert [again.keys[series] is VACANT for series in range(4)] == [True, False, True, False]
+    assert ids(again, raw({"a": 3}), raw({"b": 1}), raw({"a": 0}), raw({"c": 1})) == [3, 0, 2, REFUSED]
+    assert [series for series, _ in again.take_new()] == [0, 2]
+    assert again.keys[2] == entries[0][1]
+    again.idle = 1
+    assert ids(again, raw({"c": 1})) == [4]
 
 
 def test_keys_that_belong_together_come_together_or_not_at_all() -> None:
