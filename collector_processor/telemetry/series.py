@@ -8,10 +8,13 @@ calls three of them equal. Identity is therefore held as canonical text, never a
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
+
+import orjson
 
 _TAGS: dict[type, str] = {
     bool: "b",
@@ -102,7 +105,7 @@ class SeriesKey:
             self.statistic.value,
             tagged(self.attributes),
         ]
-        object.__setattr__(self, "identity", json.dumps(parts, separators=(",", ":")).encode())
+        object.__setattr__(self, "identity", _canonical(parts))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SeriesKey) and self.identity == other.identity
@@ -143,7 +146,7 @@ class SeriesKey:
         Raises:
             ValueError, KeyError: if the text is not such a key.
         """
-        d = json.loads(text)
+        d = _decoded(text)
         name, version, scope_attributes = d["scope"]
         return cls(
             resource=untagged(d["resource"]),
@@ -154,6 +157,22 @@ class SeriesKey:
             statistic=Statistic(d["statistic"]),
             attributes=untagged(d["attributes"]),
         )
+
+
+def _canonical(parts: list[Any]) -> bytes:
+    """Write JSON in printable ASCII without blanks; where there is nothing else orjson writes the same, and faster."""
+    with suppress(orjson.JSONEncodeError):  # half of a surrogate pair
+        written = orjson.dumps(parts)
+        if written.isascii() and b"\x7f" not in written:
+            return written
+    return json.dumps(parts, separators=(",", ":")).encode()
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
 
 
 def tagged(attributes: Attributes) -> list[list[Any]]:
