@@ -166,6 +166,7 @@ class Foreband:
                 cohorts,
                 notices,
                 lambda: self._last_reload,
+                config.store.directory,
             ),
             version=VERSION,
             instance_id=writer.instance_id,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from collector_processor.policy.cohort import Cohorts, coverage
 from collector_processor.reloading import Reload
 from collector_processor.selftelemetry import Watched
 from collector_processor.store.base import OutboxQueues
+from collector_processor.store.files import bytes_on_disk
 from collector_processor.telemetry.band import REASON_TEXT, Reason
 from collector_processor.telemetry.proof import Proof
 from collector_processor.telemetry.verdict import State
@@ -36,6 +38,7 @@ def watched(
     cohorts: Cohorts,
     notices: NoticeDesk,
     last_reload: Callable[[], Reload],
+    directory: Path,
 ) -> Watched:
     """Bind the running parts to what is watched."""
     return Watched(
@@ -60,6 +63,7 @@ def watched(
         time_to_detect=lambda: _times_to_detect(canaries.proof),
         notified=lambda: [(n, {"source": source, "outcome": how}) for (source, how), n in notices.counts.items()],
         memory=lambda: [(resident_memory(), {})],
+        store_bytes=lambda: [(float(n), {"part": part}) for part, n in bytes_on_disk(directory).items()],
     )
 
 

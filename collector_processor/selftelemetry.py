@@ -46,6 +46,7 @@ class Watched:
     time_to_detect: _Rows
     notified: _Rows
     memory: _Rows
+    store_bytes: _Rows
 
 
 class SelfTelemetry:
@@ -78,6 +79,7 @@ class SelfTelemetry:
             ("foreband.detection.power", "{share}", "canaries found, by kind and size", watched.detection_power),
             ("foreband.time_to_detect", "s", "median time until a canary was found", watched.time_to_detect),
             ("foreband.process.memory", "By", "resident memory of this process", watched.memory),
+            ("foreband.store.size", "By", "bytes on disk, by part of the store", watched.store_bytes),
             ("foreband.config.reload.success", "1", "1: the last attempt to read it succeeded", watched.reload_success),
             ("foreband.config.reload.timestamp", "s", "when it last succeeded, Unix time", watched.reload_time),
             ("foreband.episodes.open", "{episode}", "episodes open now", watched.anomalies),

@@ -27,6 +27,7 @@ HELP = {
     "foreband_forward_held": "1: nothing is sent there, it leads into a loop.",
     "foreband_forwarded_total": "Items forwarded or dropped, by outcome.",
     "foreband_notified_total": "Alerts notified of, by source and outcome.",
+    "foreband_store_size_bytes": "Bytes on disk: the database, its write-ahead log, the outbox, the rest.",
     "foreband_process_memory_bytes": "Resident memory of the process.",
 }
 

@@ -9,6 +9,9 @@ from pathlib import Path
 from collector_processor.errors import StoreError
 
 DATABASE = "foreband.db"
+_PART_OF = {DATABASE: "database", f"{DATABASE}-wal": "log", ".outbox": "outbox"}
+"""Names and suffixes of files, and which part of the store they are."""
+
 _LOCK = "lock"
 _MARK = "acknowledged"
 _PRIVATE_FILE, _PRIVATE_DIRECTORY = 0o600, 0o700
@@ -48,6 +51,18 @@ def disk_space(directory: Path) -> tuple[int, int]:
     """Return the bytes this user can still fill, and the size of the disk."""
     disk = os.statvfs(directory)
     return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+
+
+def bytes_on_disk(directory: Path) -> dict[str, int]:
+    """Return how much is in the database, in its write-ahead log, in what waits to be forwarded, and in the rest."""
+    sizes = dict.fromkeys(("database", "log", "outbox", "other"), 0)
+    for path in directory.rglob("*"):
+        try:
+            if path.is_file():
+                sizes[_PART_OF.get(path.name) or _PART_OF.get(path.suffix, "other")] += path.stat().st_size
+        except FileNotFoundError:  # a segment that has just been sent whole
+            continue
+    return sizes
 
 
 class DirectoryLock:

@@ -16,6 +16,7 @@ from tests.grafana.scene import CALLS, NOW
 SITE = Site(page="http://page.example:8080", traces="tempo:traces", has_simpod=True)
 _MILLISECOND = 10**6
 _VARIABLES = {
+    "${series}": CALLS.stable_id,
     "$series": CALLS.stable_id,
     "$service": ".*",
     "$metric": ".*",

@@ -46,12 +46,12 @@ def _keeping_up() -> list[Panel]:
     backlog = now("A", "foreband_fit_backlog_age_seconds", "backlog")
     queued = now("A", "foreband_forward_waiting", "{{destination}}")
     memory = now("A", "foreband_process_memory_bytes", "memory")
-    episodes = now("A", "foreband_episodes_open", "episodes")
+    disk = now("A", "foreband_store_size_bytes", "{{part}}")
     return [
         number("The most overdue fit waits for", 6, 5, backlog, steps=overdue, defaults={"unit": "s"}),
         number("Requests in the outbox", 6, 5, queued, steps=waiting, defaults={"noValue": "forwards nowhere"}),
         number("Memory", 6, 5, memory, steps=_PLAIN, defaults={"unit": "bytes"}),
-        number("Episodes open", 6, 5, episodes, steps=_PLAIN),
+        number("On disk", 6, 5, disk, steps=_PLAIN, defaults={"unit": "bytes"}),
     ]
 
 

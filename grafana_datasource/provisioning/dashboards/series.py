@@ -7,6 +7,7 @@ names that carry labels would break.
 from typing import Any
 
 from grafana_datasource.provisioning.board import Row, board
+from grafana_datasource.provisioning.dashboards.links import to_episode
 from grafana_datasource.provisioning.names import CHOSEN_PROMETHEUS, SERIES, Json
 from grafana_datasource.provisioning.panels import (
     DIRECTIONS,
@@ -16,26 +17,33 @@ from grafana_datasource.provisioning.panels import (
     lines,
     number,
     override,
+    table,
     timeline,
 )
-from grafana_datasource.provisioning.queries import now, over_time
+from grafana_datasource.provisioning.queries import BETWEEN, now, over_time, rows
 from grafana_datasource.provisioning.site import Site
 from grafana_datasource.provisioning.variables import level, metric, series, service
 
 _OF = '{series="$series"}'
+_EPISODES = {
+    **dict.fromkeys(("start", "end"), "timestamp_epoch"),
+    **dict.fromkeys(("severity", "explanation", "id"), "string"),
+    "peak_score": "number",
+}
 _AHEAD = ("now-24h", "now+6h")
 _PLAIN = [(None, "blue")]
 
 
 def one_series(site: Site) -> Json:
     """Return the dashboard; its time range reaches into the future, where the forecast is."""
-    rows = [
+    layout = [
         Row("", [_band()]),
         Row("", [_score(), _states(), *_ahead()]),
         Row("What the forecast is made of", [_components()]),
+        Row("Its episodes", [_episodes()]),
     ]
     chosen = [service(), metric(), series(), level()]
-    return board(site, SERIES, "one series", rows, variables=chosen, annotations=[_flagged()], time=_AHEAD)
+    return board(site, SERIES, "one series", layout, variables=chosen, annotations=[_flagged()], time=_AHEAD)
 
 
 def _band() -> Panel:
@@ -116,6 +124,15 @@ def _ahead() -> list[Panel]:
 def _components() -> Panel:
     target = over_time("A", f"foreband_component{_OF}", "{{component}}")
     return lines("Parts of Prophet's forecast", 24, 8, target, description="Of today's model, also in the past.")
+
+
+def _episodes() -> Panel:
+    overrides = [
+        override("id", links=to_episode("${__value.raw}")),
+        override("explanation", custom__width=700),
+    ]
+    target = rows("A", "/api/v1/episodes", _EPISODES, {"series": "${series}", **BETWEEN})
+    return table("Episodes", 24, 7, target, sort="start", overrides=overrides)
 
 
 def _flagged() -> Json:
