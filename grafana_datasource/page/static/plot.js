@@ -84,7 +84,7 @@ function regions(model, box, x) {
 }
 
 function bands(model, x, y) {
-  const { judged, hindsight, ahead } = parts(model);
+  const { past, judged, hindsight, ahead } = parts(model);
   const shape = (rows, lower, upper, kind) => {
     const d = stretches(rows, (row) => row[lower] !== null && row[upper] !== null).map((part) => closed(part, lower, upper, x, y));
     return d.length ? s("path", { class: `band ${kind}`, d: d.join("") }) : null;
@@ -93,7 +93,7 @@ function bands(model, x, y) {
     shape(judged, "lower", "upper", "alert"),
     shape(hindsight, "lower", "upper", "hindsight"),
     shape(ahead, "lower", "upper", "ahead"),
-    model.hasCalibrated ? shape(model.rows, "calibrated_lower", "calibrated_upper", "calibrated") : null,
+    model.hasCalibrated ? shape([...past, ...ahead], "calibrated_lower", "calibrated_upper", "calibrated") : null,
   ];
 }
 
@@ -129,15 +129,16 @@ function nowLine(span, box, x) {
   );
 }
 
-function parts({ rows, span }) {
-  const past = rows.filter((row) => row.time <= span.now);
-  const ahead = rows.filter((row) => row.time > span.now);
-  const without = (row) => ({ ...row, yhat: null, lower: null, upper: null });
+// Rows up to the last value, judged when they came or in hindsight, and what is expected from there on.
+function parts({ rows }) {
+  const last = rows.findLastIndex((row) => row.actual !== null);
+  const without = (row) => ({ ...row, yhat: null, lower: null, upper: null, calibrated_lower: null, calibrated_upper: null });
+  const past = rows.slice(0, last + 1).map((row) => (row.actual === null ? without(row) : row)); // a gap stays empty
   return {
     past,
     judged: past.map((row) => (row.hindsight ? without(row) : row)),
     hindsight: past.map((row) => (row.hindsight ? row : without(row))),
-    ahead: past.length ? [past.at(-1), ...ahead] : ahead,
+    ahead: rows.slice(Math.max(last, 0)),
   };
 }
 

@@ -76,7 +76,7 @@ function chart(series, rows, view) {
 
 function legend(band, rows, view, place) {
   const entries = [["line value", "Value"], ["line forecast", "Expected"], ["line forecast dashed", "Expected ahead"], ["area alert", "Alert band"]];
-  if (rows.some((row) => row.hindsight && row.yhat !== null && row.time <= view.now)) entries.push(["area hindsight", "In hindsight, by today’s model"]);
+  if (rows.some((row) => row.hindsight && row.actual !== null && row.yhat !== null)) entries.push(["area hindsight", "In hindsight, by today’s model"]);
   if (band) entries.push(["area calibrated", `Calibrated ${Math.round(band * 100)} % band`]);
   entries.push(["dot critical", "Outside"], ["area episode", "Episode"]);
   return h("div", { class: "chart-head" },
