@@ -47,6 +47,8 @@ class GrpcDownstream:
         except grpc.FutureCancelledError:
             return reply_of(grpc.StatusCode.CANCELLED)
         except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                self._reconnect()
             return reply_of(error.code(), error.details() or "", retry_delay(error.trailing_metadata()))
 
     def cancel(self) -> None:
@@ -59,6 +61,12 @@ class GrpcDownstream:
     def close(self) -> None:
         """See `Downstream.close`."""
         self._channel.close()
+
+    def _reconnect(self) -> None:
+        """Give up a connection that may lead nowhere: without an answer gRPC itself would keep to it for minutes."""
+        with self._lock:
+            self._channel.close()
+            self._channel = _channel(self._endpoint)
 
 
 def reply_of(code: grpc.StatusCode, details: str = "", retry_after: float | None = None) -> Reply:
@@ -75,6 +83,7 @@ def _channel(endpoint: Endpoint) -> grpc.Channel:
         ("grpc.max_receive_message_length", MAX_REPLY_BYTES),
         ("grpc.initial_reconnect_backoff_ms", max(100, round(endpoint.reconnect_initial * 1000))),
         ("grpc.max_reconnect_backoff_ms", max(100, round(endpoint.reconnect_max * 1000))),
+        ("grpc.use_local_subchannel_pool", 1),  # else a new channel gets the old connection
         ("grpc.enable_retries", 0),  # the outbox retries; a second loop inside would only hide it
     ]
     compression = grpc.Compression.Gzip if endpoint.gzip else grpc.Compression.NoCompression
