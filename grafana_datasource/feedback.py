@@ -14,7 +14,7 @@ from collector_processor.errors import InvalidQueryError
 from collector_processor.telemetry.feedback import Answer, Feedback, Said
 from grafana_datasource.backend import Backend
 from grafana_datasource.query import TimeRange, parse_time, stable_id, to_ms
-from grafana_datasource.replies import reply
+from grafana_datasource.replies import reply, reply_rows
 
 _LONGEST_NAME = 200
 
@@ -72,7 +72,8 @@ def _history(backend: Backend) -> Response:
         found = session.reader.feedback()
         session.budget.spend(len(found))
         rows = [(entries[f.series].stable_id, f) for f in reversed(found) if f.series in entries]
-    return reply([_row(f) | {"series": series} for series, f in rows if wanted in {None, series}])
+    answers = [_row(f) | {"series": series} for series, f in rows if wanted in {None, series}]
+    return reply_rows(answers, backend.limits.rows)
 
 
 def _open(door: FeedbackDoor | None) -> FeedbackDoor:

@@ -11,7 +11,7 @@ import numpy as np
 from flask import Blueprint, Response, request
 
 from collector_processor.clock import DAY, MINUTE
-from collector_processor.errors import InvalidQueryError
+from collector_processor.errors import InvalidQueryError, TooLargeError
 from grafana_datasource.backend import Backend, Session
 from grafana_datasource.directory import Entry
 from grafana_datasource.episodes import annotation, episodes_between
@@ -30,7 +30,7 @@ from grafana_datasource.query import (
     grid_between,
     parse_time,
 )
-from grafana_datasource.replies import reply
+from grafana_datasource.replies import reply, reply_rows
 from grafana_datasource.selection import select
 from grafana_datasource.series_names import label_name
 from grafana_datasource.titles import title
@@ -91,10 +91,13 @@ def _query(backend: Backend) -> Response:
     grid = _grid(body, span, backend.limits)
     filters = _filters(body)
     answers: list[dict[str, Any]] = []
+    most = backend.limits.samples_returned
     with backend.session() as session:
         for target in targets:
             if not target.get("hide"):
                 answers += _target(target, filters, grid, span, session)
+            if len(answers) * grid.count > most:
+                raise TooLargeError(f"more than {most} samples in the answer: take a larger step or fewer targets")
     return reply(answers)
 
 
@@ -108,7 +111,8 @@ def _annotations(backend: Backend) -> Response:
     with backend.session() as session:
         wanted = _meant(session, query) if query else None
         rows = _regions(session, span, wanted)
-    return reply([{"annotation": asked, "isRegion": True, **row, "tags": row["tags"].split(",")} for row in rows])
+    told = [{"annotation": asked, "isRegion": True, **row, "tags": row["tags"].split(",")} for row in rows]
+    return reply_rows(told, backend.limits.rows)
 
 
 def _variable(backend: Backend) -> Response:
@@ -122,7 +126,7 @@ def _tag_keys(backend: Backend) -> Response:
     _body(required=False)
     with backend.session() as session:
         labels = {label for entry in session.outlook.directory.entries.values() for label in entry.own}
-    return reply([{"type": "string", "text": label} for label in sorted(labels)])
+    return reply_rows([{"type": "string", "text": label} for label in sorted(labels)], backend.limits.rows)
 
 
 def _tag_values(backend: Backend) -> Response:

@@ -1,10 +1,13 @@
 """Write JSON answers: strict, never cached, NaN as null."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from flask import Flask, Response
 from flask.json.provider import JSONProvider
+
+from collector_processor.errors import TooLargeError
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
@@ -39,6 +42,19 @@ def failed(error_type: str, message: str) -> dict[str, str]:
 def reply(body: Any, status: int = 200) -> Response:
     """Answer with JSON that nobody may cache: the same time range can mean another forecast later."""
     return Response(dump(body), status, {"Cache-Control": "no-store"}, mimetype="application/json")
+
+
+def reply_rows(rows: Sequence[Any], most: int) -> Response:
+    """Answer with rows.
+
+    Raises:
+        TooLargeError: if there are more than `most`.
+    """
+    if len(rows) > most:
+        raise TooLargeError(
+            f"{len(rows)} rows in the answer, the limit is {most}: name fewer series or a shorter range"
+        )
+    return reply(rows)
 
 
 def failure(status: int, error_type: str, message: str, retry_after_seconds: float | None = None) -> Response:

@@ -40,7 +40,7 @@ from grafana_datasource.query import (
     parse_step,
     time_range,
 )
-from grafana_datasource.replies import reply
+from grafana_datasource.replies import reply, reply_rows
 from grafana_datasource.view import LIVE_FOR, View, aligned, calibrated_band, timeline
 
 KINDS = {
@@ -130,13 +130,9 @@ def _current(backend: Backend) -> Response:
     with backend.session() as session:
         opened = {series for series, episode in open_episodes(session).items() if not episode.is_muted(session.now)}
         live = session.outlook.last_time > session.now - LIVE_FOR
-        return reply(
-            [
-                {**identity(entry), "anomalous": int(entry.series in opened)}
-                for entry in chosen(request.values, session)
-                if live[entry.series]
-            ]
-        )
+        entries = [entry for entry in chosen(request.values, session) if live[entry.series]]
+        rows = [{**identity(entry), "anomalous": int(entry.series in opened)} for entry in entries]
+        return reply_rows(rows, session.limits.rows)
 
 
 def _annotations(backend: Backend, capacity: Capacity) -> Response:
@@ -150,7 +146,7 @@ def _annotations(backend: Backend, capacity: Capacity) -> Response:
         told += alerts_between(session, span, None if wanted is None else {entries[i].stable_id for i in wanted})
         if span.end > session.now:
             told += capacity.annotations(session, chosen(request.values, session), session.now, span.end)
-        return reply(told)
+        return reply_rows(told, session.limits.rows)
 
 
 def _episodes(backend: Backend) -> Response:
@@ -175,12 +171,13 @@ def _episode(backend: Backend, text: str) -> Response:
 
 def _services(backend: Backend) -> Response:
     with backend.session() as session:
-        return reply(_options({entry.key.service for entry in chosen(Params(), session)}))
+        return reply_rows(_options({entry.key.service for entry in chosen(Params(), session)}), session.limits.rows)
 
 
 def _metrics(backend: Backend) -> Response:
     with backend.session() as session:
-        return reply(_options({entry.key.metric for entry in chosen(request.values, session)}))
+        names = {entry.key.metric for entry in chosen(request.values, session)}
+        return reply_rows(_options(names), session.limits.rows)
 
 
 def _capacity(backend: Backend, capacity: Capacity) -> Response:
@@ -188,7 +185,7 @@ def _capacity(backend: Backend, capacity: Capacity) -> Response:
     with backend.session() as session:
         found = capacity.found(session, chosen(request.values, session))
         rows = [{**identity(entry), **capacity_row(bound, seen)} for entry, bound, seen in found]
-    return reply(sorted(rows, key=lambda row: -row["probability"]))
+    return reply_rows(sorted(rows, key=lambda row: -row["probability"]), backend.limits.rows)
 
 
 def _proof(backend: Backend, proof: SelfProof) -> Response:

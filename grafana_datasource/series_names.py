@@ -108,6 +108,8 @@ def _joined(attributes: Iterable[tuple[str, AttributeValue]]) -> dict[str, str]:
     labels: dict[str, str] = {}
     for key, value in sorted(attributes, key=lambda pair: pair[0]):
         name, text = label_name(key), attribute_text(value)
+        if name.startswith("__"):
+            name = f"key{name}"  # such names are Prometheus' own, and refused by who scrapes
         if text:
             labels[name] = f"{labels[name]};{text}" if name in labels else text
     return labels

@@ -221,3 +221,23 @@ def test_connections_that_never_finish_their_headers_do_not_starve_others(scene:
 def test_a_port_that_is_taken_is_an_error_at_once(scene: Scene) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
         serve(app_over(scene), "127.0.0.1", taken.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["anomalies/current", "annotations", "services", "metrics", "capacity", "series?kind=state"],
+)
+def test_rows_past_the_limit_are_refused_and_not_cut(scene: Scene, path: str) -> None:
+    app = app_over(scene, limits=Limits(rows=0))
+    assert "the limit is 0" in error_of(app.test_client().get(f"/api/v1/{path}"), 422)
+    closed(app)
+
+
+def test_a_panel_of_many_targets_is_bounded_as_a_whole(scene: Scene) -> None:
+    app = app_over(scene, limits=Limits(samples_returned=2_000))
+    panel = {"range": {"from": NOW // 10**6 - 3_600_000, "to": NOW // 10**6}, "intervalMs": 60_000}
+    one = {"target": f'foreband_actual{{series="{CPU.stable_id}"}}'}
+    ask = partial(app.test_client().post, "/grafana/query")
+    assert len(body_of(ask(json={**panel, "targets": [one] * 20}))) == 20
+    assert "2000 samples" in error_of(ask(json={**panel, "targets": [one] * 40}), 422)
+    closed(app)

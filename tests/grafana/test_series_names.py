@@ -100,3 +100,9 @@ def test_label_sets_of_known_series_never_change_when_a_look_alike_comes() -> No
 )
 def test_label_names_of_paths_are_decoded(path: str, label: str) -> None:
     assert decode_label(path) == label
+
+
+def test_an_attribute_named_like_prometheus_own_labels_is_served_under_another_name() -> None:
+    named = key(attributes=(("__name__", "other"), ("__proto__", "x"), ("_private", "y")))
+    expected = {"_private": "y", "key__name__": "other", "key__proto__": "x", "service_name": "api"}
+    assert series_labels(named) == expected
