@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collector_processor.detect import calibrate, threshold
-from collector_processor.detect.holding import Held, Now
+from collector_processor.detect.holding import Held, Now, look
 from collector_processor.detect.known import Known, blob_names
 from collector_processor.detect.rulebook import Maintenance, Rulebook
 from collector_processor.detect.score import Scored, judge
@@ -100,7 +100,7 @@ class Detector:
         """Return yhat and the alert band `(n,)` that a point would be judged by now; nothing is learned."""
         self.grow(int(series.max(initial=-1)) + 1)
         forecasts = forecasts.copy()
-        forecasts[:, LEVEL] = self._known.levels.now(series)
+        forecasts[:, LEVEL] = self._level(series)
         return self._judged(series, np.full(series.size, np.nan), forecasts, winner).verdicts
 
     def hear(self, points: PointBatch, now: int) -> None:
@@ -206,7 +206,7 @@ class Detector:
             bands[name] = tracked[name]
         standing = self._known.maxima.standing(series)
         bands["tolerance"] = standing.tolerance
-        bands["level"] = self._known.levels.now(series)
+        bands["level"] = self._level(series)
         bands["level_from"] = self._known.levels.since(series)
         bands["threshold"] = self._onset_threshold(series, standing.complete_days)
         bands["limits"] = self._rulebook.limits(series)
@@ -249,6 +249,8 @@ class Detector:
         self._known.levels.advance(series, points.time_unix_nano)
         drifts = self._look_for_drift(points)
         forecasts[:, LEVEL] = self._known.levels.at(series, points.time_unix_nano)
+        at = np.flatnonzero(self._known.episodes.is_open(series))
+        forecasts[at, LEVEL] = self._known.holding.level(series[at], forecasts[at])
         scored, unjudged = self._rulebook.applied(series, self._judged(series, points.value, forecasts, winner), held)
         self._known.status.note(series, scored.disagree, unjudged)
         learnable = (points.time_unix_nano > self._known.maxima.newest(series)) & np.isfinite(points.value)
@@ -310,10 +312,14 @@ class Detector:
         if at.size:
             series, forecasts = points.series[at], scored.forecasts[at]
             tolerance = self._known.maxima.standing(series).tolerance + _ROUNDING * np.abs(forecasts)
-            level, limits = self._known.levels.now(series), self._rulebook.limits(series)
-            now = Now(points.value[at], scored.verdicts.yhat[at], level, forecasts, tolerance, limits)
-            held.put(at, self._known.holding.look(series, now))
+            median, limits = self._known.levels.now(series), self._rulebook.limits(series)
+            held.put(at, look(Now(points.value[at], scored.verdicts.yhat[at], median, forecasts, tolerance, limits)))
         return held
+
+    def _level(self, series: Int32) -> Float64:
+        """Return the level `(n,)` that series are judged by now."""
+        known = self._known
+        return np.where(known.episodes.is_open(series), known.holding.records["now"][series], known.levels.now(series))
 
     def _onset_threshold(self, series: Int32, complete_days: Int64) -> Float64:
         return self._rulebook.threshold(series) * (1.0 + COLD_START / np.maximum(complete_days, 1))

@@ -29,19 +29,20 @@ DTYPE = np.dtype(
     [
         ("level", "<f8"),  # at the onset of the newest episode; NaN: none was known
         ("modelled", "<f8"),  # what the model expected then; NaN: nothing
+        ("now", "<f8"),  # the level, moved on to the newest point
     ]
 )
-INITIAL = {"level": np.nan, "modelled": np.nan}
+INITIAL = {"level": np.nan, "modelled": np.nan, "now": np.nan}
 _MODELLED = [i for i in range(len(FORECASTS)) if i != LEVEL]
 
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """Points `(n,)` of series in an episode, with forecasts and tolerances `(n, F)`, and the level of three hours."""
+    """Points `(n,)` of series in an episode, with what they were judged by `(n, F)`, and the median of three hours."""
 
     value: Float64
     yhat: Float64
-    level: Float64
+    median: Float64
     forecasts: Float64
     tolerance: Float64
     limits: Limits
@@ -77,23 +78,29 @@ class Holding:
 
     def begin(self, series: Int32, forecasts: Float64) -> None:
         """Hold on to forecasts `(n, F)` at the onsets of series."""
-        self.records["level"][series] = forecasts[:, LEVEL]
+        self.records["level"][series] = self.records["now"][series] = forecasts[:, LEVEL]
         self.records["modelled"][series] = _modelled(forecasts)
 
-    def look(self, series: Int32, now: Now) -> Held:
-        """Hold the points of series in an episode against what was expected at its onset."""
-        rows, modelled = self.records[series], _modelled(now.forecasts)
-        level = rows["level"] + np.nan_to_num(modelled - rows["modelled"])
-        forecasts = now.forecasts.copy()
-        forecasts[:, LEVEL] = level
-        band = alert_band(forecasts, now.tolerance, np.full(series.size, RELEASE))
-        before = np.where(np.isnan(modelled), level, modelled)
-        with np.errstate(invalid="ignore"):
-            is_usual = (now.value >= band.lower) & (now.value <= band.upper)
-            is_usual |= np.abs(now.value - now.yhat) <= least_deviation(now.yhat, now.limits)
-            side = np.sign(now.value - before)
-            is_settled = np.where(side > 0.0, now.level > band.upper, now.level < band.lower) & ~is_usual
-        return Held(is_usual, np.where(is_settled, before, np.nan), np.where(is_settled, now.level, np.nan))
+    def level(self, series: Int32, forecasts: Float64) -> Float64:
+        """Return the level `(n,)` that series in an episode are judged by, beside forecasts `(n, F)` of now."""
+        rows = self.records[series]
+        level: Float64 = rows["level"] + np.nan_to_num(_modelled(forecasts) - rows["modelled"])
+        self.records["now"][series] = level
+        return level
+
+
+def look(now: Now) -> Held:
+    """Hold the points of series in an episode against what was expected at its onset."""
+    modelled = _modelled(now.forecasts)
+    band = alert_band(now.forecasts, now.tolerance, np.full(now.value.size, RELEASE))
+    before = np.where(np.isnan(modelled), now.forecasts[:, LEVEL], modelled)
+    with np.errstate(invalid="ignore"):
+        is_usual = (now.value >= band.lower) & (now.value <= band.upper)
+        centre = np.clip(now.yhat, band.lower, band.upper)
+        is_usual |= np.abs(now.value - centre) <= least_deviation(centre, now.limits)
+        side = np.sign(now.value - before)
+        is_settled = np.where(side > 0.0, now.median > band.upper, now.median < band.lower) & ~is_usual
+    return Held(is_usual, np.where(is_settled, before, np.nan), np.where(is_settled, now.median, np.nan))
 
 
 def _modelled(forecasts: Float64) -> Float64:

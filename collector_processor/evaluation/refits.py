@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from collector_processor.clock import DAY
 from collector_processor.detect.seed import Seed
+from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, Float64, Int64, PointBatch
 from collector_processor.training.request import FitOutcome, FitRequest, FitStatus
@@ -51,11 +52,11 @@ class _Overview:
     mark: npt.NDArray[np.uint8]
 
 
-def refits_of(points: PointBatch, settings: TrainingSettings) -> Iterator[Refit]:
+def refits_of(points: PointBatch, settings: TrainingSettings, prophet: ProphetSettings) -> Iterator[Refit]:
     """Yield the refits of one series whose points, all of one id, ascend by time; nothing looks ahead."""
     if not len(points):
         return
-    drawn = FitRequest(_NOWHERE, int(points.series[0]), 0, 0)
+    drawn = FitRequest(_NOWHERE, int(points.series[0]), 0, 0, settings=prophet)
     due = _due(points.time_unix_nano, settings)
     for _, batch in groupby(due, key=lambda d: (d.is_first, d.needs_backtest and d.after, d.day)):
         together = list(batch)

@@ -57,8 +57,9 @@ def replay(series: Sequence[LabelledSeries], settings: ReplaySettings) -> list[T
     began = time.process_time()
     catalogs = [Catalog(parse_resource, parse_scope, parse_attributes, series_limit=1) for _ in series]
     taken = [_taken(s, i, settings.limits, c) for i, (s, c) in enumerate(zip(series, catalogs, strict=True))]
-    refits = [list(refits_of(points, settings.training)) for points in taken]
     policies = Policies(settings.policies, settings.threshold)
+    prophets = [policies.forecast(key) for catalog in catalogs for key in catalog.keys]
+    refits = [list(refits_of(points, settings.training, p)) for points, p in zip(taken, prophets, strict=True)]
     operators = [Operator(s) for s in series] if settings.is_answered else []
     room = _Room(taken, [s.step for s in series], policies, [key for c in catalogs for key in c.keys], operators)
     for turn in range(max(map(len, refits), default=0) + 1):
@@ -167,12 +168,14 @@ class _Room:
         """Return what became of one series."""
         mine = slice(self._first[series], self._first[series + 1])
         found = [episode for episode in self._episodes.values() if episode.series == series]
-        spans = sorted((e.start_unix_nano, e.end_unix_nano or e.last_unix_nano) for e in found)
+        found.sort(key=lambda e: (e.start_unix_nano, e.end_unix_nano or e.last_unix_nano))
+        spans = [(e.start_unix_nano, e.end_unix_nano or e.last_unix_nano) for e in found]
         alarms = sorted(span for e in found for span in self._alarms[e.episode_id].spans)
         return Trace(
             time_unix_nano=self._points.time_unix_nano[mine],
             value=self._points.value[mine],
             episode=np.array(spans, np.int64).reshape(-1, 2),
+            kind=np.array([e.kind for e in found], np.str_),
             alarm=np.array(alarms, np.int64).reshape(-1, 2),
             rejected=rejected,
             cpu_seconds=cpu_seconds,

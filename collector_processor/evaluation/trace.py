@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from collector_processor.clock import DAY
 from collector_processor.telemetry.band import INTERVAL_WIDTHS
@@ -18,8 +19,8 @@ class Trace:
     `lower` and `upper` are the alert band the point was judged by, `offset_*` `(n, L)` the calibrated band around
     `yhat` before the point was known, `hour_ahead` and `day_ahead` what was drawn as yhat an hour and a day before,
     `day_before` the value 24 hours earlier, `day_before_*` `(n, L)` a calibrated band around that. `episode` `(e, 2)`
-    holds start and end of each episode, `alarm` `(a, 2)` when they alert: not while muted. `cpu_seconds` is what all
-    of it cost, fits included.
+    holds start and end of each episode, `kind` `(e,)` what it was in the end, `alarm` `(a, 2)` when they alert: not
+    while muted. `cpu_seconds` is what all of it cost, fits included.
     """
 
     time_unix_nano: Int64
@@ -35,6 +36,7 @@ class Trace:
     day_before_lower: Float64
     day_before_upper: Float64
     episode: Int64
+    kind: npt.NDArray[np.str_]
     alarm: Int64
     rejected: int
     cpu_seconds: float

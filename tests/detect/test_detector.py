@@ -9,7 +9,7 @@ from collector_processor.detect.episodes import ADOPTED
 from collector_processor.detect.known import blob_names
 from collector_processor.detect.seed import Seed, seed_from_residuals
 from collector_processor.forecast.bands import alert_band
-from collector_processor.telemetry.band import Reason
+from collector_processor.telemetry.band import LEVEL, Reason
 from collector_processor.telemetry.episode import Episode, Shift
 from collector_processor.telemetry.points import Float64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
@@ -185,6 +185,37 @@ def test_asking_what_is_expected_learns_nothing() -> None:
     expected = detector.expected(np.array([0], np.int32), all_forecasts(np.full((1, 2), 100.0)), np.zeros(1, np.uint8))
     assert np.isfinite(expected.upper[0])
     assert detector.save() == before
+
+
+EXPECTED = np.full((1, 2), 100.5)
+
+
+def out_for_hours() -> tuple[Detector, list[Judgement]]:
+    """Judge a day that follows its forecasts, and two and a half hours that do not."""
+    detector = Detector()
+    detector.scale(np.zeros(1, np.int32), np.array([0.5]))
+    for k in range(26 * 12):
+        judge(detector, batch([0], [5 * k], [100.0 + k % 2]), EXPECTED)
+    return detector, [judge(detector, batch([0], [26 * 60 + 5 * k], [130.0]), EXPECTED) for k in range(30)]
+
+
+def test_a_series_that_returns_from_an_episode_is_not_flagged_on_the_other_side() -> None:
+    detector, outside = out_for_hours()
+    assert {int(j.verdicts.anomaly[0]) for j in outside} == {1}
+    returned = [judge(detector, batch([0], [28.5 * 60 + 5 * k], [100.0 + k % 2]), EXPECTED) for k in range(24)]
+    assert {int(j.verdicts.anomaly[0]) for j in returned} == {0}
+    (closed,) = [e for j in returned for e in j.episodes if not e.is_open]
+    assert (closed.direction, closed.onsets) == (1, 1)
+
+
+def test_in_an_episode_the_saved_bands_draw_the_band_that_judges() -> None:
+    detector, _ = out_for_hours()
+    state = detector.bands()
+    judged = judge(detector, batch([0], [28.5 * 60], [130.0]), EXPECTED).verdicts
+    forecasts = all_forecasts(EXPECTED)
+    forecasts[:, LEVEL] = state["level"]
+    drawn = alert_band(forecasts, state["tolerance"], state["threshold"])
+    np.testing.assert_allclose([drawn.lower, drawn.upper], [judged.lower, judged.upper], rtol=1e-13)
 
 
 def test_the_saved_bands_draw_the_band_that_judges() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from collector_processor.detect.holding import RELEASE, Held, Holding, Now
+from collector_processor.detect.holding import RELEASE, Held, Holding, Now, look
 from collector_processor.telemetry.band import FORECASTS, LEVEL
 from collector_processor.telemetry.rule import LIMITS_DTYPE, NO_LIMITS
 
@@ -17,13 +17,14 @@ def held(
     tolerance: tuple[float, ...] = (10.0, 10.0, 10.0, 10.0),
     least: float = 0.0,
 ) -> Held:
-    """Hold a value against an onset; the level of the last three hours is that of `forecasts`."""
-    holding = Holding()
+    """Hold a value against an onset; the median of the last three hours is the level of `forecasts`."""
+    holding, judged_by = Holding(), np.array([forecasts])
     holding.grow(1)
     holding.begin(ONE, np.array([onset]))
+    judged_by[:, LEVEL] = holding.level(ONE, judged_by)
     limits = np.array([(least, *NO_LIMITS[1:])], LIMITS_DTYPE)
-    one, yhat, level = np.array([value]), np.array([forecasts[0]]), np.array([forecasts[LEVEL]])
-    return holding.look(ONE, Now(one, yhat, level, np.array([forecasts]), np.array([tolerance]), limits))
+    one, yhat, median = np.array([value]), np.array([forecasts[0]]), np.array([forecasts[LEVEL]])
+    return look(Now(one, yhat, median, judged_by, np.array([tolerance]), limits))
 
 
 def test_a_value_is_usual_inside_the_band_at_the_release_edge() -> None:
@@ -50,6 +51,11 @@ def test_the_level_that_is_held_goes_on_with_the_season() -> None:
 def test_a_deviation_within_the_minimum_is_usual_so_that_an_episode_can_end() -> None:
     assert not held(115.0).is_usual[0]
     assert held(115.0, least=16.0).is_usual[0]
+
+
+def test_what_is_drawn_explains_nothing_that_the_forecasts_together_do_not() -> None:
+    followed = (50.0, 100.0, 100.0, 50.0)
+    assert not held(50.0, forecasts=followed, least=5.0).is_usual[0]
 
 
 def test_a_series_has_settled_when_the_median_of_three_hours_is_itself_unusual() -> None:

@@ -17,6 +17,7 @@ def traced(value: Float64) -> Trace:
         time_unix_nano=TIME,
         value=value,
         episode=np.empty((0, 2), np.int64),
+        kind=np.empty(0, np.str_),
         alarm=np.empty((0, 2), np.int64),
         rejected=0,
         cpu_seconds=0.0,

@@ -32,6 +32,7 @@ def traced(yhat: Float64, half_width: float) -> Trace:
         time_unix_nano=TIME,
         value=VALUE,
         episode=np.empty((0, 2), np.int64),
+        kind=np.empty(0, np.str_),
         alarm=np.empty((0, 2), np.int64),
         rejected=0,
         cpu_seconds=0.0,
