@@ -71,8 +71,7 @@ class Outlooks:
         try:
             now = self._clock.monotonic_nano()
             if self._current is None:
-                with _nothing_collected():
-                    self._current = _refreshed(_empty(), reader, now)
+                self._current = _refreshed(_empty(), reader, now)
             elif now - self._current.refreshed_nano >= self._max_age:
                 self._current = _refreshed(self._current, reader, now)
                 rest = min(_REST * (self._clock.monotonic_nano() - now), _LONGEST_REST)
@@ -102,7 +101,8 @@ def _refreshed(old: Outlook, reader: SeriesReader, now: int) -> Outlook:
     renewals = reader.renewals()
     if _is_void(old, renewals, now):
         old = replace(_empty(), renewals=renewals, begun_nano=now)
-    directory = old.directory.with_series(reader.catalog(from_series=old.directory.next_series))
+    with _nothing_collected():
+        directory = old.directory.with_series(reader.catalog(from_series=old.directory.next_series))
     records = reader.models(after_version=old.fleet.version)
     size, last = directory.next_series, reader.last_points()
     known = last.series < size

@@ -23,6 +23,7 @@ from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64, Int64, PointBatch
 from collector_processor.telemetry.proof import PROOF_BLOB, Power, Proof
 from collector_processor.telemetry.series import Attributes, Kind, Scope, SeriesKey, Statistic
+from collector_processor.telemetry.service_graph import GRAPH_BLOB, Edge, ServiceGraph
 from collector_processor.telemetry.verdict import VerdictBatch
 from tests.forecast.fleets import forecasts_of
 
@@ -102,7 +103,7 @@ def write_scene(directory: Path, *, now: int = NOW, days: int = 3, step: int = M
                 bands={0: bands},
                 episodes=_episodes(points, verdicts, now),
                 exemplars=[TraceLink(KEYS.index(DURATION), now - 20 * HOUR, 0.4, TRACE, SPAN)],
-                blobs={PROOF_BLOB: orjson.dumps(proof(now).fields())},
+                blobs={PROOF_BLOB: orjson.dumps(proof(now).fields()), GRAPH_BLOB: graph(now).to_bytes()},
             )
         )
         for batch in extra:
@@ -115,6 +116,12 @@ def write_scene(directory: Path, *, now: int = NOW, days: int = 3, step: int = M
 def proof(now: int) -> Proof:
     """Return what canaries are said to have shown four minutes ago."""
     return Proof(now - 4 * MINUTE, (Power("spike", 3.0, 40, 38, 0.0), Power("drift", 3.0, 40, 0, None)))
+
+
+def graph(now: int) -> ServiceGraph:
+    """Return who called whom during the last hour."""
+    called = (("web", "checkout", False, 95.0), ("checkout", "postgres", True, 60.0), ("web", "postgres", True, 3.0))
+    return ServiceGraph(now - HOUR, now - MINUTE, tuple(Edge(*each, errors=0.1, seconds=0.02) for each in called))
 
 
 def _values(key: SeriesKey, times: Int64, now: int, random: np.random.Generator) -> Float64:

@@ -212,6 +212,21 @@ def test_services_have_rate_errors_and_duration_that_lead_to_their_series(browse
     browser.shown(f"series={CALLS.stable_id}")
 
 
+def test_the_map_says_who_calls_whom_and_leads_to_the_services(browser: Browser, page: str) -> None:
+    browser.open(f"{page}?view=services")
+    places = {
+        name: browser.run(
+            "return document.querySelector(arguments[0]).getBoundingClientRect().x", f"[data-key$='{name}']"
+        )
+        for name in ("web", "checkout", "postgres")
+    }
+    assert places["web"] < places["checkout"] < places["postgres"]
+    assert browser.count(".call") == 3
+    assert "web calls checkout: 95/s, 10 % failed" in browser.run("return document.querySelector('.call').textContent")
+    browser.click("a.node.warning")
+    browser.shown("service=checkout")
+
+
 def test_episodes_can_be_narrowed_and_lead_to_their_evidence(browser: Browser, page: str, episode: str) -> None:
     browser.open(f"{page}?view=episodes")
     every = browser.count(".episodes li")

@@ -126,3 +126,16 @@ def test_an_address_names_a_view_whatever_is_in_it(loaded: Browser, address: str
     script = "(history.replaceState(null, '', './' + a[0]), m.current())"
     found = run(loaded, "route", script, address)
     assert (found["view"], found["range"]) == (view, "24h")
+
+
+def test_services_stand_right_of_their_callers_even_where_calls_go_round(loaded: Browser) -> None:
+    edges = [("a", "b"), ("b", "c"), ("c", "b"), ("a", "c"), ("x", "c"), ("d", "d")]
+    script = """(() => {
+      const edges = a[1].map(([source, target]) => ({ source, target }));
+      const laid = m.layers(a[0], edges);
+      return a[0].map((id) => [id, laid.places.get(id)]).map(([id, place]) => [id, place.layer, place.row]);
+    })()"""
+    places = {name: (layer, row) for name, layer, row in run(loaded, "layers", script, list("abcdx"), edges)}
+    assert places["a"][0] < places["b"][0] < places["c"][0]
+    assert places["x"][0] < places["c"][0]
+    assert len(set(places.values())) == len(places)

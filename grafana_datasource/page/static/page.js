@@ -112,8 +112,8 @@ function clicked(event) {
   if (button) return act(button.dataset.do, button);
   const link = event.target.closest("a[href]");
   if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-  const to = new URL(link.href);
-  if (to.origin !== location.origin || to.pathname !== location.pathname || link.hash === "#main") return;
+  const to = new URL(link.getAttribute("href"), document.baseURI); // a link in a picture has no other
+  if (to.origin !== location.origin || to.pathname !== location.pathname || to.hash === "#main") return;
   event.preventDefault();
   go(`${to.search || "./"}${to.hash}`, { isKept: link.hasAttribute("data-keep") });
   if (to.hash) at(to.hash.slice(1))?.scrollIntoView();

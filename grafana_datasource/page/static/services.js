@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { h } from "./dom.js";
 import { seriesRow } from "./fleet.js";
 import * as format from "./format.js";
+import { serviceMap } from "./map.js";
 import { heat } from "./marks.js";
 import { badge, card, episodeItem, heading, nothing, ranges, table } from "./parts.js";
 import { href, past } from "./route.js";
@@ -20,16 +21,22 @@ export const all = {
   async load(place, signal) {
     const now = await api.now(signal);
     const window = { from: now - past(place), to: now, cells: 48, limit: 1000 };
-    const [fleet, red] = await Promise.all([api.get("api/v1/fleet", window, signal), api.get("api/v1/red", null, signal)]);
-    return { fleet, red: new Map(red.map((row) => [row.service, row])), now };
+    const [fleet, red, nodes, edges] = await Promise.all([
+      api.get("api/v1/fleet", window, signal),
+      api.get("api/v1/red", null, signal),
+      api.get("api/v1/graph/nodes", null, signal),
+      api.get("api/v1/graph/edges", null, signal),
+    ]);
+    return { fleet, red: new Map(red.map((row) => [row.service, row])), nodes, edges };
   },
 
-  render({ fleet, red }, place) {
+  render({ fleet, red, nodes, edges }, place) {
     const traffic = (row) => red.get(row.service)?.requests ?? -1;
     const named = (a, b) => a.service.localeCompare(b.service, "en", { numeric: true });
     const rows = [...fleet.services].sort((a, b) => b.level - a.level || traffic(b) - traffic(a) || named(a, b));
     return [
       heading("Services", `${format.count(fleet.services_in_all)} services; rate, errors and durations of those that are traced, as of their last window`, ranges(place)),
+      serviceMap(nodes, edges),
       rows.length
         ? card("Rate, errors, duration", h("span", { class: "quiet only-wide" }, "durations are means over operations, by traffic"), servicesTable(rows, red, place))
         : card("Rate, errors, duration", null, nothing("No service has reported yet.")),
