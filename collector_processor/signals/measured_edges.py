@@ -54,16 +54,16 @@ class MeasuredEdges:
 
     def _learn(self) -> None:
         """Look at the series that are new."""
-        size = len(self._catalog)
-        self._of = grown(self._of, size, _NOBODY)
-        for series in range(self._known, size):
+        made = self._catalog.made
+        self._of = grown(self._of, len(self._catalog), _NOBODY)
+        for series in made[self._known :]:
             key = self._catalog.keys[series]
             edge = edge_of(key)
             number = _FOLLOWED.get((edge.role, key.statistic)) if edge else None
             if edge and number:
                 place = self._place(edge.client, edge.server)
                 self._of[series] = place * len(_NUMBERS) + _NUMBERS.index(number)
-        self._known = size
+        self._known = len(made)
 
     def _place(self, client: str, server: str) -> int:
         if (client, server) not in self._places:

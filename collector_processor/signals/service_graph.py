@@ -30,7 +30,7 @@ ENDS_PER_SECOND = 2_000
 
 _SERVER, _CLIENT, _PRODUCER = 2, 3, 4  # OTLP SpanKind; consumers are 5, what is less is no end of a call
 _PACE = 10 * NANOS_PER_SECOND
-_MOST_HELD = 4_096  # ends that wait for the next tick; from more on only half as many are looked at
+_MOST_HELD = 4_096  # ends that wait for the next tick; where more come, a quarter of them from then on
 _RAREST = 1 << 16
 _GONE = 0.5  # calls: an edge of which less is left is forgotten
 
@@ -106,7 +106,7 @@ class ServiceGraphSignals:
         self._held += rows.size
         if self._held > _MOST_HELD:
             self.match(now)
-            self._every = min(2 * self._every, _RAREST)
+            self._every = min(4 * self._every, _RAREST)
 
     def match(self, now: int) -> None:
         """Bring the ends together that came since the last time, and choose anew how many are looked at."""
