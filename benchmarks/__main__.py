@@ -7,8 +7,20 @@ from pathlib import Path
 
 from benchmarks.figures import append_rows, show
 
-ALL = ("decode", "detect", "engine", "store", "recovery", "fast_path", "forwarding", "fleet", "peers", "grafana")
-SIZES = {"fleet": ("series", "minutes"), "grafana": ("days",)}
+ALL = (
+    "decode",
+    "detect",
+    "engine",
+    "store",
+    "recovery",
+    "fast_path",
+    "acknowledgement",
+    "forwarding",
+    "fleet",
+    "peers",
+    "grafana",
+)
+SIZES = {"acknowledgement": ("series", "minutes"), "fleet": ("series", "minutes"), "grafana": ("days",)}
 RESULTS = Path("bench-results/figures.jsonl")
 
 
@@ -16,8 +28,8 @@ def main() -> None:
     """Run the benchmarks named, or all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*ALL, []], default=ALL, help="all where none is named")
-    parser.add_argument("--series", type=int, help="of `fleet`; 100000 is the whole")
-    parser.add_argument("--minutes", type=float, help="of `fleet`; 60 is the whole")
+    parser.add_argument("--series", type=int, help="of `acknowledgement` and `fleet`; 100000 is the whole")
+    parser.add_argument("--minutes", type=float, help="of the same; 30 and 60 are the whole")
     parser.add_argument("--days", type=float, help="of `grafana`; 14 is the whole")
     arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
