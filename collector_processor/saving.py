@@ -8,7 +8,7 @@ import numpy as np
 
 from collector_processor.clock import MINUTE
 from collector_processor.detect.detector import Detector
-from collector_processor.detect.known import SERIES_PER_BLOB, blob_names, first_series
+from collector_processor.detect.known import SERIES_PER_BLOB, blob_names, first_series, stored_names
 from collector_processor.policy import Policies
 from collector_processor.store.base import SeriesReader
 from collector_processor.telemetry.band import BandStates, Reason, unknown_bands
@@ -70,7 +70,7 @@ def load_detector(reader: SeriesReader, policies: Policies, series: int, now: in
     """Return a detector of series ids below `series` as it was saved, and how many blobs could not be read."""
     detector = Detector(maintenance=policies.maintenance)
     detector.grow(series)
-    problems = detector.load(saved_blobs(reader, blob_names(series)), reader.open_episodes(), now)
+    problems = detector.load(saved_blobs(reader, stored_names(series)), reader.open_episodes(), now)
     for problem in problems:
         log.warning("%s", problem)
     return detector, len(problems)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from collector_processor.detect import calibrate, threshold
 from collector_processor.detect.holding import Held, Now, look
-from collector_processor.detect.known import Known, blob_names
+from collector_processor.detect.known import Known, blob_names, is_blob_name
 from collector_processor.detect.rulebook import Maintenance, Rulebook
 from collector_processor.detect.score import Scored, judge
 from collector_processor.detect.seed import Seed
@@ -217,12 +217,13 @@ class Detector:
         return bands
 
     def save(self, names: Sequence[str] | None = None) -> dict[str, bytes]:
-        """Return the state as named blobs of some thousand series each; only `names` where given.
+        """Return the state as named blobs of some hundred series each; only `names` where given.
 
-        Each blob is consistent by itself, so they may be saved in turn.
+        What was returned before and has not changed since is left out where it is large: keep the newest of each name.
+        What belongs to one name is consistent by itself, so they may be saved in turn.
         """
         wanted = blob_names(self._known.size) if names is None else names
-        return {name: self._known.saved(name) for name in wanted}
+        return {saved: blob for name in wanted for saved, blob in self._known.saved(name).items()}
 
     def load(self, blobs: Mapping[str, bytes], open_episodes: Sequence[Episode], now: int = 0) -> list[str]:
         """Restore, into a new detector, what `save` wrote and the open episodes of the store.
@@ -230,9 +231,9 @@ class Detector:
         Return a sentence for each blob that could not be read: its series start without calibration.
         """
         problems = []
-        for name, blob in blobs.items():
+        for name in filter(is_blob_name, blobs):
             try:
-                self._known.restore(name, blob)
+                self._known.restore(name, blobs)
             except ValueError as error:
                 problems.append(f"{name}: {error}; its series start without calibration")
         self.grow(max((self._known.size, *(episode.series + 1 for episode in open_episodes))))

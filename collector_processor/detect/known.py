@@ -1,5 +1,6 @@
 """All that is known about every series, part by part: grown, copied, saved and restored together."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -27,14 +28,18 @@ from collector_processor.detect.status import Status
 from collector_processor.detect.threshold import BlockMaxima
 from collector_processor.telemetry.points import Int32
 
-SAVE_VERSION = 4
+SAVE_VERSION = 5
 SERIES_PER_BLOB = 512
-"""Some 700 KB: the state of a large fleet is saved a little at a time."""
+"""Some 560 KB: the state of a large fleet is saved a little at a time.
 
-_BLOB_PREFIX = "detector/"
+Beside it lie the rings of the daily and hourly maxima, 930 KB. They change once an hour and are written when they did,
+with the state they belong to.
+"""
+
+_BLOB_PREFIX, _RINGS_PREFIX = "detector/", "rings/"
 _SAVED = np.dtype(
     [
-        ("maxima", threshold.DTYPE),
+        ("maxima", threshold.CURRENT),
         ("tracker", calibrate.DTYPE),
         ("episode", episodes.DTYPE),
         ("holding", holding.DTYPE),
@@ -96,25 +101,32 @@ class Known:
         for name, part in self._flat_parts().items():
             part.records[series] = new._flat_parts()[name].records[0]
 
-    def saved(self, name: str) -> bytes:
-        """Return what is known of the series that are saved under this name."""
+    def saved(self, name: str) -> dict[str, bytes]:
+        """Return what is known of the series that are saved under this name, and their rings if they turned."""
         start = first_series(name)
         end = min(start + SERIES_PER_BLOB, self.size)
         saved = np.zeros(end - start, _SAVED)
-        saved["maxima"] = self.maxima.export(start, end)
+        saved["maxima"] = self.maxima.current(start, end)
         for field, part in self._flat_parts().items():
             saved[field] = part.records[start:end]
-        return record.encode(saved, SAVE_VERSION)
+        rings = self.maxima.take_turned(start, end)
+        blobs = {name: record.encode(saved, SAVE_VERSION)}
+        return blobs if rings is None else blobs | {_rings_of(name): record.encode(rings, SAVE_VERSION)}
 
-    def restore(self, name: str, blob: bytes) -> None:
-        """Put back what `saved` gave.
+    def restore(self, name: str, blobs: Mapping[str, bytes]) -> None:
+        """Put back what `saved` gave; `blobs` are the newest of each name.
 
         Raises:
             ValueError: if it is something else, of another version or cut off; nothing is changed then.
         """
-        start, saved = first_series(name), record.decode(blob, _SAVED, SAVE_VERSION)
+        start, saved = first_series(name), record.decode(blobs[name], _SAVED, SAVE_VERSION)
+        rings = record.decode(blobs.get(_rings_of(name), b""), threshold.RINGS, SAVE_VERSION)
+        if rings.size != saved.size:
+            raise ValueError(f"rings of {rings.size} series beside the state of {saved.size}")
         self.grow(start + saved.size)
-        self.maxima.restore(start, saved["maxima"])
+        maxima = np.zeros(saved.size, threshold.DTYPE)
+        maxima["current"], maxima["rings"] = saved["maxima"], rings
+        self.maxima.restore(start, maxima)
         for field, part in self._flat_parts().items():
             part.records[start : start + saved.size] = saved[field]
 
@@ -136,6 +148,21 @@ def blob_names(series: int) -> list[str]:
     return [f"{_BLOB_PREFIX}{first}" for first in range(0, series, SERIES_PER_BLOB)]
 
 
+def is_blob_name(name: str) -> bool:
+    """Tell whether state is saved under this name, not what lies beside it."""
+    return name.startswith(_BLOB_PREFIX)
+
+
+def stored_names(series: int) -> list[str]:
+    """Return the names of all blobs that there may be of series ids below `series`."""
+    names = blob_names(series)
+    return names + [_rings_of(name) for name in names]
+
+
 def first_series(name: str) -> int:
     """Return the first series id whose state is saved under this name."""
     return int(name.removeprefix(_BLOB_PREFIX))
+
+
+def _rings_of(name: str) -> str:
+    return f"{_RINGS_PREFIX}{first_series(name)}"

@@ -83,11 +83,14 @@ class BlockMaxima:
     def __init__(self) -> None:
         self._current = record.filled(CURRENT, 0, _INITIAL)
         self._rings = record.filled(RINGS, 0, {})
+        self._is_turned = np.ones(0, np.bool_)  # since the rings were taken to be saved
 
     def grow(self, n: int) -> None:
         """Make room for series ids below `n`."""
         self._current = record.grown(self._current, n, _INITIAL)
         self._rings = record.grown(self._rings, n, {})
+        more = self._rings.size - self._is_turned.size
+        self._is_turned = np.append(self._is_turned, np.ones(more, np.bool_)) if more else self._is_turned
 
     def export(self, start: int, end: int) -> record.Records:
         """Return the whole state of series ids in `[start, end)`."""
@@ -99,6 +102,18 @@ class BlockMaxima:
         """Put back what `export` gave, from series id `start` on."""
         end = start + records.size
         self._current[start:end], self._rings[start:end] = records["current"], records["rings"]
+        self._is_turned[start:end] = True
+
+    def current(self, start: int, end: int) -> record.Records:
+        """Return what changes with every point, of series ids in `[start, end)`; not to be changed."""
+        return self._current[start:end]
+
+    def take_turned(self, start: int, end: int) -> record.Records | None:
+        """Return the rings of series ids in `[start, end)` where any has changed since they were taken, else None."""
+        if not self._is_turned[start:end].any():
+            return None
+        self._is_turned[start:end] = False
+        return self._rings[start:end]
 
     def newest(self, series: Int32) -> Int64:
         """Return the time of the newest point learned `(n,)`, -1 where there is none."""
@@ -170,6 +185,7 @@ class BlockMaxima:
         live["current"]["newest"], live["current"]["std"] = end, std
         live["current"]["reach"] = reach_of(live)
         self._current[series], self._rings[series] = live["current"], live["rings"]
+        self._is_turned[series] = True
         return longer
 
     def scale(self, series: Int32, std: Float64) -> None:
@@ -191,7 +207,7 @@ class BlockMaxima:
         age = (np.arange(HOURS) - old_hour[:, np.newaxis] - 1) % HOURS
         passed = age < (hour - old_hour - 1)[:, np.newaxis]
         window[np.broadcast_to(passed[:, np.newaxis, :], window.shape)] = 0.0
-        self._rings["hourly"][series] = window
+        self._rings["hourly"][series], self._is_turned[series] = window, True
         self._current["this_block"][series] = np.fmax(current["this_block"], this_hour)
         self._current["this_hour"][series] = np.nan
         old_block = old_hour // HOURS_A_DAY

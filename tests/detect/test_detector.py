@@ -6,7 +6,7 @@ import pytest
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.detect.detector import Detector, Judgement
 from collector_processor.detect.episodes import ADOPTED
-from collector_processor.detect.known import blob_names
+from collector_processor.detect.known import blob_names, is_blob_name
 from collector_processor.detect.seed import Seed, seed_from_residuals
 from collector_processor.forecast.bands import alert_band
 from collector_processor.telemetry.band import LEVEL, Reason
@@ -44,6 +44,12 @@ def seeded(n: int = 1) -> Detector:
 
 def adopt(detector: Detector, series: int, calibration: Seed) -> None:
     detector.adopt(np.array([series], np.int32), [calibration], np.zeros(1, np.uint8))
+
+
+def state(detector: Detector) -> dict[str, bytes]:
+    """Return what a later `save` returns if nothing changes until then."""
+    detector.save()
+    return detector.save()
 
 
 def assert_same(a: VerdictBatch, b: VerdictBatch) -> None:
@@ -160,7 +166,7 @@ def test_a_batch_in_any_order_gives_what_point_by_point_gives() -> None:
 def test_a_late_point_is_judged_but_changes_nothing() -> None:
     detector = seeded()
     judge(detector, batch([0], [60], [100.0]))
-    before = detector.save()
+    before = state(detector)
     late = judge(detector, batch([0, 0], [30, 60], [900.0, 900.0]))
     assert late.verdicts.anomaly.tolist() == [1, 1]
     assert late.episodes == []
@@ -181,7 +187,7 @@ def test_values_that_are_no_numbers_are_never_learned_from(value: float) -> None
 def test_asking_what_is_expected_learns_nothing() -> None:
     detector = seeded()
     judge(detector, batch([0], [5], [100.0]))
-    before = detector.save()
+    before = state(detector)
     expected = detector.expected(np.array([0], np.int32), all_forecasts(np.full((1, 2), 100.0)), np.zeros(1, np.uint8))
     assert np.isfinite(expected.upper[0])
     assert detector.save() == before
@@ -280,12 +286,38 @@ def test_a_restart_continues_exactly_where_it_stopped() -> None:
 def test_state_of_an_unknown_version_starts_afresh_and_says_so() -> None:
     live = seeded(2)
     (name,) = blob_names(2)
-    blob = live.save()[name]
-    for broken in (b"", b"something else", blob[:-5], blob.replace(b'"version": 4', b'"version": 9')):
+    blobs = live.save()
+    for damaged, blob in blobs.items():
+        for broken in (b"", b"something else", blob[:-5], blob.replace(b'"version": 5', b'"version": 9')):
+            restarted = Detector()
+            (problem,) = restarted.load(blobs | {damaged: broken}, [])
+            assert name in problem
+            assert len(restarted) == 0
+
+
+def test_what_turns_once_an_hour_is_saved_once_an_hour_and_fits_what_is_saved_more_often() -> None:
+    live = seeded(2)
+    stored = live.save()
+    has_rings = []
+    for minutes in range(5, 200, 5):
+        judge(live, batch([0, 1], [minutes, minutes], [100.0 + minutes / 100, 100.5]))
+        saved = live.save()
+        has_rings.append(len(saved) == 2)
+        stored |= saved
         restarted = Detector()
-        (problem,) = restarted.load({name: broken}, [])
-        assert name in problem
-        assert len(restarted) == 0
+        assert restarted.load(stored, []) == []
+        assert restarted.save() == stored
+    hours = {(START + minutes * MINUTE) // HOUR for minutes in range(5, 200, 5)}
+    assert sum(has_rings) == len(hours)
+
+
+def test_rings_beside_the_state_of_another_number_of_series_are_refused() -> None:
+    live = seeded(1)
+    (rings,) = live.save().keys() - set(blob_names(1))
+    before = seeded(1).save()[rings]
+    judge(live, batch([0, 1], [5, 5], [100.0, 100.0]))
+    (problem,) = Detector().load(live.save() | {rings: before}, [])
+    assert "rings of 1 series beside the state of 2" in problem
 
 
 def test_blobs_can_be_saved_one_at_a_time() -> None:
@@ -293,9 +325,10 @@ def test_blobs_can_be_saved_one_at_a_time() -> None:
     detector.grow(1_100)
     names = blob_names(1_100)
     assert len(names) == 3
-    assert list(detector.save(names[1:2])) == names[1:2]
+    stored = detector.save(names[1:2])
+    assert [name for name in stored if is_blob_name(name)] == names[1:2]
     restarted = Detector()
-    assert restarted.load(detector.save(), []) == []
+    assert restarted.load(stored | detector.save(), []) == []
     assert len(restarted) == 1_100
 
 
