@@ -113,7 +113,11 @@ class Head:
 
     def series_count(self) -> int:
         """Return how many series have points here."""
-        return len({series for segment in self._segments for series in np.unique(segment.columns[0]).tolist()})
+        columns = [segment.columns[0] for segment in self._segments]
+        is_here = np.zeros(max((int(series.max(initial=-1)) + 1 for series in columns), default=0), np.bool_)
+        for series in columns:
+            is_here[series] = True
+        return int(np.count_nonzero(is_here))
 
     def select(self, wanted: Int32, start: int, end: int) -> Columns:
         """Return the rows of `wanted` (ascending ids) in `[start, end)`, sorted, the last of equal ones."""

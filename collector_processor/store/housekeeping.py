@@ -31,6 +31,7 @@ class Housekeeping:
         self._job: Iterator[None] | None = None
         self._last_retention: int | None = None
         self._head_points = 0
+        self._worth_compacting = _HEAD_POINTS
         self._points_in_log = 0
 
     def run(self, now: int, newest: int, budget_seconds: float) -> bool:
@@ -91,7 +92,10 @@ class Housekeeping:
             return False
         if newest - self._head.first_row_newest >= layout.BLOCK:
             return True
-        return self._head_points >= _HEAD_POINTS and self._head_points >= self._points_per_compaction()
+        if self._head_points < self._worth_compacting:
+            return False
+        self._worth_compacting = self._points_per_compaction()  # only grows until then: not asked for at each slice
+        return self._head_points >= self._worth_compacting
 
     def _points_per_compaction(self) -> int:
         """Return how many points are worth rewriting the chunks of their series."""
@@ -106,7 +110,7 @@ class Housekeeping:
         for _ in compact.compact_head(self._connection, self._points_per_compaction(), self._rollup_step):
             self._head.refresh(self._connection)  # a little now rather than all that came meanwhile in the end
             yield
-        self._head_points = len(self._head)
+        self._head_points, self._worth_compacting = len(self._head), _HEAD_POINTS
         yield from self._checkpoint()
 
     def _retention(self, now: int, newest: int) -> Iterator[None]:
