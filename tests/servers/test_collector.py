@@ -32,6 +32,7 @@ from collector_processor.ledger import Signal
 from collector_processor.otlp.receiver import EXPORT_METHODS
 from collector_processor.store.sqlite import open_reader
 from tests.house import Moment
+from tests.otlp.stock import ExportMetricsServiceRequest, attribute
 from tests.process import Process, end, free_port, wait_until
 from tests.servers.collector import CONFIGS, Collector, items_of, written
 
@@ -160,6 +161,54 @@ def test_everything_an_sdk_sends_goes_through_collector_foreband_and_collector_t
         assert wait_until(lambda: len(set(items_of(written(file))) & set(sent)) == len(sent)), written(file)
         assert not set(items_of(written(file))) - set(sent)
     assert {"shop orders rate", "shop stock value", "shop latency p95"} <= stored_names(process)
+    process.assert_balanced()
+
+
+def rich_metrics(now: int) -> Any:
+    """Build a request with all that a metric can say; the JSON of the file exporter has no -0.0."""
+    request = ExportMetricsServiceRequest()
+    group = request.resource_metrics.add(schema_url="https://opentelemetry.io/schemas/1.26.0")
+    group.resource.attributes.append(attribute("service.name", "rich"))
+    scope = group.scope_metrics.add()
+    scope.scope.name, scope.scope.version = "s", "1"
+    times = {"start_time_unix_nano": now - 60_000_000_000, "time_unix_nano": now}
+    histogram: Any = scope.metrics.add(name="sizes", unit="By", description="of requests").exponential_histogram
+    histogram.aggregation_temporality = 1
+    point: Any = histogram.data_points.add(
+        **times, count=11, sum=-3.5, scale=3, zero_count=2, zero_threshold=1e-9, min=-9.0, max=70.25
+    )
+    point.positive.offset, point.negative.offset = -7, 2
+    point.positive.bucket_counts.extend([1, 0, 4])
+    point.negative.bucket_counts.extend([3, 1])
+    point.attributes.append(attribute("route", "/é"))
+    for number in (1, 2):
+        exemplar = point.exemplars.add(time_unix_nano=now - number, trace_id=bytes(range(16)), span_id=bytes(range(8)))
+        exemplar.filtered_attributes.append(attribute("user", number))
+    point.exemplars[0].as_double, point.exemplars[1].as_int = 0.1, -(2**63)
+    gauge = scope.metrics.add(name="odd").gauge
+    for number, value in enumerate([5e-324, 0.0, 1.7976931348623157e308]):
+        gauge.data_points.add(time_unix_nano=now - number, as_double=value)
+    gauge.data_points.add(time_unix_nano=now - 9, flags=1)
+    total: Any = scope.metrics.add(name="total").sum
+    total.is_monotonic, total.aggregation_temporality = True, 2
+    total.data_points.add(**times, as_int=2**63 - 1)
+    summary = scope.metrics.add(name="summary").summary.data_points.add(**times, count=3, sum=6.0)
+    summary.quantile_values.add(quantile=0.5, value=2.0)
+    return request
+
+
+def test_exponential_histograms_and_exemplars_come_back_byte_for_byte(
+    binary: str, tmp_path: Path, process: Process
+) -> None:
+    file, enriched = tmp_path / "enriched.jsonl", f"127.0.0.1:{free_port()}"
+    settings = {"FOREBAND_ENDPOINT": process.otlp, "ENRICHED_GRPC": enriched, "ENRICHED_FILE": str(file)}
+    process.set(f"forward.endpoint=http://{enriched}")
+    process.start()
+    request = rich_metrics(time.time_ns())
+    with Collector(binary, CONFIGS / "round-trip.yaml", tmp_path, **settings) as collector:
+        send(collector.grpc, request)
+        assert wait_until(lambda: set(items_of(written(file))) >= set(items_of([request]))), items_of(written(file))
+    assert set(items_of(written(file))) == set(items_of([request]))
     process.assert_balanced()
 
 
