@@ -2,7 +2,6 @@
 
 import logging
 import os
-import resource
 import signal
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -15,17 +14,17 @@ from collector_processor.doors import Locks, grafana_door
 from collector_processor.logs import set_up_logging
 from collector_processor.memory import share_arenas
 from collector_processor.store.sqlite import open_reader
+from collector_processor.system_limits import allow_many_files, require_address_space
 
 log = logging.getLogger(__name__)
-
-_MAX_FILES = 65_536
 
 
 def run_until_stopped(config: Config, load: Callable[[], Config]) -> None:
     """Run Foreband until SIGTERM or SIGINT; on SIGHUP go on by what `load` returns then."""
     share_arenas()
     set_up_logging(config.log)
-    _allow_many_files()
+    allow_many_files()
+    require_address_space(config.receiver.max_in_flight, config.memory.limit)
     foreband = Foreband(config)
     asked = _signals(signal.SIGHUP)
     addresses = foreband.start()
@@ -72,11 +71,3 @@ def _signals(*others: signal.Signals) -> SimpleQueue[int]:
     for number in (*stops, *others):
         signal.signal(number, take)
     return asked
-
-
-def _allow_many_files() -> None:
-    """Let connections have the file descriptors an operator allows, not only those a shell begins with."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

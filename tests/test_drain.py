@@ -1,8 +1,11 @@
 """Stopping, and not starting: what a sender, an operator and the next start see."""
 
 import os
+import resource
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,7 @@ import pytest
 
 from collector_processor.ledger import Signal
 from collector_processor.store.sqlite import open_reader
+from collector_processor.system_limits import require_address_space
 from tests.house import Moment
 from tests.process import Process, Sender, wait_until
 
@@ -156,6 +160,27 @@ def test_a_wrong_setting_ends_it_before_a_port_opens(tmp_path: Path) -> None:
 
 def test_beyond_loopback_without_leave_it_does_not_start(tmp_path: Path) -> None:
     refused(Process(tmp_path, "grafana.listen=0.0.0.0:0"), code=2, says="allow_insecure_bind")
+
+
+def test_too_little_address_space_is_said_before_anything_opens(tmp_path: Path) -> None:
+    command = (
+        f"ulimit -v {600 << 10}; exec {sys.executable} -m collector_processor run --set store.directory={tmp_path}/data"
+    )
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "limited to 600 MiB (ulimit -v, RLIMIT_AS) and 1280 MiB are needed" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("limit_mib", "memory_mib", "warns"), [(3000, 2048, True), (3400, 2048, False), (1300, 512, True)]
+)
+def test_what_does_not_fit_beside_the_memory_limit_is_warned_of(
+    limit_mib: int, memory_mib: int, warns: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit_mib << 20, limit_mib << 20))
+    require_address_space(64, memory_mib << 20)
+    assert ("memory.limit above" in caplog.text) == warns
 
 
 @pytest.mark.parametrize("setting", ["receiver.listen", "receiver.http_listen", "grafana.listen"])
