@@ -1,17 +1,28 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.pipeline_room import Room, gauge_request, opened
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 os.umask(0o022)  # a configuration that its group may write is refused, wherever that is the habit
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    """Return a pipeline whose one series, depth, is taught to be 50."""
+    with opened(tmp_path) as room:
+        room.metrics(gauge_request("depth", (-60, 50.0)))
+        room.teach("depth/value", 50.0)
+        yield room
 
 
 @pytest.fixture(scope="session")

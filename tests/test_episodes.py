@@ -1,22 +1,12 @@
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner
 
 from collector_processor.cli import cli
 from collector_processor.clock import MINUTE
 from collector_processor.episodes import stored_episodes, table_of
 from collector_processor.telemetry.episode import Episode
-from tests.pipeline_room import NOW, Room, gauge_request, opened
-
-
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    with opened(tmp_path) as room:
-        room.metrics(gauge_request("depth", (-60, 50.0)))
-        room.teach("depth/value", 50.0)
-        yield room
+from tests.pipeline_room import NOW, Room, gauge_request
 
 
 def only(room: Room) -> Episode:

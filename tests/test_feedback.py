@@ -17,15 +17,7 @@ from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.feedback import Answer, Feedback, Said
 from grafana_datasource.app import Server, Settings, create_app, serve
 from grafana_datasource.feedback import FeedbackDoor
-from tests.pipeline_room import NOW, Room, gauge_request, opened
-
-
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    with opened(tmp_path) as room:
-        room.metrics(gauge_request("depth", (-60, 50.0)))
-        room.teach("depth/value", 50.0)
-        yield room
+from tests.pipeline_room import NOW, Room, gauge_request
 
 
 @pytest.fixture

@@ -1,24 +1,35 @@
 """Series made by hand, each with what must and must not be alerted on it: a day that everyone knows."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.evaluation.dataset import LabelledSeries
 from collector_processor.evaluation.replay import ReplaySettings, replay
+from collector_processor.evaluation.trace import Trace
 from collector_processor.policy_config import PolicyConfig
 from collector_processor.telemetry.points import Float64, Int64
+from collector_processor.training.schedule import TrainingSettings
 from tests.evaluation.labelled import START, labelled
 
 STEP = 5 * MINUTE
 
-Spans = list[tuple[float, float]]
-"""Starts and ends of episodes, in days from START."""
+
+class Told(NamedTuple):
+    """An episode: its start and end in days from START, and what it was told as."""
+
+    start: float
+    end: float
+    kind: str
 
 
-def moments(days: int) -> Int64:
-    return START + STEP * np.arange(days * DAY // STEP)
+Episodes = list[Told]
+
+
+def moments(days: int, first: int = START, step: int = STEP) -> Int64:
+    return first + step * np.arange(days * DAY // step)
 
 
 def during(time: Int64, begin: float, end: float) -> Float64:
@@ -41,14 +52,19 @@ def nightly(time: Int64, hour: float = 2.0, minutes: float = 40.0) -> Float64:
     return ((time % DAY >= begin) & (time % DAY < begin + minutes * MINUTE)).astype(np.float64)
 
 
-def episodes(series: Mapping[str, tuple[Int64, Float64]], *policies: PolicyConfig) -> dict[str, Spans]:
+def episodes(
+    series: Mapping[str, tuple[Int64, Float64]], *policies: PolicyConfig, refit_interval: int = HOUR
+) -> dict[str, Episodes]:
     """Replay series through the product; return what it alerts on."""
     made: list[LabelledSeries] = [labelled(time, value, name=name) for name, (time, value) in series.items()]
-    traces = replay(made, ReplaySettings(policies=policies))
-    return {
-        one.name: [((start - START) / DAY, (end - START) / DAY) for start, end in trace.episode.tolist()]
-        for one, trace in zip(made, traces, strict=True)
-    }
+    training = TrainingSettings(refit_interval=refit_interval)
+    traces = replay(made, ReplaySettings(training=training, policies=policies))
+    return {one.name: _told(trace) for one, trace in zip(made, traces, strict=True)}
+
+
+def _told(trace: Trace) -> Episodes:
+    days = ((trace.episode - START) / DAY).tolist()
+    return [Told(start, end, str(kind)) for (start, end), kind in zip(days, trace.kind, strict=True)]
 
 
 def of_kind(name: str, kind: str) -> PolicyConfig:
