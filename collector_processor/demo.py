@@ -150,7 +150,7 @@ class _Demo:
                 f"             curl 'http://{self._http}/metrics'\n"
                 f"[bold]Repair it[/]    curl -X POST {self._control} -d "
                 f"""'{{"name": "{FAULT}", "active": false}}'\n"""
-                f"[bold]Grafana[/]      Prometheus data source with URL http://{self._http}/prom\n"
+                f"[bold]Grafana[/]      foreband grafana provision --url GRAFANA --foreband http://{self._http}\n"
                 f"[bold]Send more[/]    OTLP gRPC to http://{self._otlp}\n\n"
                 "Ctrl-C ends the demo and removes its data.",
                 title="what there is to see",
