@@ -22,6 +22,7 @@ def set_up_logging(config: LogConfig, stream: TextIO | None = None) -> None:
     root.setLevel(config.level.upper())
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_no_header)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of every request that waits for a moment
 
 
@@ -47,6 +48,11 @@ class _JsonFormatter(logging.Formatter):
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         return json.dumps(fields, ensure_ascii=False)
+
+
+def _tells_no_header(record: logging.LogRecord) -> bool:
+    """Leave out what gRPC says of a header that is no text: its value, which may be a token."""
+    return not record.getMessage().startswith("Invalid encoding on")
 
 
 def _one_line(text: str) -> str:

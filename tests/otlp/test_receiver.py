@@ -1,11 +1,13 @@
 """The door, over real connections: what each kind of sender gets, and that nothing is lost uncounted."""
 
+import logging
 import socket
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from io import StringIO
 from threading import Event
 from typing import Any
 
@@ -21,8 +23,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from collector_processor.config import LogConfig
 from collector_processor.errors import ConfigError, MalformedRequestError, PermanentError, StoreError
 from collector_processor.ledger import Signal
+from collector_processor.logs import set_up_logging
 from collector_processor.otlp.decode import decode_metrics, decode_traces
 from collector_processor.otlp.gate import Authorize, Gate, Refusal, everybody
 from collector_processor.otlp.receiver import EXPORT_METHODS, GrpcReceiver, ReceiverSettings
@@ -145,6 +149,19 @@ def test_a_compression_that_grpc_does_not_know_is_internal_and_counted(door: Doo
     assert door.wait_for(lambda: door.refused[Refusal.NOT_READ] == 1)
     assert door.ledger.row(Signal.METRICS).rejected == {"not_read": 1}
     assert not door.bodies
+
+
+def test_a_token_that_is_no_text_is_refused_and_not_logged(open_door: Callable[..., Door]) -> None:
+    door = open_door(authorize=lambda given: None if given is None else Refusal.UNAUTHENTICATED)
+    handlers, stream = logging.getLogger().handlers[:], StringIO()
+    try:
+        set_up_logging(LogConfig(format="json"), stream)
+        header = (b"authorization", b"Bearer secret-\xff")
+        assert raw_status(door.port, header) == grpc.StatusCode.UNAUTHENTICATED.value[0]
+    finally:
+        logging.getLogger().handlers[:] = handlers
+    assert door.ledger.row(Signal.METRICS).rejected == {"unauthenticated": 1}
+    assert stream.getvalue() == ""
 
 
 def test_many_empty_elements_are_an_invalid_argument(door: Door) -> None:
