@@ -50,6 +50,15 @@ RULES = (
         severity="critical",
     ),
     Rule(
+        "drift",
+        "Series that drifts or leaks",
+        _asked('foreband_episode{kind="drift"}'),
+        f"{_WHO} drifts slowly away from what it was",
+        INCIDENTS,
+        pending="1h",
+        holds="1h",
+    ),
+    Rule(
         "time-to-breach",
         "Series that will reach its bound within three days",
         _asked('foreband_time_to_breach_seconds{quantile="0.5"} < bool 259200'),

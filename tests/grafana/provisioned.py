@@ -28,6 +28,7 @@ _VARIABLES = {
 
 _EMPTY_HERE = (
     'foreband_episode{kind="silence"}',
+    'foreband_episode{kind="drift"}',
     "foreband_time_to_breach_seconds",
     "foreband_breach_probability",
     "rate(foreband_",
