@@ -85,7 +85,8 @@ export function zone() {
   const said = Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" }).formatToParts();
   const offset = said.find((part) => part.type === "timeZoneName")?.value ?? "";
   const place = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  return [place, offset === place ? "" : `(${offset})`].filter(Boolean).join(" ") || "local time";
+  if (!place || place === "UTC") return place || offset || "local time";
+  return `${place} (${offset})`;
 }
 
 // What a number of one axis is multiplied by and followed by, so that all of its labels are short and alike.
