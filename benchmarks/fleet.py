@@ -17,7 +17,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 
 import numpy as np
@@ -41,7 +43,7 @@ GIBIBYTE = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was seen at one time (Unix seconds)."""
+    """What was seen at one time (Unix seconds); an answer takes NaN where nothing was asked, infinity if refused."""
 
     time: float
     usage: Usage
@@ -60,6 +62,7 @@ def measure(series: int = 20_000, minutes: float = 5.0) -> list[Figure]:
             Process(
                 Path(directory),
                 f"series.limit={series}",
+                "memory.limit=4GiB",
                 f"forecast.refit_interval={max(60, round(REFIT_SECONDS * share))}s",
             ),
         )
@@ -168,7 +171,8 @@ def _steady_figures(samples: list[Sample], acknowledged: Float64, series: int) -
         Figure(f"{name}: acknowledgement, p99", 1e3 * float(np.nanquantile(acknowledged[:, 1], 0.99)), "ms"),
         Figure(f"{name}: requests refused", float(np.isnan(acknowledged[:, 1]).sum()), "", 0.0),
         Figure(f"{name}: answer to a panel, median", float(np.median(answers)), "s"),
-        Figure(f"{name}: answer to a panel, longest", float(answers.max()), "s"),
+        Figure(f"{name}: answer to a panel, longest", float(answers[np.isfinite(answers)].max()), "s"),
+        Figure(f"{name}: answers refused for later", float(np.isinf(answers).sum()), ""),
     ]
 
 
@@ -188,7 +192,12 @@ def _ask(process: Process, series: int, now: float) -> float:
     name = f'metric="fleet.metric.{place // 100}",service_name="service-{one // POINTS}",host_name="host-{place % 100}"'
     query = urlencode({"query": f"foreband_yhat{{{name}}}", "start": now - 3 * 3600, "end": now, "step": 60})
     began = time.monotonic()
-    answer = process.get(f"/prom/api/v1/query_range?{query}")
+    try:
+        answer = process.get(f"/prom/api/v1/query_range?{query}")
+    except HTTPError as error:
+        if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
+        return np.inf
     if not answer["data"]["result"] and "warming" not in str(answer.get("infos")):
         raise RuntimeError(f"nothing is known of {name}: {answer}")
     return time.monotonic() - began

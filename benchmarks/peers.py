@@ -65,7 +65,8 @@ def recorded_windows(root: str) -> Float64:
 def robust_forecast(past: Float64) -> Float64:
     """Return yhat `(B, 288)` of Prophet's model with its own rules for seasons and outliers masked."""
     fit = solve(past, _regressors())
-    return np.concatenate([yhat for yhat, _ in forecast([fit])])
+    found, order = forecast([fit]), np.concatenate([which for which, _ in fit.columns()])
+    return np.concatenate([yhat for yhat, _ in found])[np.argsort(order)]
 
 
 def prophet_forecast(past: Float64) -> Float64:
