@@ -77,7 +77,10 @@ class FleetModel:
             moments = Moments(time_unix_nano, self.zones)
             for page, row, at in self._visited(series):
                 which = None if moments.which is None else moments.which[row]
-                result[row] = page.forecasts(at, which, moments)
+                part = result[row]  # a view where row is a slice
+                page.put_forecasts(part, at, which, moments)
+                if not isinstance(row, slice):
+                    result[row] = part
         return result
 
     def fact(self, name: str, series: Int32) -> npt.NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -106,13 +106,10 @@ class Page:
             facts["group"][group.members], facts["place"][group.members] = i, np.arange(group.members.size)
         return Page(facts, profile, groups)
 
-    def forecasts(self, at: Places, which: Int64 | None, moments: Moments) -> Float64:
-        """Return `(n, F)`, columns FORECASTS, for the series `at` these places, each at `which` of the moments."""
-        prophet = self._prophet(at, which, moments)
-        result = by_column(prophet.size)
-        result[:, PROPHET] = prophet
+    def put_forecasts(self, result: Float64, at: Places, which: Int64 | None, moments: Moments) -> None:
+        """Fill `result` `(n, F)`, columns FORECASTS, for series `at` these places, each at `which` of the moments."""
+        result[:, PROPHET] = self._prophet(at, which, moments)
         self._put_medians(result, at, which, moments)
-        return result
 
     def _prophet(self, at: Places, which: Int64 | None, moments: Moments) -> Float64:
         of, place = self.facts["group"][at], self.facts["place"][at]
@@ -122,30 +119,39 @@ class Page:
             if which is not None:
                 yhat[rows] = group.design.combine(group.theta[place[rows]], x[which[rows]])
             elif 2 * rows.size >= len(group.theta):  # dearer to pick rows than to evaluate all of them
-                yhat[rows] = group.design.combine(group.theta, x[0])[place[rows]]
+                yhat[rows] = group.design.combine(group.theta, x[0]).take(place[rows])
             else:
                 yhat[rows] = group.design.combine(group.theta[place[rows]], x[0])
         time = moments.distinct[0] if which is None else moments.distinct[which]
         valid_from, valid_until = self.facts["valid_from_unix_nano"][at], self.facts["valid_until_unix_nano"][at]
-        yhat[(time < valid_from) | (time >= valid_until)] = np.nan
+        invalid = time < valid_from
+        invalid |= time >= valid_until
+        if invalid.any():
+            yhat[invalid] = np.nan
         return yhat
 
     def _put_medians(self, result: Float64, at: Places, which: Int64 | None, moments: Moments) -> None:
         """Fill the medians' columns, one after the other: NumPy is slow along an axis of two."""
         slot, following, share = moments.slots
-        rows: Any = at
         if which is None and moments.zones == 1:
-            slot, following, share = slot[0], following[0], share[0]
+            (slot,), (following,), (share,) = moments.slots
+            before, after = self.profile[at, slot].T, self.profile[at, following].T
         else:
             rows = np.arange(at.start, at.stop) if isinstance(at, slice) else at
             moment = self.facts["zone"][at].astype(np.int64) * moments.distinct.size + (0 if which is None else which)
-            slot, following, share = slot[moment], following[moment], share[moment]
+            slot, following, share = slot.take(moment), following.take(moment), share.take(moment)
+            before, after = self._days(rows, slot), self._days(rows, following)
         for median in range(MEDIANS):
-            before, after = self.profile[rows, slot, median], self.profile[rows, following, median]
-            day = before + (after - before.astype(np.float64)) * share
+            day = (after[median] - before[median].astype(np.float64)) * share
+            day += before[median]
             day *= self.facts["profile_scale"][at, median]
             day += self.facts["profile_offset"][at, median]
             result[:, SEASONAL + median] = day
+
+    def _days(self, rows: Int64, slot: Int64) -> Profile:
+        """Return both medians `(2, n)` of places `(n,)` at slots `(n,)`, picked as one number: half the time of two."""
+        both = self.profile.view(np.int32).ravel().take(rows * SLOTS + slot)
+        return both.view(np.int16).reshape(-1, MEDIANS).T
 
 
 def by_column(n: int) -> Float64:
