@@ -46,7 +46,7 @@ def evaluate(expression: Expression, grid: Grid, session: Session, *, end: int |
         result = _checked(result, grid, session)
         if grid.count > 1 or not _is_ordered(expression):
             result = _by_labels(result)
-    return Answer(result, state_notes(session, source.derived.values()))
+    return Answer(result, [*state_notes(session, source.derived.values()), *_bucket_notes(source.buckets)])
 
 
 def state_notes(session: Session, entries: Iterable[Entry]) -> list[str]:
@@ -59,6 +59,11 @@ def state_notes(session: Session, entries: Iterable[Entry]) -> list[str]:
         f"{count} series {STATES[state].value}" + (f": {REASON_TEXT[Reason(reason)]}" if reason else "")
         for (state, reason), count in sorted(counts.items())
     ]
+
+
+def _bucket_notes(names: Iterable[str]) -> list[str]:
+    """Say what there is instead of buckets."""
+    return [f"no buckets of {name} are kept: ask {name}_p50, _p95 or _p99" for name in sorted(names)]
 
 
 def _checked(vector: Vector, grid: Grid, session: Session) -> Vector:

@@ -14,20 +14,25 @@ from grafana_datasource.figures import Figure, as_samples, as_vector, found
 from grafana_datasource.matching import Matcher
 from grafana_datasource.promql.moments import unix_seconds
 from grafana_datasource.promql.samples import LOOKBACK, Samples, newest, selected
-from grafana_datasource.promql.vector import Vector
+from grafana_datasource.promql.vector import NAME, Vector
 from grafana_datasource.query import TimeRange
 from grafana_datasource.selection import Picked, select
 from grafana_datasource.view import aligned, sampled
 
 _LATEST = 2**63 - 2
+_BUCKET = "_bucket"
 
 
 @dataclass(slots=True)
 class SessionSource:
-    """A `promql.source.Source` over one session; `derived` collects the series whose derived metrics were asked for."""
+    """A `promql.source.Source` over one session.
+
+    `derived` collects the series whose derived metrics were asked for, `buckets` histograms whose buckets were.
+    """
 
     session: Session
     derived: dict[int, Entry] = field(default_factory=dict)
+    buckets: set[str] = field(default_factory=set)
 
     def instant(self, matchers: Sequence[Matcher], times: Int64) -> Vector:
         """See `Source.instant`."""
@@ -67,10 +72,23 @@ class SessionSource:
         most = self.session.limits.selected_series
         if sum(len(group.entries) for group in picked) > most:
             raise TooLargeError(f"the selector matches more than {most} series: add a label matcher")
+        if not picked:
+            self._note_buckets(matchers)
         for group in picked:
             if group.family is not STORED:
                 self.derived.update((entry.series, entry) for entry in group.entries)
         return picked
+
+    def _note_buckets(self, matchers: Sequence[Matcher]) -> None:
+        """Remember a histogram of which there are quantiles, where somebody asks for its buckets."""
+        for matcher in matchers:
+            name = matcher.text.removesuffix(_BUCKET)
+            if (
+                matcher.label == NAME
+                and name != matcher.text
+                and f"{name}_p95" in self.session.outlook.directory.by_name
+            ):
+                self.buckets.add(name)
 
     def _figures(self, matchers: Sequence[Matcher]) -> list[Figure]:
         return found(self.session.figures, self.session, matchers)

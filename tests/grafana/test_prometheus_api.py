@@ -196,6 +196,16 @@ def test_people_are_told_which_series_are_not_active_and_why(client: FlaskClient
     assert "infos" not in body_of(client.get("/prom/api/v1/query", query_string={"query": active}))
 
 
+def test_who_asks_for_buckets_is_told_of_the_quantiles_there_are(client: FlaskClient) -> None:
+    query = "histogram_quantile(0.95, sum by (le) (rate(traces_span_duration_bucket[5m])))"
+    body = body_of(client.get("/prom/api/v1/query", query_string={"query": query}))
+    assert body["data"]["result"] == []
+    quantiles = "traces_span_duration_p50, _p95 or _p99"
+    assert body["infos"] == [f"no buckets of traces_span_duration are kept: ask {quantiles}"]
+    other = body_of(client.get("/prom/api/v1/query", query_string={"query": "never_seen_bucket"}))
+    assert "infos" not in other
+
+
 def test_label_values_with_quotes_backslashes_and_newlines_match_exactly(client: FlaskClient) -> None:
     (sample,) = ask(client, r'foreband_anomaly{device="sd\"a\\b\n"}')["result"]
     assert sample["metric"]["device"] == 'sd"a\\b\n'
