@@ -139,3 +139,18 @@ def test_services_stand_right_of_their_callers_even_where_calls_go_round(loaded:
     assert places["a"][0] < places["b"][0] < places["c"][0]
     assert places["x"][0] < places["c"][0]
     assert len(set(places.values())) == len(places)
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "words"),
+    [
+        ("deviation", "Above", "3 s at its peak, where 1 to 2 s was expected"),
+        ("level_shift", "Level shift", "3 s at its peak, where 1 to 2 s was expected"),
+        ("drift", "Drift", "It rises"),
+        ("never heard_of", "Never heard of", "It rises"),
+    ],
+)
+def test_an_episode_of_any_kind_has_words(loaded: Browser, kind: str, word: str, words: str) -> None:
+    numbers = {"actual": 3, "lower": 1, "upper": 2, "direction": 1, "unit": "s", "statistic": "p50", "metric": "m"}
+    episode = {"kind": kind, "explanation": "it rises", **numbers}
+    assert run(loaded, "words", "[m.kindWord(a[0]), m.seen(a[0])]", episode) == [word, words]

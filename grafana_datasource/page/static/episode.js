@@ -62,13 +62,24 @@ function around(episode, now) {
 }
 
 function figures(episode, now) {
-  const entries = [
-    ["Began", format.clock(episode.start, now), words.lasted(episode, now)],
+  const began = ["Began", format.clock(episode.start, now), words.lasted(episode, now)];
+  const entries = episode.drift ? drifting(episode, began, now) : [
+    began,
     ["At its peak", episode.actual === null ? "–" : format.value(episode.actual, episode), episode.peak_score === null ? "" : `score ${format.score(episode.peak_score)}, 1 is the edge`],
     ["Expected then", episode.yhat === null ? "–" : format.value(episode.yhat, episode), episode.lower === null ? "" : `band ${format.range(episode.lower, episode.upper, episode)}`],
     ["How rare", ...rarity(episode.rarity)],
   ];
   return entries.map(([term, value, note]) => h("div", {}, h("dt", {}, term), h("dd", {}, value), h("dd", { class: "note" }, note)));
+}
+
+function drifting(episode, began, now) {
+  const { per_day: perDay, since, reaches } = episode.drift;
+  return [
+    began,
+    ["A day", `${perDay > 0 ? "+" : ""}${format.value(perDay, episode)}`, `since ${format.clock(since, now)}`],
+    ["Newest day", format.value(episode.actual, episode), `a week before ${format.value(episode.yhat, episode)}`],
+    ["Reaches its bound", reaches === null ? "–" : format.clock(reaches, now), reaches === null ? "not within a year" : `in ${format.duration(reaches - now)}`],
+  ];
 }
 
 function rarity(found) {

@@ -128,7 +128,6 @@ function marks(episode) {
   const found = [
     episode.flapping ? `flapping, ${episode.onsets} times` : episode.onsets > 1 ? `${episode.onsets} times` : null,
     episode.muted ? "muted" : null,
-    episode.shift ? "level shift" : null,
     episode.traces?.length ? `${episode.traces.length} ${episode.traces.length === 1 ? "trace" : "traces"}` : null,
   ].filter(Boolean);
   return found.length ? h("span", { class: "episode-marks" }, found.map((text) => badge("plain", text))) : null;

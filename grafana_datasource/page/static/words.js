@@ -40,9 +40,11 @@ export function silence(series, now) {
   return `No points in this range; the last one came ${format.ago(now - series.last_time)}.`;
 }
 
-// What was seen where what was expected.
+const OF_POINTS = ["deviation", "level_shift"]; // kinds made of points outside their band
+
+// What was seen where what was expected; of what is not made of points, what Foreband says of it.
 export function seen(episode) {
-  if (episode.actual === null || episode.lower === null || episode.kind === "silence") return episode.reason || episode.explanation;
+  if (episode.actual === null || episode.lower === null || !OF_POINTS.includes(episode.kind)) return capital(format.name(episode.explanation));
   const peak = `${format.value(episode.actual, episode)} at its peak`;
   return `${peak}, where ${format.range(episode.lower, episode.upper, episode)} was expected`;
 }
