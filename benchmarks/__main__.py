@@ -19,8 +19,10 @@ ALL = (
     "fleet",
     "peers",
     "grafana",
+    "dashboards",
 )
-SIZES = {"acknowledgement": ("series", "minutes"), "fleet": ("series", "minutes"), "grafana": ("days",)}
+_FLEETS = ("acknowledgement", "fleet", "dashboards")
+SIZES: dict[str, tuple[str, ...]] = {**dict.fromkeys(_FLEETS, ("series", "minutes")), "grafana": ("days",)}
 RESULTS = Path("bench-results/figures.jsonl")
 
 
@@ -28,8 +30,8 @@ def main() -> None:
     """Run the benchmarks named, or all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*ALL, []], default=ALL, help="all where none is named")
-    parser.add_argument("--series", type=int, help="of `acknowledgement` and `fleet`; 100000 is the whole")
-    parser.add_argument("--minutes", type=float, help="of the same; 30 and 60 are the whole")
+    parser.add_argument("--series", type=int, help="of acknowledgement, fleet and dashboards; 100000 is the whole")
+    parser.add_argument("--minutes", type=float, help="of the same; 30, 60 and 2 are the whole")
     parser.add_argument("--days", type=float, help="of `grafana`; 14 is the whole")
     arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
