@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
-from collector_processor.clock import HOUR, MINUTE
-from collector_processor.telemetry.episode import MUTED_AFTER, SILENCE, Episode
+from collector_processor.clock import DAY, HOUR, MINUTE
+from collector_processor.telemetry.episode import DRIFT, MUTED_AFTER, SILENCE, Drift, Episode
 from collector_processor.telemetry.severity import severity
 from tests.grafana.scene import CPU, DURATION
 
@@ -40,3 +42,13 @@ def test_a_muted_episode_is_information() -> None:
     muted = Episode("e", 0, START, None, START, 1, 9.0, 1.0, 0.5, 0.0, 1.0, worsened_unix_nano=START)
     assert severity(DURATION, muted, START + MUTED_AFTER - 1) == "critical"
     assert severity(DURATION, muted, START + MUTED_AFTER) == "info"
+
+
+def test_a_drift_is_a_warning_until_it_is_muted_and_critical_when_its_bound_is_near() -> None:
+    drift = Drift(per_day=1.0, since_unix_nano=START - 6 * DAY, reaches_unix_nano=START + 5 * DAY)
+    found = Episode("e", 0, START, None, START, 1, 1.0, 1.0, 0.5, 0.0, 1.0, kind=DRIFT, drift=drift)
+    found = replace(found, worsened_unix_nano=START)
+    assert severity(CPU, found, START + MUTED_AFTER - 1) == "warning"
+    assert severity(CPU, found, START + MUTED_AFTER) == "info"
+    assert severity(CPU, found, START + 3 * DAY) == "critical"
+    assert severity(CPU, replace(found, end_unix_nano=START + 3 * DAY), START + 3 * DAY) == "warning"
