@@ -116,7 +116,7 @@ class DetectConfig(Section):
     """How unusual a point must be."""
 
     threshold: float = Field(
-        1.10, ge=1.0, le=10.0, description="1.05 = more alarms, 1.30 = fewer; edge of the alert band in usual maxima"
+        1.25, ge=1.0, le=10.0, description="1.15 = more alarms, 1.45 = fewer; edge of the alert band in usual maxima"
     )
 
 

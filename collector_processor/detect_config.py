@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from collector_processor.ical_config import Ical, RepeatRule
 from collector_processor.sections import Duration, Section
 
-PROFILES = {"agile": 1.05, "basic": 1.10, "robust": 1.30}
+PROFILES = {"agile": 1.15, "basic": 1.25, "robust": 1.45}
 """Thresholds by the names that users of Datadog know; in all of them the same forecasts judge."""
 
 _DIRECTIONS = {"above": "up", "below": "down", "above_expected": "up", "below_expected": "down"}
@@ -66,9 +66,9 @@ class DetectPolicy(Section):
         None, description="whose defaults hold, where name and unit do not tell it"
     )
     profile: Literal["agile", "basic", "robust"] = Field(
-        "basic", description="a threshold by name: agile 1.05, basic 1.10, robust 1.30"
+        "basic", description="a threshold by name: agile 1.15, basic 1.25, robust 1.45"
     )
-    threshold: float = Field(1.10, ge=1.0, le=10.0, description="else `detect.threshold`; more flags less")
+    threshold: float = Field(1.25, ge=1.0, le=10.0, description="else `detect.threshold`; more flags less")
     budget: float | None = Field(
         None, gt=0.0, le=1000.0, description="alarms a series and week at most: raises the threshold by what that takes"
     )

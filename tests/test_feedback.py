@@ -33,7 +33,7 @@ def server(room: Room, tmp_path: Path) -> Iterator[Server]:
 
 
 def alarm(room: Room, value: float = 70.0) -> Episode:
-    room.metrics(gauge_request("depth", (0, value)))
+    room.metrics(gauge_request("depth", (0, value), (30, 50.0)))
     (episode,) = room.writer.episodes(0, 2**62)
     return episode
 
@@ -109,7 +109,7 @@ def test_an_episode_is_answered_once(room: Room) -> None:
 
 def test_what_was_missed_narrows_the_band_by_the_scores_of_that_time(room: Room) -> None:
     before = width(room, 60)
-    room.metrics(gauge_request("depth", (120, 50.0 + 0.45 * before)))
+    room.metrics(gauge_request("depth", (120, 50.0 + 0.4 * before)))
     missed = Said(Answer.MISSED, "", series=0, start_unix_nano=NOW + 2 * MINUTE, end_unix_nano=NOW + 3 * MINUTE)
     threshold = room.pipeline._detector.bands(0, 1)["threshold"][0]
     given_ = room.pipeline.answer(missed, NOW)

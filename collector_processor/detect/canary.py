@@ -11,7 +11,7 @@ the detector knows of it now: once as it is, and once with each anomaly in it, f
 | drift | from 0 to `size`, evenly until the end of the day |
 | silence | nothing comes any more, for two hours |
 
-Sizes are in units of the larger of two: the largest error of the drawn forecast on nine of ten of the series' own days,
+Sizes are in units of the larger of two: the error of the drawn forecast that the series' own days pass once in eleven,
 and the deviation that its policy never flags. Found means: flagged on the right side where the day as it is is not. Not
 tried: the side that a policy does not ask for, what the bounds of a series leave no room for, the silence of series
 whose absence is no news, and series whose unit is 0.

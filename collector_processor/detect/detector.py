@@ -26,9 +26,9 @@ from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, Po
 from collector_processor.telemetry.rule import NO_COMPANION, Rules
 from collector_processor.telemetry.verdict import VerdictBatch
 
-DEFAULT_THRESHOLD = 1.10
-COLD_START = 0.5
-"""The threshold is raised by this share over the complete days of calibration."""
+DEFAULT_THRESHOLD = 1.25
+SECOND_SHARE = 0.77
+"""Of the threshold that holds after a point that was more than half way: noise has its largest values alone."""
 
 _ROUNDING = 8.0 * float(np.finfo(np.float64).eps)  # relative: a forecast is a sum, known only to its last digits
 
@@ -147,7 +147,7 @@ class Detector:
         return self._known.silence.watched(series, self.rules(series))
 
     def usual_error(self, series: Int32, winner: npt.NDArray[np.uint8]) -> Float64:
-        """Return the largest error `(n,)` of the forecast that is drawn on nine of ten of a series' own days."""
+        """Return the error `(n,)` of the forecast that is drawn which a series' own days pass once in eleven."""
         return self._known.maxima.usual(series)[np.arange(series.size), winner]
 
     def rules(self, series: Int32) -> Rules:
@@ -208,7 +208,7 @@ class Detector:
         bands["tolerance"] = standing.tolerance
         bands["level"] = self._level(series)
         bands["level_from"] = self._known.levels.since(series)
-        bands["threshold"] = self._onset_threshold(series, standing.complete_days)
+        bands["threshold"] = self._onset_threshold(series)
         bands["limits"] = self._rulebook.limits(series)
         reason = self._known.status.reason(rows, standing)
         is_silent = self._known.silence.is_silent(rows.start, rows.stop)
@@ -281,12 +281,13 @@ class Detector:
         standing = self._known.maxima.standing(series)
         tolerance = standing.tolerance + _ROUNDING * np.abs(forecasts)
         is_active = (standing.complete_days >= 1) & ~self._known.status.is_marked(series, Reason.NOT_MODELLED)
-        threshold = self._onset_threshold(series, standing.complete_days)
+        threshold = self._onset_threshold(series)
         limits = self._rulebook.limits_around(series, value)
         return judge(value, forecasts, winner, tolerance, threshold, limits, is_active)
 
     def _learn(self, points: PointBatch, scored: Scored) -> list[Episode]:
         forecasts = scored.forecasts
+        self._known.status.strain(points.series, scored.verdicts.score)
         known = ~np.isnan(scored.verdicts.yhat)
         judged, scored = (points, scored) if known.all() else (points.take(known), scored.take(known))
         verdicts = scored.verdicts
@@ -322,8 +323,10 @@ class Detector:
         known = self._known
         return np.where(known.episodes.is_open(series), known.holding.records["now"][series], known.levels.now(series))
 
-    def _onset_threshold(self, series: Int32, complete_days: Int64) -> Float64:
-        return self._rulebook.threshold(series) * (1.0 + COLD_START / np.maximum(complete_days, 1))
+    def _onset_threshold(self, series: Int32) -> Float64:
+        threshold = self._rulebook.threshold(series)
+        threshold[self._known.status.is_strained(series)] *= SECOND_SHARE
+        return threshold
 
 
 def _put(target: VerdictBatch, at: Int64, rows: VerdictBatch) -> None:

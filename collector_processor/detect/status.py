@@ -8,11 +8,14 @@ from collector_processor.detect.threshold import Standing
 from collector_processor.telemetry.band import FORECASTS, Reason
 from collector_processor.telemetry.points import Bool, Float64, Int32
 
+STRAINED = 0.5
+
 DTYPE = np.dtype(
     [
         ("mark", "u1"),  # a Reason that only others can know
         ("disagree", "?"),  # the forecasts, about the newest point
         ("unjudged", "u1"),  # the Reason why the newest point was not, or not as it was scored
+        ("is_strained", "?"),  # the newest point was more than half way to the edge of its band
         ("held_back", "<f8", (len(FORECASTS),)),  # the largest distance of the running episode, not learned yet
     ]
 )
@@ -45,6 +48,15 @@ class Status:
         """Note about the newest points `(n,)` where the forecasts disagree, and the Reason why they were not judged."""
         self.records["disagree"][series] = disagree
         self.records["unjudged"][series] = unjudged
+
+    def strain(self, series: Int32, score: Float64) -> None:
+        """Note which of the newest points `(n,)` were more than half way to the edge, by their scores."""
+        self.records["is_strained"][series] = np.abs(score) > STRAINED
+
+    def is_strained(self, series: Int32) -> Bool:
+        """Tell whose newest point `(n,)` was more than half way to the edge of its band."""
+        is_strained: Bool = self.records["is_strained"][series]
+        return is_strained
 
     def is_unjudged(self, series: Int32, reason: Reason) -> Bool:
         """Tell whose newest point `(n,)` was not judged for a reason."""

@@ -1,12 +1,14 @@
 """How far a series usually strays from each of its forecasts: block maxima and the 72-hour rule.
 
-With a = |x - forecast|, M_d the largest a of a complete day (UTC) and Q the 90 % quantile of the last 42 M_d:
+With a = |x - forecast|, M_d the largest a of a complete day (UTC) and U what M_d comes to once in eleven days, by the
+last 42 of them (`detect/largest.py`):
 
-    T = max(Q, largest a of the last 72 hours)        tolerance = T + 0.3 std of the series
+    T = max(U, largest a of the last 72 hours)
+    tolerance = (T + 0.3 std of the series) (1 + 1.5 / d^1.5), d the complete days of calibration
 
-A value is unusual when it is beyond what the series does on nine of ten of its own days *and* beyond all of the last
-three days. Heavy-tailed series get wide tolerances by themselves, and what repeats becomes normal. Until three days are
-complete, the 72 hours alone decide.
+A value is unusual when it is beyond what the series does once in eleven days *and* beyond all of the last three days.
+Series that stray far now and then get wide tolerances by themselves, and what repeats becomes normal. Until three days
+are complete, the 72 hours alone decide.
 
 Per series and forecast this is a ring of 42 daily maxima and one of hourly maxima: constant in size, and a point
 touches one cell of it.
@@ -26,6 +28,8 @@ from collector_processor.telemetry.points import Bool, Float32, Float64, Int32, 
 
 HOURS = 72
 STD_SHARE = 0.3
+COLD_START = 1.5
+"""A tolerance is wider by this share over the complete days of calibration behind it, to the power of 1.5."""
 MAX_CREDITED_GAP = 6 * HOUR
 """Silence longer than this is no calibration: the time observed grows by at most this much from point to point."""
 
@@ -43,7 +47,7 @@ CURRENT = np.dtype(
         ("std", "<f8"),
         ("observed", "<i8", (_F,)),  # nanoseconds of calibration
         ("reach", "<f4", (_F,)),  # T
-        ("usual", "<f4", (_F,)),  # Q, 0 while too few blocks are complete
+        ("usual", "<f4", (_F,)),  # U, 0 while too few blocks are complete
         ("this_hour", "<f4", (_F,)),  # largest a of the running hour, NaN: no data in it
         ("this_block", "<f4", (_F,)),  # largest a of the complete hours of the running block, NaN: no data in them
         ("blocks", "<i4", (_F,)),  # complete blocks so far; the ring's next slot is this modulo 42
@@ -125,7 +129,7 @@ class BlockMaxima:
         return _columns(self._current.take(series)["reach"]).astype(np.float64).T
 
     def usual(self, series: Int32) -> Float64:
-        """Return Q `(n, F)`, T where too few blocks are complete."""
+        """Return U `(n, F)`, T where too few blocks are complete."""
         current = self._current[series]
         return np.where(current["blocks"] >= MIN_BLOCKS, current["usual"], current["reach"]).astype(np.float64)
 
@@ -143,6 +147,7 @@ class BlockMaxima:
         usable = mature | ((_columns(current["first_block"]) != NEVER) & ~mature.any(axis=0))
         shortest = np.where(usable, observed, _LONGEST).min(axis=0)
         tolerance = _columns(current["reach"]) + STD_SHARE * current["std"]
+        tolerance *= 1.0 + COLD_START / np.maximum(observed // DAY, 1.0) ** 1.5
         return Standing(
             np.where(usable, tolerance, np.nan).T,
             np.where(shortest == _LONGEST, 0, shortest // DAY),

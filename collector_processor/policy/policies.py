@@ -28,7 +28,7 @@ _Block = TypeVar("_Block", bound=Section)
 class Policies:
     """All policies that match a series apply in their order; what they come to is made once for the same matches."""
 
-    def __init__(self, policies: Sequence[PolicyConfig] = (), threshold: float = 1.10) -> None:
+    def __init__(self, policies: Sequence[PolicyConfig] = (), threshold: float = 1.25) -> None:
         self._policies = tuple(policies)
         self._threshold = threshold
         self._selectors = [Selector(policy.match) for policy in policies]

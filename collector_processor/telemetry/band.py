@@ -56,10 +56,10 @@ BAND_DTYPE = np.dtype(
     [
         ("offset_lower", "<f8", (len(INTERVAL_WIDTHS),)),  # calibrated band: yhat + offset, value units
         ("offset_upper", "<f8", (len(INTERVAL_WIDTHS),)),
-        ("tolerance", "<f8", (len(FORECASTS),)),  # alert band: T + 0.3 std per forecast; NaN = unknown
+        ("tolerance", "<f8", (len(FORECASTS),)),  # of each forecast, for the alert band; NaN = unknown
         ("level", "<f8"),  # the forecast of the last three hours; NaN = unknown
         ("level_from", "<i8"),  # when it was made; three hours later it is no forecast any more
-        ("threshold", "<f8"),  # onset threshold of the combined z, cold-start factor included
+        ("threshold", "<f8"),  # of the combined z, as it holds for the next point
         ("limits", LIMITS_DTYPE),  # what a policy asks of the alert band
         ("inside", "<u4", (len(INTERVAL_WIDTHS),)),  # scored points inside the calibrated band
         ("scored", "<u4"),  # scored points in all: measured coverage = inside / scored

@@ -1,16 +1,17 @@
 """The block maxima and 72-hour rule for one series and one forecast, written down the slow and obvious way."""
 
-from itertools import pairwise
+from itertools import combinations, pairwise
+from math import log
+from statistics import median
 
 from collector_processor.clock import DAY, HOUR
 
 
-def percentile_90(values: list[float]) -> float:
-    ordered = sorted(values)
-    place = 0.9 * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+def once_in_eleven_days(maxima: list[float]) -> float:
+    """Return the level of Gumbel's law through daily maxima: all pairs compared, no shortcut."""
+    pairs = [abs(one - other) for one, other in combinations(maxima, 2)]
+    scale = sum(pairs) / len(pairs) / 2.0 / log(2.0)
+    return median(maxima) + 2.0 * (1.0 + 2.0 / len(maxima)) * scale
 
 
 def reach(history: list[tuple[int, float]], last: int) -> float:
@@ -23,7 +24,7 @@ def reach(history: list[tuple[int, float]], last: int) -> float:
         if first_block <= time // DAY < last // DAY:
             by_day[time // DAY] = max(a, by_day.get(time // DAY, 0.0))
     maxima = [by_day[day] for day in sorted(by_day)][-42:]
-    return max(recent, percentile_90(maxima)) if len(maxima) >= 3 else recent
+    return max(recent, once_in_eleven_days(maxima)) if len(maxima) >= 3 else recent
 
 
 def observed(history: list[tuple[int, float]]) -> int:

@@ -127,11 +127,22 @@ def test_the_saved_bands_draw_the_band_that_judges() -> None:
     np.testing.assert_allclose([drawn.lower, drawn.upper], [judged.lower, judged.upper], rtol=1e-13)
 
 
-def test_the_threshold_relaxes_with_days_of_calibration() -> None:
-    for days, factor in [(1, 1.5), (2, 1.5), (3, 1.25), (11, 1.05)]:  # one day less a step is complete
-        detector = Detector(threshold=1.2)
-        adopt(detector, 0, seed(days=days))
-        assert detector.bands()["threshold"][0] == pytest.approx(1.2 * factor)
+def test_the_band_narrows_with_days_of_calibration() -> None:
+    wide = {}
+    for days in (1, 3, 11):  # one day less a step is complete
+        detector = Detector()
+        adopt(detector, 0, seed(days=days, scale=0.0))
+        wide[days] = float(detector.bands()["tolerance"][0, 0])
+    assert wide == pytest.approx({1: 0.3 * 2.5, 3: 0.3 * (1 + 1.5 / 2**1.5), 11: 0.3 * (1 + 1.5 / 10**1.5)})
+
+
+def test_a_second_value_in_a_row_needs_less_than_one_alone() -> None:
+    detector, alone = seeded(), seeded()
+    edge = float(alone.bands()["threshold"][0] * alone.bands()["tolerance"][0, 0])
+    judged = judge(alone, batch([0, 0], [5, 10], [100.0 + 0.1 * edge, 100.0 + 0.9 * edge]))
+    assert judged.verdicts.anomaly.tolist() == [0, 0]
+    judged = judge(detector, batch([0, 0], [5, 10], [100.0 + 0.55 * edge, 100.0 + 0.9 * edge]))
+    assert judged.verdicts.anomaly.tolist() == [0, 1]
 
 
 def test_reasons_come_in_order_of_weight() -> None:
@@ -236,7 +247,7 @@ def test_seeds_taken_together_are_as_taken_one_by_one() -> None:
     for i in range(4):
         one_by_one.adopt(series[i : i + 1], seeds[i : i + 1], winner[i : i + 1])
     assert together.save() == one_by_one.save()
-    assert len(set(together.bands()["threshold"].tolist())) == 4
+    assert len(set(together.bands()["tolerance"][[0, 1, 2, 4], 0].tolist())) == 4
 
 
 def test_growing_keeps_what_is_known() -> None:
@@ -277,11 +288,11 @@ def test_the_arguments_are_left_as_they_were() -> None:
 def test_a_new_model_says_how_large_the_series_varies() -> None:
     detector = Detector()
     adopt(detector, 0, seed(std=0.0))
-    before = detector.bands()["tolerance"][0]
+    before, wider = detector.bands()["tolerance"][0], 1 + 1.5 / 6**1.5
     detector.scale(np.array([0], np.int32), np.array([10.0]))
-    assert detector.bands()["tolerance"][0] - before == pytest.approx([3.0, 3.0, NAN, NAN], nan_ok=True)
+    assert detector.bands()["tolerance"][0] - before == pytest.approx([3.0 * wider, 3.0 * wider, NAN, NAN], nan_ok=True)
     detector.scale(np.array([0], np.int32), np.array([np.nan]))
-    assert detector.bands()["tolerance"][0] - before == pytest.approx([3.0, 3.0, NAN, NAN], nan_ok=True)
+    assert detector.bands()["tolerance"][0] - before == pytest.approx([3.0 * wider, 3.0 * wider, NAN, NAN], nan_ok=True)
 
 
 def test_a_series_without_a_model_has_a_band_of_its_own_level_and_a_day_later_is_judged_by_it() -> None:

@@ -32,7 +32,7 @@ def times(*texts: str) -> np.ndarray[Any, Any]:
 
 def test_without_policies_a_series_has_the_defaults_of_its_kind() -> None:
     found = rule()
-    assert (found["direction"], found["threshold"], found["least_events"]) == (Direction.UP, 1.1, 10.0)
+    assert (found["direction"], found["threshold"], found["least_events"]) == (Direction.UP, 1.25, 10.0)
     assert found["limits"].tolist() == (0.005, 0.1, 0.0, np.inf)
     assert not found["has_bounds"]
 
@@ -45,8 +45,8 @@ def test_a_later_block_overrides_only_what_it_sets() -> None:
 
 
 def test_a_profile_is_a_threshold_by_name_and_a_threshold_beside_it_is_more_exact() -> None:
-    assert [rule({"profile": name})["threshold"] for name in ("agile", "basic", "robust")] == [1.05, 1.10, 1.30]
-    assert rule({"profile": "robust"}, {"profile": "agile"})["threshold"] == 1.05
+    assert [rule({"profile": name})["threshold"] for name in ("agile", "basic", "robust")] == [1.15, 1.25, 1.45]
+    assert rule({"profile": "robust"}, {"profile": "agile"})["threshold"] == 1.15
     assert rule({"profile": "robust", "threshold": 2.0})["threshold"] == 2.0
     assert Policies([], 1.4).rules([KEY], nowhere)[0]["threshold"] == 1.4
 
