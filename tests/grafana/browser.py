@@ -37,6 +37,7 @@ class Browser:
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(chromedriver))
+        self.driver.set_script_timeout(PATIENCE)
         self._emulate("light")
 
     def open(self, address: str) -> None:

@@ -131,6 +131,7 @@ def test_every_answer_carries_the_security_headers_and_data_is_never_cached(clie
     for path in ("/", "/api/v1/services", "/nothing"):
         headers = client.get(path).headers
         assert "script-src 'self'" in headers["Content-Security-Policy"]
+        assert "unsafe" not in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
     assert client.get("/api/v1/services").headers["Cache-Control"] == "no-store"
 
