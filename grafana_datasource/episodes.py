@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from collector_processor.store.base import SeriesReader
-from collector_processor.telemetry.episode import SILENCE, Drift, Episode, Shift
+from collector_processor.telemetry.episode import DRIFT, LEVEL_SHIFT, SILENCE, Drift, Episode, Shift
 from collector_processor.telemetry.series import SeriesKey
 from collector_processor.telemetry.severity import severity
 from grafana_datasource.backend import Session
@@ -84,17 +84,27 @@ def explained_row(session: Session, entry: Entry, episode: Episode) -> dict[str,
 def annotation(entry: Entry, episode: Episode, until: int, now: int) -> dict[str, Any]:
     """Return one Grafana annotation region in ms; an open episode lasts `until`."""
     end = max(until if episode.end_unix_nano is None else episode.end_unix_nano, episode.start_unix_nano)
-    is_silence = episode.kind == SILENCE
-    where = "silent" if is_silence else "above" if episode.direction > 0 else "below"
+    where, what = _headline(episode)
     tags = ["anomaly", where, severity(entry.key, episode, now).value, *_states(episode, now)]
+    score = "" if episode.kind == SILENCE else f", score {episode.peak_score:.1f}"
     return {
         "id": episode.episode_id,
         "time": to_ms(episode.start_unix_nano),
         "timeEnd": to_ms(end),
-        "title": f"{entry.key.service}: {title(entry.key)} {'went silent' if is_silence else f'{where} its band'}",
-        "text": episode.reason if is_silence else f"{summary(entry.key, episode)}, score {episode.peak_score:.1f}",
+        "title": f"{entry.key.service}: {title(entry.key)} {what}",
+        "text": f"{summary(entry.key, episode)}{score}",
         "tags": ",".join(tags),
     }
+
+
+def _headline(episode: Episode) -> tuple[str, str]:
+    """Return in one word where a series is, and in a few what it did."""
+    if episode.kind == SILENCE:
+        return "silent", "went silent"
+    where = "above" if episode.direction > 0 else "below"
+    if episode.kind == DRIFT:
+        return where, f"drifts {'up' if episode.direction > 0 else 'down'}"
+    return where, f"settled {where} its band" if episode.kind == LEVEL_SHIFT else f"{where} its band"
 
 
 def _states(episode: Episode, now: int) -> list[str]:

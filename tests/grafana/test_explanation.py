@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from collector_processor.store.base import JudgedBatch
 from collector_processor.telemetry.episode import DRIFT, LEVEL_SHIFT, SILENCE, Drift, Episode, Onset, Shift
 from collector_processor.telemetry.points import Float64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
+from grafana_datasource.directory import Entry
+from grafana_datasource.episodes import annotation
 from grafana_datasource.explanation import evidence_of, explain, rarity_of, summary
 from tests.grafana.scene import CPU, DURATION, NOW, TRACE
 from tests.grafana.strict import body_of, error_of
@@ -125,3 +128,19 @@ def test_an_episode_is_served_with_rarity_evidence_and_traces(client: FlaskClien
 
 def test_an_unknown_episode_is_not_found(client: FlaskClient) -> None:
     assert "no episode" in error_of(client.get("/api/v1/episodes/nothing"), 404)
+
+
+@pytest.mark.parametrize(
+    ("change", "headline", "tag"),
+    [
+        ({}, "above its band", "open"),
+        ({"kind": LEVEL_SHIFT, "shift": Shift(0.2, 0.85, START + 8 * HOUR)}, "settled above its band", "level_shift"),
+        ({"kind": DRIFT, "drift": Drift(-0.1, START - DAY, None), "direction": -1}, "drifts down", "drift"),
+        ({"kind": SILENCE, "reason": "nothing came"}, "went silent", "silent"),
+    ],
+)
+def test_an_annotation_says_in_its_title_what_a_series_did(change: dict[str, Any], headline: str, tag: str) -> None:
+    entry = Entry(0, CPU, CPU.stable_id, "cpu", {}, {})
+    told = annotation(entry, replace(EPISODE, **change), START + HOUR, START + HOUR)
+    assert told["title"].endswith(headline)
+    assert tag in told["tags"].split(",")
