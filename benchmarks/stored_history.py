@@ -50,7 +50,7 @@ class Stored:
         return sizes[0] + sizes[1], sizes[2] + sizes[3]
 
     def refit(self, chunk: Chunk) -> Sequence[FitOutcome]:
-        """Do all a fit process does between two backtests: both forecasts, outliers masked, as JSON."""
+        """Do all a fit process does between two backtests: all forecasts, outliers masked, packed."""
         return fit_chunk(chunk)
 
     def _write(self, history: Float64) -> None:
