@@ -147,6 +147,7 @@ class Pipeline:
         self._detector, self._unread = load_detector(writer, settings.policies, len(self._catalog), now)
         made, self._times = self._times.made, SeriesTimes(*writer.first_times(), last)
         self._added = self._ruled = 0
+        settings.policies.forget_series()
         self._budget_log = BudgetLog.from_bytes(writer.blob(BUDGETS_BLOB))
         settings.policies.budget_factors = self._budget_log.newest
         self._take_in_new_series(now)

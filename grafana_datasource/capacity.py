@@ -30,6 +30,7 @@ HELP = {
     "foreband_time_to_breach_seconds": "Seconds until a tenth, half or nine tenths of all paths reach the bound.",
     "foreband_breach_probability": "How likely a series reaches its bound within the horizon.",
 }
+_MOST_REMEMBERED = 500_000  # series come and go
 AT_ONCE = 100
 LIKELY = 0.5
 
@@ -102,7 +103,7 @@ class Capacity:
 
     def _bound(self, entry: Entry) -> Bound | None:
         policies = self._policies.now
-        if policies is not self._asked:
+        if policies is not self._asked or len(self._bounds) >= _MOST_REMEMBERED:
             self._asked, self._bounds, self._known = policies, {}, {}
         bounds = self._bounds
         if entry.stable_id not in bounds:

@@ -66,7 +66,8 @@ def rows(room: Room) -> dict[str, int]:
 
 
 def test_hundreds_of_short_lived_series_in_turn_leave_nothing_behind(tmp_path: Path) -> None:
-    with room_of(tmp_path) as room:
+    policies = Policies([PolicyConfig.model_validate({"match": {"metric": "steady"}})])
+    with room_of(tmp_path, policies=policies) as room:
         most: dict[str, int] = {}
         for half_day in range(40):
             now = NOW + half_day * DAY // 2
@@ -87,6 +88,7 @@ def test_hundreds_of_short_lived_series_in_turn_leave_nothing_behind(tmp_path: P
         assert len(room.pipeline._detector) <= KNOWN_PER_PLACE * PLACES
         assert most["series"] <= KNOWN_PER_PLACE * PLACES
         assert most["blob"] < 20
+        assert len(policies._matches) <= KNOWN_PER_PLACE * PLACES
         assert [series for series, key in room.writer.catalog() if key.metric == "steady"] == [0]
 
 
@@ -172,7 +174,7 @@ def test_whatever_comes_and_goes_points_are_those_that_were_sent(tmp_path: Path,
 
 def test_a_policy_holds_for_a_series_that_took_a_free_id(tmp_path: Path) -> None:
     policy = PolicyConfig.model_validate({"match": {"metric": "other"}, "detect": {"threshold": 5.0}})
-    with room_of(tmp_path, policies=Policies([policy])) as room:
+    with room_of(tmp_path, policies=Policies([policy], 1.3)) as room:
         room.metrics(gauge_request("cpu", (0, 10)))
         for day in (1, 2, 3):
             room.metrics(gauge_request("steady", (seconds(NOW + day * DAY), 1.0)), now=NOW + day * DAY)
@@ -180,4 +182,4 @@ def test_a_policy_holds_for_a_series_that_took_a_free_id(tmp_path: Path) -> None
         now = NOW + 3 * DAY + 3 * HOUR
         room.metrics(gauge_request("other", (seconds(now), 7)), now=now)
         assert room.names()["other/value"] == 0
-        assert room.pipeline._detector.rules(np.array([0, 1], np.int32))["threshold"].tolist() == [5.0, 1.1]
+        assert room.pipeline._detector.rules(np.array([0, 1], np.int32))["threshold"].tolist() == [5.0, 1.3]

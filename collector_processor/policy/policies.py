@@ -23,6 +23,7 @@ from collector_processor.telemetry.series import Kind, SeriesKey, Statistic, tag
 
 _Like = tuple[tuple[int, ...], str, str, Kind, Statistic]
 _Block = TypeVar("_Block", bound=Section)
+_MOST_REMEMBERED = 500_000
 
 
 class Policies:
@@ -49,9 +50,15 @@ class Policies:
             return ()
         found = self._matches.get(key.identity)
         if found is None:
+            if len(self._matches) >= _MOST_REMEMBERED:  # series come and go
+                self._matches = {}
             found = tuple(i for i, selector in enumerate(self._selectors) if selector.matches(key))
             self._matches[key.identity] = found
         return found
+
+    def forget_series(self) -> None:
+        """Let go of what is remembered of single series; all rules have to be asked for again."""
+        self._matches, self._numbers = {}, ({}, {})
 
     def forecast(self, key: SeriesKey) -> ProphetSettings:
         """Return how Prophet is fitted to a series; equal settings are one object."""
