@@ -18,6 +18,7 @@ from collector_processor.detect.known import Known, blob_names, is_blob_name
 from collector_processor.detect.rulebook import Maintenance, Rulebook
 from collector_processor.detect.score import Scored, judge
 from collector_processor.detect.seed import Seed
+from collector_processor.detect.siblings import Siblings
 from collector_processor.detect.status import state_of
 from collector_processor.detect.waves import waves
 from collector_processor.telemetry.band import BAND_DTYPE, FORECASTS, LEVEL, BandStates, Reason
@@ -47,6 +48,7 @@ class Detector:
     def __init__(self, *, threshold: float = DEFAULT_THRESHOLD, maintenance: Sequence[Maintenance] = ()) -> None:
         self._rulebook = Rulebook(threshold, maintenance)
         self._known = Known()
+        self._siblings = Siblings()
 
     def __len__(self) -> int:
         return self._known.size
@@ -67,6 +69,7 @@ class Detector:
         """Judge series by these rules `(n,)` from now on."""
         self.grow(int(series.max(initial=-1)) + 1)
         self._rulebook.put(series, rules)
+        self._siblings.join(series, rules["family"])
 
     def tune(self, series: int, factor: float) -> None:
         """Multiply the threshold of one series by a factor from now on; not saved, the answers behind it are."""
@@ -211,6 +214,11 @@ class Detector:
         bands["threshold"] = self._onset_threshold(series)
         bands["limits"] = self._rulebook.limits(series)
         reason = self._known.status.reason(rows, standing)
+        at = np.flatnonzero(reason == Reason.NO_HISTORY)
+        if at.size:
+            middle, width = self._siblings.band(self._rulebook.family(series[at]), self._known)
+            bands["level"][at], bands["tolerance"][at, LEVEL] = middle, width
+            reason[at[np.isfinite(width)]] = Reason.SIBLINGS
         is_silent = self._known.silence.is_silent(rows.start, rows.stop)
         bands["reason"] = np.where(is_silent, np.uint8(Reason.SILENT), reason)
         bands["state"] = state_of(bands["reason"])
@@ -260,7 +268,21 @@ class Detector:
             changed = self._learn(points, scored)
         else:
             changed = self._learn(points.take(learnable), scored.take(learnable))
-        return self._without_muted(points, scored.verdicts), [*drifts, *changed]
+        verdicts = self._without_muted(points, scored.verdicts)
+        at = np.flatnonzero(np.isnan(verdicts.yhat))
+        at = at[self._known.maxima.is_unknown(series[at])]
+        if at.size:
+            _put(verdicts, at, self._borrowed(series[at], points.value[at]))
+        return verdicts, [*drifts, *changed]
+
+    def _borrowed(self, series: Int32, value: Float64) -> VerdictBatch:
+        """Return what values `(n,)` of series that nothing is known about are by the bands of those like them."""
+        forecasts, tolerance = np.full((2, series.size, len(FORECASTS)), np.nan)
+        forecasts[:, LEVEL], tolerance[:, LEVEL] = self._siblings.band(self._rulebook.family(series), self._known)
+        winner, flags_nothing = np.full(series.size, LEVEL, np.uint8), np.zeros(series.size, np.bool_)
+        limits = self._rulebook.limits_around(series, value)
+        threshold = self._onset_threshold(series)
+        return judge(value, forecasts, winner, tolerance, threshold, limits, flags_nothing).verdicts
 
     def _look_for_drift(self, points: PointBatch) -> list[Episode]:
         """Return episodes of drift that changed with days that ended before these points."""

@@ -67,6 +67,11 @@ class Rulebook:
         is_modelled: Bool = self._rules["is_modelled"][series]
         return is_modelled
 
+    def family(self, series: Int32) -> Int32:
+        """Return the numbers `(n,)` of the families of series; 0 for one that is not judged."""
+        rules = self._rules.take(series)
+        return np.where(rules["is_modelled"], rules["family"], np.int32(0))
+
     def limits(self, series: Int32) -> npt.NDArray[np.void]:
         """Return what the bands have to respect, LIMITS_DTYPE `(n,)`."""
         limits: npt.NDArray[np.void] = self._rules["limits"][series]

@@ -139,6 +139,11 @@ class BlockMaxima:
         records["current"], records["rings"] = self._current[series], self._rings[series]
         return records
 
+    def is_unknown(self, series: Int32) -> Bool:
+        """Tell which series `(n,)` have no calibration by any forecast."""
+        is_unknown: Bool = (self._current["first_block"][series] == NEVER).all(axis=1)
+        return is_unknown
+
     def standing(self, series: Int32) -> Standing:
         """Return tolerances and the length of calibration."""
         current = self._current.take(series)

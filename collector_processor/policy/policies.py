@@ -122,6 +122,7 @@ class Policies:
         if found is None:
             number = self._maintenance_number(matched)
             found = self._rules[like] = rule_of(key, self._detect_blocks(matched), self._threshold, number)
+            found["family"] = len(self._rules)
         return found
 
     def _groups(self, key: SeriesKey) -> tuple[int, int]:

@@ -36,6 +36,7 @@ class Reason(IntEnum):
     LOW_TRAFFIC = 8  # the newest point was made of too few requests to judge it
     OTHER_DIRECTION = 9  # the newest point was outside on the side that its policy does not ask for
     SILENT = 10  # nothing comes although it always did
+    SIBLINGS = 11  # nothing known of it yet: its band is that of like series, and nothing is flagged
 
 
 REASON_TEXT = {
@@ -50,6 +51,7 @@ REASON_TEXT = {
     Reason.LOW_TRAFFIC: "too few requests to judge the newest point by",
     Reason.OTHER_DIRECTION: "outside the band on the side that is not asked for: not flagged",
     Reason.SILENT: "it stopped reporting",
+    Reason.SIBLINGS: "new: its band is borrowed from series of the same metric, and nothing is flagged",
 }
 
 BAND_DTYPE = np.dtype(

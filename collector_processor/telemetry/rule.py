@@ -56,6 +56,7 @@ RULE_DTYPE = np.dtype(
         ("at_least", "<i8"),  # but none shorter than this
         ("service", "<i4"),  # dense numbers of the series' service and resource
         ("resource", "<i4"),
+        ("family", "<i4"),  # the number of all series that differ by attributes only, 0: none
     ]
 )
 Rules = npt.NDArray[np.void]

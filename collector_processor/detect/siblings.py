@@ -1,0 +1,44 @@
+"""The first rung of the ladder: a new series borrows a wide band from those like it until it has a level of its own.
+
+Like it are series of the same metric, unit, kind and statistic that the same policies match. Three at least of the
+first 64 of them must have a day of calibration. The median of their levels is the middle of the band; it reaches out to
+where the furthest of them, with its own tolerance, is still usual. Nothing is flagged by such a band, or learned from.
+"""
+
+import numpy as np
+
+from collector_processor.detect.known import Known
+from collector_processor.telemetry.band import LEVEL
+from collector_processor.telemetry.points import Float64, Int32
+
+LEAST, MOST = 3, 64
+
+
+class Siblings:
+    """Who is like whom, by the numbers of families; 0 is none."""
+
+    def __init__(self) -> None:
+        self._members: dict[int, dict[int, None]] = {}
+
+    def join(self, series: Int32, family: Int32) -> None:
+        """Take note of the families `(n,)` of series."""
+        for i, number in zip(series.tolist(), family.tolist(), strict=True):
+            members = self._members.setdefault(number, {})
+            if number and len(members) < MOST:
+                members[i] = None
+
+    def band(self, family: Int32, known: Known) -> tuple[Float64, Float64]:
+        """Return the middle and the width to each side `(n,)` of what families lend, NaN where that is nothing."""
+        numbers, row = np.unique(family, return_inverse=True)
+        lent = np.array([self._lent(number, known) for number in numbers.tolist()], np.float64).reshape(-1, 2)
+        return lent[row, 0], lent[row, 1]
+
+    def _lent(self, number: int, known: Known) -> tuple[float, float]:
+        members = np.fromiter(self._members.get(number, ()), np.int32)
+        standing, level = known.maxima.standing(members), known.levels.now(members)
+        tolerance = standing.tolerance[:, LEVEL]
+        sound = (standing.complete_days >= 1) & np.isfinite(level) & np.isfinite(tolerance)
+        if np.count_nonzero(sound) < LEAST:
+            return np.nan, np.nan
+        middle = float(np.median(level[sound]))
+        return middle, float((np.abs(level - middle) + tolerance)[sound].max())
