@@ -56,7 +56,7 @@ scores = st.floats(0.0, 1e6)
 @given(st.floats(LEAST, MOST), answers, scores)
 def test_no_answer_moves_the_factor_far_or_beyond_its_bounds(factor: float, answer: Answer, score: float) -> None:
     after = answered(factor, answer, score)
-    assert max(LEAST, factor / 1.2501) <= after <= min(MOST, factor * 1.5001)
+    assert max(LEAST, factor / 1.5001) <= after <= min(MOST, factor * 1.5001)
 
 
 @given(st.floats(LEAST, MOST), scores)

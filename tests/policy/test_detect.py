@@ -51,6 +51,13 @@ def test_a_profile_is_a_threshold_by_name_and_a_threshold_beside_it_is_more_exac
     assert Policies([], 1.4).rules([KEY], nowhere)[0]["threshold"] == 1.4
 
 
+def test_series_of_one_metric_are_a_family_whatever_their_attributes() -> None:
+    others = [replace(KEY, attributes=(("pod", "b"),)), RATE, replace(KEY, metric="another")]
+    own, like, *unlike = Policies().rules([KEY, *others], nowhere)["family"].tolist()
+    assert own == like > 0
+    assert len({own, *unlike}) == 3
+
+
 @pytest.mark.parametrize(
     ("word", "meant"),
     [("above", Direction.UP), ("below_expected", Direction.DOWN), ("above_expected", Direction.UP)],
