@@ -19,13 +19,15 @@ class Siblings:
 
     def __init__(self) -> None:
         self._members: dict[int, dict[int, None]] = {}
+        self._family: dict[int, int] = {}
 
     def join(self, series: Int32, family: Int32) -> None:
-        """Take note of the families `(n,)` of series."""
+        """Take note of the families `(n,)` of series; one that takes another's id leaves that one's family."""
         for i, number in zip(series.tolist(), family.tolist(), strict=True):
+            self._members.get(self._family.pop(i, 0), {}).pop(i, None)
             members = self._members.setdefault(number, {})
             if number and len(members) < MOST:
-                members[i] = None
+                members[i], self._family[i] = None, number
 
     def band(self, family: Int32, known: Known) -> tuple[Float64, Float64]:
         """Return the middle and the width to each side `(n,)` of what families lend, NaN where that is nothing."""

@@ -82,3 +82,9 @@ def test_two_of_its_family_or_none_lend_nothing(numbers: tuple[int, ...]) -> Non
     assert np.isnan(judged(detector, 11, (NEW, 26.0)).verdicts.upper[0])
     assert detector.bands()["reason"][NEW] == Reason.NO_HISTORY
     assert np.isnan(detector.bands()["tolerance"][NEW]).all()
+
+
+def test_a_series_that_takes_the_id_of_another_leaves_its_family() -> None:
+    detector = family_of(1, 1, 1, 2, 1)
+    detector.rule(np.array([0], np.int32), rules(2))
+    assert np.isnan(judged(detector, 11, (NEW, 26.0)).verdicts.upper[0])

@@ -31,8 +31,8 @@ def test_the_replay_finds_the_very_episodes_that_a_running_foreband_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time = NOW + STEP * np.arange(1, 3 * DAY // STEP)
-    value = daily(time) + 7.0 * ((time > NOW + 40 * HOUR) & (time < NOW + 41 * HOUR))
-    value -= 13.0 * ((time > NOW + 60 * HOUR) & (time < NOW + 63 * HOUR))
+    value = daily(time) + 12.0 * ((time > NOW + 40 * HOUR) & (time < NOW + 41 * HOUR))
+    value -= 60.0 * ((time > NOW + 60 * HOUR) & (time < NOW + 63 * HOUR))
     (expected,) = replay([labelled(time, value)], ReplaySettings())
 
     trainers: list[Trainer] = []
