@@ -22,7 +22,7 @@ from tests.raw_http import PROTOBUF, Answer, exchange, posted
 
 SECOND = 1_000_000_000
 NOW = 1_800_000_000 // 60 * 60 * SECOND
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 Points = dict[str, list[tuple[float, float]]]
 """(seconds from some moment, value), by `metric/statistic[/attribute values]`."""

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from collector_processor.ledger import Signal
 from collector_processor.otlp.receiver import EXPORT_METHODS
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def free_port() -> int:

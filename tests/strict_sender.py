@@ -19,7 +19,7 @@ from collector_processor.otlp.receiver import EXPORT_METHODS
 from collector_processor.otlp.status import retry_delay
 from tests.raw_http import exchange, posted
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 HURRY = 100.0
 """Waits are so many times shorter than told: what is tested is the order of things, not their pace."""
 

@@ -30,7 +30,7 @@ POLICIES = f"""[
   {{match: {{metric: orders}},
     forecast: {{time_zone: {ZONE}, events: [{{name: sale, dates: ['{day_of(TODAY - 2)}', '{day_of(TODAY + 1)}']}}]}}}},
   {{match: {{metric: disk}}, forecast: {{growth: logistic, cap: 60}}}}]"""
-PATIENCE = 100.0
+PATIENCE = 240.0
 
 
 def until(house: House, found: Callable[[], Any]) -> Any:

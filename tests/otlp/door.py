@@ -10,7 +10,7 @@ from collector_processor.otlp.decode import decode_logs, decode_metrics, decode_
 from collector_processor.otlp.gate import Entrance, Gate, Refusal, into_ledger
 from collector_processor.otlp.status import Answer
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 DECODERS: dict[Signal, Callable[[bytes], Any]] = {
     Signal.METRICS: decode_metrics,
     Signal.TRACES: lambda body: decode_traces(body)[0],

@@ -16,7 +16,7 @@ from collector_processor.training.request import FitOutcome, FitStatus
 from tests.training import tasks
 from tests.training.tasks import misbehave, request
 
-PATIENCE = 90.0
+PATIENCE = 240.0
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from tests.forecast.fleets import forecasts_of
 from tests.forecast.shapes import NOW, daily, times
 from tests.training import tasks
 
-PATIENCE = 90.0
+PATIENCE = 240.0
 GROWING = ProphetSettings(growth="logistic", cap=9.0, scaling="absmax")
 
 
