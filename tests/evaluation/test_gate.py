@@ -52,6 +52,6 @@ def test_stationary_noise_raises_no_alarm() -> None:
 def test_real_purchases_are_no_worse_than_they_were() -> None:
     found, quality = evaluated(read_dataset(SHARED))
     assert found.events == 12
-    assert found.f1 >= 0.6
-    assert found.false_alarms_per_series_week <= 0.15
+    assert found.f1 >= 0.65
+    assert found.false_alarms_per_series_week <= 0.06
     assert quality.mae_ratio_hour <= 0.8
