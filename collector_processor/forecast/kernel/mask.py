@@ -2,14 +2,11 @@
 
 import numpy as np
 
+from collector_processor.forecast.kernel.bits import MAGNITUDE, greatest, ordered
 from collector_processor.forecast.kernel.compiled import compiled
 from collector_processor.forecast.kernel.layout import Problem, Shared, Work
-from collector_processor.forecast.kernel.moments import ordered
 from collector_processor.forecast.kernel.optimum import evaluate
 from collector_processor.telemetry.points import Float64
-
-_INFINITY = 0x7FF0000000000000
-_MAGNITUDE = 0x7FFFFFFFFFFFFFFF
 
 
 @compiled
@@ -23,7 +20,7 @@ def mask_outliers(observed: Float64, problem: Problem, shared: Shared, work: Wor
     for i in range(len(observed)):
         fitted[i] = (observed[i] - mean) * inverse - fitted[i]
         count += fitted[i] == fitted[i]
-    centre = _median(fitted, count, -_greatest(fitted))
+    centre = _median(fitted, count, -greatest(fitted))
     for i in range(len(observed)):
         scratch[i] = abs(fitted[i] - centre)
     limit = shared.mask_mads * _median(scratch, count, 0.0)
@@ -45,7 +42,7 @@ def _median(x: Float64, count: int, least: float) -> float:
     counting takes no branches, and fewer rounds than there are digits.
     """
     rank = (count - 1) // 2
-    low, high = np.nextafter(least, -np.inf), _greatest(x)
+    low, high = np.nextafter(least, -np.inf), greatest(x)
     below, above, turn = 0, count, 0
     while above - below > 1:
         share = 0.5 if turn % 3 == 2 else (rank + 0.5 - below) / (above - below)
@@ -75,20 +72,9 @@ def _count_up_to(x: Float64, limit: float) -> int:
 @compiled
 def _least_above(x: Float64, limit: float) -> float:
     """Return the least number above `limit`, of which there is one; compared as integers, that can be vectorised."""
-    bits, least = x.view(np.int64), _MAGNITUDE
+    bits, least = x.view(np.int64), MAGNITUDE
     for i in range(len(x)):
         rank = ordered(bits[i])
-        least = min(least, rank if x[i] > limit else _MAGNITUDE)
+        least = min(least, rank if x[i] > limit else MAGNITUDE)
     found: float = np.array([ordered(least)]).view(np.float64)[0]
-    return found
-
-
-@compiled
-def _greatest(x: Float64) -> float:
-    """Return max|x| of what is not NaN, compared as integers too."""
-    bits, greatest = x.view(np.int64), np.int64(0)
-    for i in range(len(bits)):
-        magnitude = bits[i] & np.int64(_MAGNITUDE)
-        greatest = max(greatest, magnitude if magnitude < np.int64(_INFINITY) else np.int64(0))
-    found: float = np.array([greatest]).view(np.float64)[0]
     return found

@@ -6,6 +6,7 @@ when those are fewer; afterwards the cost of a fit no longer depends on the numb
 
 import numpy as np
 
+from collector_processor.forecast.kernel.bits import ordered
 from collector_processor.forecast.kernel.compiled import compiled
 from collector_processor.forecast.kernel.layout import CONSTANT_SIGMA, Problem, Shared, Work
 from collector_processor.telemetry.points import Float64, Int32
@@ -99,12 +100,6 @@ def _range(values: Float64, first: int) -> tuple[float, float]:
         low, high = min(low, rank), max(high, rank)
     ends = np.array([ordered(low), ordered(high)]).view(np.float64)
     return ends[0], ends[1]
-
-
-@compiled
-def ordered(bits: int) -> int:
-    """Turn the bits of a float into an integer of its rank, and back."""
-    return bits ^ (bits >> 63 & 0x7FFFFFFFFFFFFFFF)
 
 
 @compiled

@@ -1,39 +1,49 @@
 """Medians of the day for many series on one grid, as `seasonal` takes them of one: there in words, here compiled."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from collector_processor.forecast.kernel.compiled import compiled, entry
+from collector_processor.forecast.kernel.bits import greatest
+from collector_processor.forecast.kernel.compiled import compiled, entry, source_digest
 from collector_processor.telemetry.points import Float64, Int64
 
 _HOUR = 4  # slots
 _TINY = 1e-300  # its inverse is finite
-_INFINITY = 0x7FF0000000000000
-_MAGNITUDE = 0x7FFFFFFFFFFFFFFF
 
 
-@entry
-def profile_rows(y: Float64, slot: Int64, windows: Int64, profiles: Float64) -> None:
-    """Write median days of each row of `y (B, n)` to `profiles (B, W, slots a day)`, NaN where a slot was never seen.
+def _bind(sources: str) -> Callable[[Float64, Int64, Int64, Float64], None]:
+    """Compile `profile_rows` over the digest of the sources it calls into."""
 
-    `slot (n,)` counts slots of the wall clock since 1970; it ascends, but for an hour that comes twice. NaN is missing,
-    infinities are not expected. A window `(W, 2)` is so many days, each slot averaged with so many to both sides.
-    """
-    slots, days, widest = profiles.shape[2], windows[:, 0].max(), windows[:, 1].max()
-    mean, present = np.empty(days * slots), np.empty(days * slots)
-    padded, among = np.empty(days * slots + 2 * widest), np.empty(days * slots + 2 * widest)
-    around, by_day = np.empty(days * slots), np.empty((days, slots))
-    for b in range(len(y)):
-        newest, end = _newest(y[b], slot)
-        scale = _average_slots(y[b, :end], slot, newest + 1 - days * slots, mean, present)
-        for window in range(len(windows)):
-            size, smooth = windows[window, 0] * slots, windows[window, 1]
-            _pad(mean[-size:], smooth, padded)
-            _pad(present[-size:], smooth, among)
-            _average_neighbours(padded, among, smooth, around[:size])
-            _medians(around[:size], -(newest + 1) % slots, by_day[: windows[window, 0]], profiles[b, window])
-            profiles[b, window] *= scale
+    @entry
+    def profile_rows(y: Float64, slot: Int64, windows: Int64, profiles: Float64) -> None:
+        """Write median days of each row of `y (B, n)` to `profiles (B, W, slots a day)`; NaN: a slot was never seen.
+
+        `slot (n,)` counts slots of the wall clock since 1970; it ascends, but for an hour that comes twice. NaN is
+        missing, infinities are not expected. A window `(W, 2)` is so many days, each slot averaged with so many to both
+        sides.
+        """
+        _ = sources
+        slots, days, widest = profiles.shape[2], windows[:, 0].max(), windows[:, 1].max()
+        mean, present = np.empty(days * slots), np.empty(days * slots)
+        padded, among = np.empty(days * slots + 2 * widest), np.empty(days * slots + 2 * widest)
+        around, by_day = np.empty(days * slots), np.empty((days, slots))
+        for b in range(len(y)):
+            newest, end = _newest(y[b], slot)
+            scale = _average_slots(y[b, :end], slot, newest + 1 - days * slots, mean, present)
+            for window in range(len(windows)):
+                size, smooth = windows[window, 0] * slots, windows[window, 1]
+                _pad(mean[-size:], smooth, padded)
+                _pad(present[-size:], smooth, among)
+                _average_neighbours(padded, among, smooth, around[:size])
+                _medians(around[:size], -(newest + 1) % slots, by_day[: windows[window, 0]], profiles[b, window])
+                profiles[b, window] *= scale
+
+    return profile_rows
+
+
+profile_rows = _bind(source_digest())
 
 
 @compiled
@@ -75,13 +85,9 @@ def _average_slots(row: Float64, slot: Int64, first: int, mean: Float64, present
 
 @compiled
 def _power_of_two(row: Float64) -> float:
-    """Return one near the greatest magnitude that is not NaN, compared as integers: that can be vectorised."""
-    bits, greatest = row.view(np.int64), np.int64(0)
-    for i in range(len(bits)):
-        magnitude = bits[i] & np.int64(_MAGNITUDE)
-        greatest = max(greatest, magnitude if magnitude < np.int64(_INFINITY) else np.int64(0))
-    found = np.array([greatest]).view(np.float64)[0]
-    return math.ldexp(1.0, math.frexp(found)[1] - 1) if found > _TINY else 1.0
+    """Return one near the greatest magnitude."""
+    most = greatest(row)
+    return math.ldexp(1.0, math.frexp(most)[1] - 1) if most > _TINY else 1.0
 
 
 @compiled
