@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.requests import POINTS, Fleet
 from collector_processor.clock import DAY, MINUTE
 from collector_processor.ledger import Ledger, Signal
-from collector_processor.pipeline import Pipeline, PipelineSettings
+from collector_processor.pipeline import Pipeline, PipelineSettings, PipelineState
 from collector_processor.request import Request
 from collector_processor.store import layout
 from collector_processor.store.chunks import ENDS_DTYPE
@@ -26,7 +26,7 @@ def preload(directory: Path, fleet: Fleet, now: int, days: float) -> None:
     """Write `days` of points, one each five minutes, that end at `now`."""
     time = np.arange(now // STEP * STEP - int(days * DAY), now, STEP)
     writer = open_writer(directory, StoreSettings())
-    pipeline = Pipeline(writer, PipelineSettings(series_limit=fleet.series), Ledger())
+    pipeline = Pipeline(PipelineState(writer, PipelineSettings(series_limit=fleet.series)), Ledger())
     for request in range(fleet.requests):
         first = Request.decode(Signal.METRICS, fleet.body(request, int(time[0])))
         pipeline.process([first], int(time[0]))

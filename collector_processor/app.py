@@ -29,7 +29,7 @@ from collector_processor.observation import watched
 from collector_processor.otlp.endpoint import INSTANCE_KEY, LOOP_TEXT
 from collector_processor.otlp.status import Answer
 from collector_processor.overview import Overview
-from collector_processor.pipeline import Pipeline
+from collector_processor.pipeline import Pipeline, PipelineState, SeriesDesk
 from collector_processor.policy import Policies, PoliciesInForce
 from collector_processor.policy.cohort import Cohorts
 from collector_processor.reloading import JUDGING, Reload, adopted, differing
@@ -136,11 +136,13 @@ class Foreband:
         opened.callback(writer.close)
         self.instance_id, self.outbox = writer.instance_id, writer.outbox
         opened.callback(spare_what_stays())
-        self._pipeline = pipeline = Pipeline(writer, pipeline_settings(config), self.ledger, self._record_batch)
-        pipeline.reload(self._clock.now_unix_nano())
+        state = PipelineState(writer, pipeline_settings(config))
+        state.reload(self._clock.now_unix_nano())
+        self._pipeline = Pipeline(state, self.ledger, self._record_batch)
+        self._desk = SeriesDesk(state)
         self._forwarding = self._forwarding_of(config)
         warn_of_orphans(config.forward, self.outbox.sizes())
-        self._consumer = Consumer(pipeline, self._clock)
+        self._consumer = Consumer(self._pipeline, self._clock)
         self._consumer.start()
         opened.callback(self._consumer.stop)
         opened.callback(self._drain)
@@ -149,16 +151,16 @@ class Foreband:
         door.callback(self._doors.http.stop, _HTTP_DRAIN_SECONDS)
         self._forwarding.start()
         opened.callback(self._forwarding.stop)
-        trainer = self._start_training(pipeline, opened)
-        self._watch_memory(pipeline, trainer, opened)
-        self._keep_budgets(pipeline, opened)
+        trainer = self._start_training(self._desk, opened)
+        self._watch_memory(self._desk, trainer, opened)
+        self._keep_budgets(self._desk, opened)
         notices = NoticeDesk(writer)
         forwarders, cohorts = self._forwarding.forwarders, Cohorts(self._policies)
-        canaries = self._start_canaries(pipeline, opened)
+        canaries = self._start_canaries(self._desk, opened)
         self._telemetry = SelfTelemetry(
             watched(
                 self.ledger,
-                pipeline,
+                self._desk,
                 trainer,
                 forwarders,
                 self.outbox,
@@ -182,7 +184,7 @@ class Foreband:
             self._may_answer,
             self._feedback_door(),
             self._hook_door(notices),
-            lambda: pipeline.keys,
+            lambda: self._desk.keys,
             self._policies,
         )
         opened.callback(server.stop, _HTTP_DRAIN_SECONDS)
@@ -192,7 +194,7 @@ class Foreband:
         """Return why telemetry is not taken right now, empty when it is."""
         if self._pressure >= Pressure.TELEMETRY:
             return "short of memory"
-        return self._pipeline.shortage() if self._is_ready else "starting or stopping"
+        return self._desk.shortage() if self._is_ready else "starting or stopping"
 
     def _may_answer(self) -> bool:
         return self._pressure < Pressure.QUERIES
@@ -219,11 +221,11 @@ class Foreband:
 
     def _feedback_door(self) -> FeedbackDoor:
         def give(said: Said) -> Feedback:
-            given: Feedback = self._consumer.call(lambda now: self._pipeline.answer(said, now)).result()
+            given: Feedback = self._consumer.call(lambda now: self._desk.answer(said, now)).result()
             return given
 
         def take_back(feedback_id: str, by: str) -> Feedback:
-            undone: Feedback = self._consumer.call(lambda now: self._pipeline.take_back(feedback_id, by, now)).result()
+            undone: Feedback = self._consumer.call(lambda now: self._desk.take_back(feedback_id, by, now)).result()
             return undone
 
         return FeedbackDoor(give, take_back)
@@ -245,17 +247,17 @@ class Foreband:
     def _forwarding_of(self, config: Config) -> Forwarding:
         return Forwarding(config.forward, self.instance_id, self.outbox, self._clock.now_unix_nano)
 
-    def _start_training(self, pipeline: Pipeline, opened: ExitStack) -> Trainer:
+    def _start_training(self, desk: SeriesDesk, opened: ExitStack) -> Trainer:
         def publish(records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
-            fleet = pipeline.fleet.with_models(records)  # here, because it takes its time
-            self._consumer.call(lambda _now: pipeline.publish(fleet, records, seeds)).result()
+            fleet = desk.fleet.with_models(records)  # here, because it takes its time
+            self._consumer.call(lambda _now: desk.publish(fleet, records, seeds)).result()
 
         def overview() -> Overview:
-            seen: Overview = self._consumer.call(lambda _now: pipeline.overview()).result()
+            seen: Overview = self._consumer.call(lambda _now: desk.overview()).result()
             return seen
 
         def mark(series: Int32, reason: npt.NDArray[np.uint8]) -> None:
-            self._consumer.call(lambda _now: pipeline.mark(series, reason)).result()
+            self._consumer.call(lambda _now: desk.mark(series, reason)).result()
 
         trainer = Trainer(
             training_settings(self.config),
@@ -264,40 +266,40 @@ class Foreband:
             publish,
             mark,
             self._clock,
-            settings_of=lambda series: self._policies.now.forecast(pipeline.keys[series]),
+            settings_of=lambda series: self._policies.now.forecast(desk.keys[series]),
         )
         trainer.start()
         opened.callback(trainer.stop)
         return trainer
 
-    def _start_canaries(self, pipeline: Pipeline, opened: ExitStack) -> Canaries:
+    def _start_canaries(self, desk: SeriesDesk, opened: ExitStack) -> Canaries:
         def subjects(n: int) -> Subjects:
-            taken: Subjects = self._consumer.call(lambda now: pipeline.subjects(n, now)).result()
+            taken: Subjects = self._consumer.call(lambda now: desk.subjects(n, now)).result()
             return taken
 
         def keep(proof: Proof) -> None:
-            self._consumer.call(lambda _now: pipeline.keep_proof(proof)).result()
+            self._consumer.call(lambda _now: desk.keep_proof(proof)).result()
 
         canaries = Canaries(subjects, partial(open_reader, self.config.store.directory), keep)
         canaries.start()
         opened.callback(canaries.stop)
         return canaries
 
-    def _keep_budgets(self, pipeline: Pipeline, opened: ExitStack) -> None:
+    def _keep_budgets(self, desk: SeriesDesk, opened: ExitStack) -> None:
         def apply(factors: Mapping[str, float]) -> None:
-            self._consumer.call(lambda now: pipeline.keep_budgets(factors, now)).result()
+            self._consumer.call(lambda now: desk.keep_budgets(factors, now)).result()
 
         policies = Policies(self.config.policies, self.config.detect.threshold)
         self._budgets = BudgetKeeper(self.config.store.directory, policies, self._clock, apply)
         self._budgets.start()
         opened.callback(self._budgets.stop)
 
-    def _watch_memory(self, pipeline: Pipeline, trainer: Trainer, opened: ExitStack) -> None:
+    def _watch_memory(self, desk: SeriesDesk, trainer: Trainer, opened: ExitStack) -> None:
         def apply(pressure: Pressure) -> None:
             self._pressure = pressure
             self._doors.gate.is_short_of_memory = pressure >= Pressure.TELEMETRY
             trainer.is_paused = pressure >= Pressure.FITS
-            self._consumer.call(lambda _now: pipeline.save_memory(takes_new_series=pressure < Pressure.SERIES))
+            self._consumer.call(lambda _now: desk.save_memory(takes_new_series=pressure < Pressure.SERIES))
 
         self._memory = MemoryWatch(self.config.memory.limit, apply)
         self._memory.start()

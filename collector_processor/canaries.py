@@ -1,6 +1,6 @@
 """The thread that keeps proving that anomalies would be found: a few shadow copies every five minutes.
 
-What is tried is said in `detect/canary.py`; whose copies, in `Pipeline.subjects`: series take turns by their ids. The
+What is tried is said in `detect/canary.py`; whose copies, in `SeriesDesk.subjects`: series take turns by their ids. The
 figures are those of the last 300 trials of each kind and size. They are kept in the store, for whoever serves it.
 """
 

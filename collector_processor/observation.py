@@ -12,7 +12,7 @@ from collector_processor.ledger import Ledger
 from collector_processor.memory import resident_memory
 from collector_processor.notices import NoticeDesk
 from collector_processor.otlp.forward import Forwarder
-from collector_processor.pipeline import Pipeline
+from collector_processor.pipeline import SeriesDesk
 from collector_processor.policy.cohort import Cohorts, coverage
 from collector_processor.reloading import Reload
 from collector_processor.selftelemetry import Watched
@@ -30,7 +30,7 @@ _STATES = (State.WARMING, State.ACTIVE, State.DEGRADED)
 
 def watched(
     ledger: Ledger,
-    pipeline: Pipeline,
+    desk: SeriesDesk,
     trainer: Trainer,
     forwarders: Sequence[Forwarder],
     outbox: OutboxQueues,
@@ -43,13 +43,13 @@ def watched(
     """Bind the running parts to what is watched."""
     return Watched(
         ledger=ledger,
-        series_states=lambda: _series_states(pipeline),
+        series_states=lambda: _series_states(desk),
         fit_backlog_age=lambda: [(trainer.status.backlog_seconds, {})],
-        noticed=lambda: [(count, {"kind": kind}) for kind, count in pipeline.noticed.items()],
+        noticed=lambda: [(count, {"kind": kind}) for kind, count in desk.noticed.items()],
         reload_success=lambda: [(float(last_reload().has_succeeded), {})],
         reload_time=lambda: [(last_reload().succeeded_unix_nano / NANOS_PER_SECOND, {})],
-        forgotten=lambda: [(pipeline.forgotten, {})],
-        discarded=lambda: [(count, {"kind": kind}) for kind, count in pipeline.discarded().items()],
+        forgotten=lambda: [(desk.forgotten, {})],
+        discarded=lambda: [(count, {"kind": kind}) for kind, count in desk.discarded().items()],
         fits=lambda: [(count, {"outcome": outcome}) for outcome, count in trainer.status.outcomes.items()],
         declined=lambda: _declined(trainer.status.declined),
         fit_cpu=lambda: [(trainer.status.cpu_seconds, {})],
@@ -57,8 +57,8 @@ def watched(
         forward_retries=lambda: _retries(forwarders),
         forward_waiting=lambda: _waiting(forwarders, outbox),
         forward_held=lambda: [(float(f.is_held), {"destination": f.destination}) for f in forwarders],
-        anomalies=lambda: [(pipeline.open_episodes(), {})],
-        coverage=lambda: coverage(pipeline.saved_bands, cohorts.kinds(pipeline.keys)),
+        anomalies=lambda: [(desk.open_episodes, {})],
+        coverage=lambda: coverage(desk.saved_bands, cohorts.kinds(desk.keys)),
         detection_power=lambda: _powers(canaries.proof),
         time_to_detect=lambda: _times_to_detect(canaries.proof),
         notified=lambda: [(n, {"source": source, "outcome": how}) for (source, how), n in notices.counts.items()],
@@ -67,8 +67,8 @@ def watched(
     )
 
 
-def _series_states(pipeline: Pipeline) -> Rows:
-    bands = pipeline.saved_bands
+def _series_states(desk: SeriesDesk) -> Rows:
+    bands = desk.saved_bands
     modelled = bands[bands["reason"] != Reason.NOT_MODELLED]
     pairs, counts = np.unique(modelled["state"].astype(np.int64) << 8 | modelled["reason"], return_counts=True)
     rows = [

@@ -13,7 +13,7 @@ from collector_processor.forecast.packed import pack
 from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.otlp.status import Answer
-from collector_processor.pipeline import Pipeline, PipelineSettings
+from collector_processor.pipeline import Pipeline, PipelineSettings, PipelineState, SeriesDesk
 from collector_processor.request import Request
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_writer
@@ -27,13 +27,15 @@ SECOND = 1_000_000_000
 
 
 class Room:
-    """One pipeline, its store and its ledger."""
+    """One pipeline, its state, its desk, its store and its ledger."""
 
     def __init__(self, writer: SqliteWriter, settings: PipelineSettings) -> None:
         self.writer = writer
         self.ledger = Ledger()
-        self.pipeline = Pipeline(writer, settings, self.ledger)
-        self.pipeline.reload(NOW)
+        self.state = PipelineState(writer, settings)
+        self.state.reload(NOW)
+        self.pipeline = Pipeline(self.state, self.ledger)
+        self.desk = SeriesDesk(self.state)
 
     def send(self, signal: Signal, *bodies: bytes, now: int = NOW) -> list[Answer]:
         answers = self.pipeline.process([Request.decode(signal, body) for body in bodies], now)
@@ -72,7 +74,7 @@ class Room:
         self.publish([flat_model(series, level, version, spread / 2)], [(series, calm_seed(spread))])
 
     def publish(self, records: list[ModelRecord], seeds: list[tuple[int, Seed]]) -> None:
-        self.pipeline.publish(self.pipeline.fleet.with_models(records), records, seeds)
+        self.desk.publish(self.desk.fleet.with_models(records), records, seeds)
 
 
 def flat_model(series: int, level: float, version: int = 1, std: float = 1.0) -> ModelRecord:

@@ -424,9 +424,9 @@ def teach(house: House) -> None:
     series = [(i, key) for i, key in house.read(lambda reader: reader.catalog()) if key.statistic.is_modelled]
     models = [flat_model(i, 1.0) for i, _ in series]
     seeds = [(i, calm_seed(1.0)) for i, _ in series]
-    pipeline = house.foreband._pipeline
-    fleet = pipeline.fleet.with_models(models)
-    house.foreband._consumer.call(lambda _now: pipeline.publish(fleet, models, seeds)).result(PATIENCE)
+    desk = house.foreband._desk
+    fleet = desk.fleet.with_models(models)
+    house.foreband._consumer.call(lambda _now: desk.publish(fleet, models, seeds)).result(PATIENCE)
 
 
 def with_unknown(request: Any) -> bytes:

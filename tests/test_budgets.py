@@ -36,7 +36,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 
 def threshold(room: Room) -> float:
-    return float(room.pipeline._detector.bands(0, 1)["threshold"][0])
+    return float(room.state.detector.bands(0, 1)["threshold"][0])
 
 
 def test_a_budget_with_room_leaves_the_threshold_and_a_tight_one_raises_it(room: Room, tmp_path: Path) -> None:
@@ -49,17 +49,17 @@ def test_a_budget_with_room_leaves_the_threshold_and_a_tight_one_raises_it(room:
 
 def test_factors_hold_at_once_and_after_a_restart(room: Room) -> None:
     before = threshold(room)
-    room.pipeline.keep_budgets({NAME: 1.5}, LATER)
+    room.desk.keep_budgets({NAME: 1.5}, LATER)
     assert threshold(room) == pytest.approx(1.5 * before)
     room.pipeline.tick(LATER, is_last=True)
-    room.pipeline.reload(LATER)
+    room.state.reload(LATER)
     assert threshold(room) == pytest.approx(1.5 * before)
 
 
 def test_scores_given_under_a_factor_are_compared_as_without_it(room: Room, tmp_path: Path) -> None:
     tight = policies(tmp_path, 1.1 * 7 * DAY_SECONDS / (190 * 60))
     found = found_factors(room.writer, tight, LATER)
-    room.pipeline.keep_budgets(found, LATER)
+    room.desk.keep_budgets(found, LATER)
     assert found_factors(room.writer, tight, LATER) == found
 
 

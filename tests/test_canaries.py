@@ -20,9 +20,9 @@ NOISE = np.random.default_rng(3).normal(0.0, 0.3, 300).clip(-1, 1)
 
 
 def canaries(room: Room, directory: Path) -> Canaries:
-    subjects = partial(room.pipeline.subjects, now=NOW)
+    subjects = partial(room.desk.subjects, now=NOW)
     open_here: partial[SqliteReader] = partial(open_reader, directory)
-    return Canaries(subjects, open_here, room.pipeline.keep_proof)
+    return Canaries(subjects, open_here, room.desk.keep_proof)
 
 
 def fill(room: Room, *names: str) -> None:
@@ -66,7 +66,7 @@ def test_nothing_of_it_reaches_the_store_or_an_alert(tmp_path: Path) -> None:
         before = room.points("queue/value")
         canaries(room, tmp_path).run_round()
         assert room.points("queue/value") == before
-        assert room.pipeline.open_episodes() == 0
+        assert room.desk.open_episodes == 0
         assert room.writer.episodes(0, 2**62) == []
 
 
@@ -74,14 +74,14 @@ def test_series_take_turns(tmp_path: Path) -> None:
     names = ["a", "b", "c"]
     with opened(tmp_path) as room:
         fill(room, *names)
-        turns = [room.pipeline.subjects(2, NOW).series.tolist() for _ in range(4)]
+        turns = [room.desk.subjects(2, NOW).series.tolist() for _ in range(4)]
     assert turns == [[0, 1], [2], [0, 1], [2]]
 
 
 def test_a_series_without_a_day_of_calibration_is_no_subject(tmp_path: Path) -> None:
     with opened(tmp_path) as room:
         room.metrics(gauge_request("young", (0.0, 1.0)))
-        assert room.pipeline.subjects(25, NOW).series.size == 0
+        assert room.desk.subjects(25, NOW).series.size == 0
 
 
 @pytest.mark.parametrize("proof", [Proof(), Proof(NOW, ())])

@@ -12,7 +12,7 @@ import pytest
 
 from collector_processor.ledger import Signal
 from collector_processor.otlp.status import retry_delay
-from collector_processor.pipeline import Pipeline
+from collector_processor.pipeline import PipelineState
 from tests.house import House, Moment
 from tests.process import wait_until
 from tests.small_disk import empty, fill, small_disk
@@ -64,7 +64,7 @@ def test_it_only_reads_while_the_disk_is_nearly_full(
         house.send(Signal.METRICS, moment.gauge("g", (0, 1.0)))
         fill(disk, 1 << 20)
         reloads: list[int] = []
-        monkeypatch.setattr(Pipeline, "reload", lambda _self, now: reloads.append(now))
+        monkeypatch.setattr(PipelineState, "reload", lambda _self, now: reloads.append(now))
         for _ in range(5):
             refuse(house, moment)
             house.clock.advance(2_000_000_000)

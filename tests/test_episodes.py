@@ -43,7 +43,7 @@ def test_a_restart_keeps_it_too(room: Room) -> None:
     room.metrics(gauge_request("depth", (0, 500.0)))
     room.pipeline.tick(NOW + MINUTE)
     before = only(room)
-    room.pipeline.reload(NOW + MINUTE)
+    room.state.reload(NOW + MINUTE)
     room.metrics(gauge_request("depth", (60, 900.0)))
     assert only(room).onset == before.onset
 

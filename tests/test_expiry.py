@@ -83,9 +83,9 @@ def test_hundreds_of_short_lived_series_in_turn_leave_nothing_behind(tmp_path: P
                 pass_time(room, now + hours * HOUR)
             if half_day >= 20:
                 most = {name: max(n, most.get(name, 0)) for name, n in rows(room).items()}
-        assert room.pipeline.forgotten > 400
-        assert len(room.pipeline.keys) <= KNOWN_PER_PLACE * PLACES
-        assert len(room.pipeline._detector) <= KNOWN_PER_PLACE * PLACES
+        assert room.desk.forgotten > 400
+        assert len(room.desk.keys) <= KNOWN_PER_PLACE * PLACES
+        assert len(room.state.detector) <= KNOWN_PER_PLACE * PLACES
         assert most["series"] <= KNOWN_PER_PLACE * PLACES
         assert most["blob"] < 20
         assert len(policies._matches) <= KNOWN_PER_PLACE * PLACES
@@ -97,13 +97,13 @@ def test_a_forgotten_series_that_returns_starts_anew(tmp_path: Path) -> None:
         room.metrics(gauge_request("cpu", (0, 10)))
         room.teach("cpu/value", level=10)
         room.metrics(gauge_request("cpu", (60, 99)))
-        room.pipeline.answer(Said(Answer.MISSED, "me", series=0, start_unix_nano=NOW, end_unix_nano=NOW + HOUR), NOW)
-        assert room.pipeline.fleet.versions(np.array([0], np.int32)).tolist() == [1]
+        room.desk.answer(Said(Answer.MISSED, "me", series=0, start_unix_nano=NOW, end_unix_nano=NOW + HOUR), NOW)
+        assert room.desk.fleet.versions(np.array([0], np.int32)).tolist() == [1]
         for day in (1, 2, 3):
             room.metrics(gauge_request("steady", (seconds(NOW + day * DAY), 1.0)), now=NOW + day * DAY)
             pass_time(room, NOW + day * DAY + 2 * HOUR)
         assert "cpu/value" not in room.names()
-        assert room.pipeline.forgotten == 1
+        assert room.desk.forgotten == 1
         now = NOW + 3 * DAY + 3 * HOUR
         room.metrics(gauge_request("cpu", (seconds(now), 5)), gauge_request("other", (seconds(now), 7)), now=now)
         assert sorted(room.names().values()) == [0, 1, 2]
@@ -112,7 +112,7 @@ def test_a_forgotten_series_that_returns_starts_anew(tmp_path: Path) -> None:
         room.pipeline.tick(now, is_last=True)
         again = room.names()["cpu/value"]
         assert room.writer.bands()["reason"][again] == Reason.NO_HISTORY
-        assert not room.pipeline.fleet.versions(np.array([0, 1, 2], np.int32)).any()
+        assert not room.desk.fleet.versions(np.array([0, 1, 2], np.int32)).any()
         assert (room.writer.episodes(0, 2**62), room.writer.feedback()) == ([], [])
 
 
@@ -159,8 +159,8 @@ def test_whatever_comes_and_goes_points_are_those_that_were_sent(tmp_path: Path,
             pass_time(room, now)
             if chance.random() < 0.1:
                 room.pipeline.tick(now, is_last=True)
-                room.pipeline.reload(now)
-        assert room.pipeline.forgotten
+                room.state.reload(now)
+        assert room.desk.forgotten
         for name in room.names():
             found = room.points(name)
             oldest = found[0][0] if found else math.inf
@@ -182,4 +182,4 @@ def test_a_policy_holds_for_a_series_that_took_a_free_id(tmp_path: Path) -> None
         now = NOW + 3 * DAY + 3 * HOUR
         room.metrics(gauge_request("other", (seconds(now), 7)), now=now)
         assert room.names()["other/value"] == 0
-        assert room.pipeline._detector.rules(np.array([0, 1], np.int32))["threshold"].tolist() == [5.0, 1.3]
+        assert room.state.detector.rules(np.array([0, 1], np.int32))["threshold"].tolist() == [5.0, 1.3]

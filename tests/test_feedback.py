@@ -23,8 +23,8 @@ from tests.pipeline_room import NOW, Room, gauge_request
 @pytest.fixture
 def server(room: Room, tmp_path: Path) -> Iterator[Server]:
     door = FeedbackDoor(
-        lambda said: room.pipeline.answer(said, NOW),
-        lambda feedback_id, by: room.pipeline.take_back(feedback_id, by, NOW),
+        lambda said: room.desk.answer(said, NOW),
+        lambda feedback_id, by: room.desk.take_back(feedback_id, by, NOW),
     )
     app = create_app(Settings(partial(open_reader, tmp_path), clock=ManualClock(NOW + MINUTE), feedback=door))
     server = serve(app, "127.0.0.1", 0)
@@ -46,7 +46,7 @@ def width(room: Room, seconds: float) -> float:
 
 
 def say(room: Room, answer: Answer, episode: Episode) -> Feedback:
-    return room.pipeline.answer(Said(answer, "alice", episode_id=episode.episode_id), NOW)
+    return room.desk.answer(Said(answer, "alice", episode_id=episode.episode_id), NOW)
 
 
 answers = st.sampled_from(list(Answer))
@@ -84,7 +84,7 @@ def test_answers_hold_after_a_restart(room: Room) -> None:
     say(room, Answer.FALSE_ALARM, alarm(room))
     before = width(room, 60)
     room.pipeline.tick(NOW + MINUTE, is_last=True)
-    room.pipeline.reload(NOW + MINUTE)
+    room.state.reload(NOW + MINUTE)
     assert width(room, 120) == pytest.approx(before)
 
 
@@ -92,7 +92,7 @@ def test_an_answer_taken_back_never_was_and_stays_in_the_history(room: Room) -> 
     episode = alarm(room)
     before = width(room, 60)
     given_ = say(room, Answer.FALSE_ALARM, episode)
-    room.pipeline.take_back(given_.feedback_id, "bob", NOW + MINUTE)
+    room.desk.take_back(given_.feedback_id, "bob", NOW + MINUTE)
     assert width(room, 120) == pytest.approx(before)
     (kept,) = room.writer.feedback()
     assert (kept.undone_by, kept.undone_unix_nano) == ("bob", NOW + MINUTE)
@@ -111,21 +111,21 @@ def test_what_was_missed_narrows_the_band_by_the_scores_of_that_time(room: Room)
     before = width(room, 60)
     room.metrics(gauge_request("depth", (120, 50.0 + 0.4 * before)))
     missed = Said(Answer.MISSED, "", series=0, start_unix_nano=NOW + 2 * MINUTE, end_unix_nano=NOW + 3 * MINUTE)
-    threshold = room.pipeline._detector.bands(0, 1)["threshold"][0]
-    given_ = room.pipeline.answer(missed, NOW)
+    threshold = room.state.detector.bands(0, 1)["threshold"][0]
+    given_ = room.desk.answer(missed, NOW)
     assert 0.9 < given_.score < 1.0
     assert given_.factor_after == pytest.approx(0.98 * given_.score)
-    after = room.pipeline._detector.bands(0, 1)["threshold"][0]
+    after = room.state.detector.bands(0, 1)["threshold"][0]
     assert after == pytest.approx(given_.factor_after * threshold)
 
 
 def test_what_is_not_known_is_refused_and_changes_nothing(room: Room) -> None:
     with pytest.raises(UnknownError, match="no episode"):
-        room.pipeline.answer(Said(Answer.EXPECTED, "", episode_id="x"), NOW)
+        room.desk.answer(Said(Answer.EXPECTED, "", episode_id="x"), NOW)
     with pytest.raises(PermanentError, match="nothing was scored"):
-        room.pipeline.answer(Said(Answer.MISSED, "", series=0, start_unix_nano=1, end_unix_nano=2), NOW)
+        room.desk.answer(Said(Answer.MISSED, "", series=0, start_unix_nano=1, end_unix_nano=2), NOW)
     with pytest.raises(UnknownError, match="no answer"):
-        room.pipeline.take_back("x", "", NOW)
+        room.desk.take_back("x", "", NOW)
     assert room.writer.feedback() == []
 
 
@@ -144,5 +144,5 @@ def test_the_command_answers_lists_and_takes_back(room: Room, server: Server) ->
     assert "counts no more" in run(server, "undo", kept.feedback_id, "--by=bob").output
     assert "taken back bob" in run(server, "list").output
     assert "no episode" in str(run(server, "give", "x", "expected").exception)
-    key = room.pipeline.keys[0].stable_id
+    key = room.desk.keys[0].stable_id
     assert "nothing was scored" in str(run(server, "missed", key, "2020-01-01", "2020-01-02").exception)

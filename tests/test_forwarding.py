@@ -190,7 +190,7 @@ def test_bands_under_a_prefix_of_ones_own_are_not_modelled_when_they_come_back(t
 
 def forwarded_metrics(room: Room, value: float) -> Any:
     """Return what leaves of a point of a series that is around 5."""
-    if not room.pipeline.keys:
+    if not room.desk.keys:
         room.metrics(gauge_request("queue", (-120, 5.0)))
         room.teach("queue/value", 5.0)
     room.metrics(gauge_request("queue", (-60 + value / 1000, value)))

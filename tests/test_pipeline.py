@@ -164,11 +164,11 @@ def test_calibration_and_open_episodes_survive_a_restart(tmp_path: Path) -> None
         room.teach("cpu/value", level=10)
         room.metrics(gauge_request("cpu", (0, 50)))
         room.pipeline.tick(NOW, is_last=True)
-        before = room.pipeline.saved_bands.copy()
+        before = room.desk.saved_bands.copy()
     with opened(tmp_path) as room:
         room.pipeline.tick(NOW, is_last=True)
-        assert room.pipeline.open_episodes() == 1
-        assert room.pipeline.saved_bands.tobytes() == before.tobytes()
+        assert room.desk.open_episodes == 1
+        assert room.desk.saved_bands.tobytes() == before.tobytes()
 
 
 def test_a_marked_series_is_degraded_with_its_reason_until_the_mark_is_taken_back(tmp_path: Path) -> None:
@@ -181,11 +181,11 @@ def test_a_marked_series_is_degraded_with_its_reason_until_the_mark_is_taken_bac
             (Reason.STALE_MODEL, State.DEGRADED),
             (Reason.NONE, State.ACTIVE),
         ):
-            room.pipeline.mark(series, np.array([reason], np.uint8))
+            room.desk.mark(series, np.array([reason], np.uint8))
             room.pipeline.tick(NOW, is_last=True)
             assert room.writer.bands()["reason"].tolist() == [reason]
             assert room.writer.bands()["state"].tolist() == [(State.WARMING, State.ACTIVE, State.DEGRADED).index(state)]
-            assert room.pipeline.overview().mark.tolist() == [reason]
+            assert room.desk.overview().mark.tolist() == [reason]
 
 
 def test_series_whose_band_keeps_less_than_it_promises_are_in_need() -> None:
@@ -211,7 +211,7 @@ def test_the_state_of_many_series_is_saved_a_part_at_a_time(tmp_path: Path) -> N
             saved.append([room.writer.blob(name) is not None for name in (first, second)])
         assert saved == [[True, False], [True, True], [True, True]]
         assert room.writer.bands().size == SERIES_PER_BLOB + 1
-        assert room.writer.bands().tobytes() == room.pipeline.saved_bands.tobytes()
+        assert room.writer.bands().tobytes() == room.desk.saved_bands.tobytes()
 
 
 def test_saved_state_of_another_version_is_made_anew_and_counted(tmp_path: Path) -> None:
@@ -220,18 +220,18 @@ def test_saved_state_of_another_version_is_made_anew_and_counted(tmp_path: Path)
         room.metrics(gauge_request("cpu", (-60, 10)))
         room.teach("cpu/value", level=10)
         room.pipeline.tick(NOW, is_last=True)
-        assert room.pipeline.discarded() == {"bands": 0, "detector": 0, "models": 0}
+        assert room.desk.discarded() == {"bands": 0, "detector": 0, "models": 0}
         unreadable = replace(flat_model(0, 10, version=2), parameters=b"of another version")
         foreign = {"\0bands/00000000": b"the layout of another version", name: b"that of the detector"}
         room.writer.commit(Commit(models=[unreadable], blobs=foreign))
     with opened(tmp_path) as room:
-        assert room.pipeline.discarded() == {"bands": 1, "detector": 1, "models": 1}
+        assert room.desk.discarded() == {"bands": 1, "detector": 1, "models": 1}
         room.metrics(gauge_request("cpu", (0, 50)))
         room.pipeline.tick(NOW, is_last=True)
         assert room.points("cpu/value") == [(-60, 10.0), (0, 50.0)]
         assert room.writer.bands().size == 1
     with opened(tmp_path) as room:
-        assert room.pipeline.discarded() == {"bands": 0, "detector": 0, "models": 1}
+        assert room.desk.discarded() == {"bands": 0, "detector": 0, "models": 1}
 
 
 def test_a_metrics_request_leaves_as_it_came_followed_by_its_bands(tmp_path: Path) -> None:
@@ -338,7 +338,7 @@ def test_reading_the_same_room_twice_gives_the_same_state(tmp_path: Path) -> Non
     with opened(tmp_path) as room:
         room.metrics(gauge_request("cpu", (0, 1)))
         again = Room(room.writer, PipelineSettings())
-        assert [k.identity for k in again.pipeline.keys] == [k.identity for k in room.pipeline.keys]
+        assert [k.identity for k in again.desk.keys] == [k.identity for k in room.desk.keys]
 
 
 def exemplar_request(*seconds: float, trace: bytes = bytes(range(1, 17))) -> Any:
@@ -368,7 +368,7 @@ def test_a_bad_trace_id_costs_the_exemplar_and_is_counted(tmp_path: Path) -> Non
         assert not answer.rejected
         assert room.points("load/value") == [(-60, 10.0)]
         assert room.writer.exemplars(0, NOW) == []
-        assert room.pipeline.noticed["bad_exemplars"] == 1
+        assert room.desk.noticed["bad_exemplars"] == 1
 
 
 def test_a_silent_series_frees_its_place_and_goes_on_when_it_reports_again(tmp_path: Path) -> None:
@@ -427,7 +427,7 @@ def test_deltas_that_overlap_are_counted(tmp_path: Path) -> None:
     with opened(tmp_path) as room:
         room.metrics(request_with(metric, **{"service.name": "shop"}), now=NOW + 90 * SECOND)
         assert room.points("hits/rate") == [(60, 1.0), (90, 1.0)]
-        assert room.pipeline.noticed["overlapping_writers"] == 1
+        assert room.desk.noticed["overlapping_writers"] == 1
 
 
 def test_a_service_that_dies_is_one_episode_of_silence_until_it_reports_again(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collector_processor.clock import MINUTE
 from collector_processor.config import Config, load_config
 from collector_processor.errors import StoreError
 from collector_processor.ledger import Signal
-from collector_processor.pipeline import Pipeline
+from collector_processor.pipeline import PipelineState
 from collector_processor.reloading import adopted, differing
 from tests.house import House
 from tests.process import Process, end, wait_until
@@ -96,7 +96,7 @@ def test_a_store_that_fails_leaves_the_former_configuration_in_force(
 ) -> None:
     before = house.foreband.config
     with monkeypatch.context() as patched:
-        patched.setattr(Pipeline, "reload", failing)
+        patched.setattr(PipelineState, "reload", failing)
         reload(house, "series.limit=1")
     assert house.foreband.config is before
     for host in "abc":
