@@ -9,7 +9,7 @@ from benchmarks.requests import POINTS, Fleet
 from collector_processor.clock import DAY, MINUTE
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.pipeline import Pipeline, PipelineSettings, PipelineState
-from collector_processor.request import Request
+from collector_processor.pipeline.request import Request
 from collector_processor.store import layout
 from collector_processor.store.chunks import ENDS_DTYPE
 from collector_processor.store.codec import encode_column, seal

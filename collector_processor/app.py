@@ -28,12 +28,12 @@ from collector_processor.notices import NoticeDesk
 from collector_processor.observation import watched
 from collector_processor.otlp.endpoint import INSTANCE_KEY, LOOP_TEXT
 from collector_processor.otlp.status import Answer
-from collector_processor.overview import Overview
 from collector_processor.pipeline import Pipeline, PipelineState, SeriesDesk
+from collector_processor.pipeline.overview import Overview
+from collector_processor.pipeline.request import Request
 from collector_processor.policy import Policies, PoliciesInForce
 from collector_processor.policy.cohort import Cohorts
 from collector_processor.reloading import JUDGING, Reload, adopted, differing
-from collector_processor.request import Request
 from collector_processor.room_settings import pipeline_settings, store_settings, training_settings
 from collector_processor.selftelemetry import SelfTelemetry
 from collector_processor.store.sqlite import open_reader, open_writer

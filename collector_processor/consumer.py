@@ -17,7 +17,7 @@ from collector_processor.clock import NANOS_PER_SECOND, Clock
 from collector_processor.errors import PermanentError, RetryableError, StoreError
 from collector_processor.otlp.status import Answer
 from collector_processor.pipeline import Pipeline
-from collector_processor.request import Request
+from collector_processor.pipeline.request import Request
 
 log = logging.getLogger(__name__)
 

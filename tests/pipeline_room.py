@@ -14,7 +14,7 @@ from collector_processor.forecast.seasonal import SLOTS, FittedSeasonal
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.otlp.status import Answer
 from collector_processor.pipeline import Pipeline, PipelineSettings, PipelineState, SeriesDesk
-from collector_processor.request import Request
+from collector_processor.pipeline.request import Request
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_writer
 from collector_processor.telemetry.band import FORECASTS

@@ -24,7 +24,7 @@ from collector_processor.ledger import Signal
 from collector_processor.memory import Pressure
 from collector_processor.otlp.status import REASON_TEXT, retry_delay
 from collector_processor.pipeline import Pipeline
-from collector_processor.request import Request
+from collector_processor.pipeline.request import Request
 from collector_processor.signals.outcome import Outcome
 from collector_processor.store.base import Commit
 from collector_processor.store.sqlite import SqliteWriter

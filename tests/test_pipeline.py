@@ -12,8 +12,8 @@ from collector_processor.clock import HOUR, MINUTE
 from collector_processor.detect.known import SERIES_PER_BLOB, blob_names
 from collector_processor.errors import StoreError
 from collector_processor.ledger import Signal
-from collector_processor.overview import need
 from collector_processor.pipeline import PipelineSettings
+from collector_processor.pipeline.overview import need
 from collector_processor.policy import Policies
 from collector_processor.policy_config import PolicyConfig
 from collector_processor.store.base import Commit

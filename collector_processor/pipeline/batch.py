@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from collector_processor.ledger import Signal
-from collector_processor.request import Request
+from collector_processor.pipeline.request import Request
 from collector_processor.signals.events import EventsConsumed
 from collector_processor.signals.metrics import MetricsConsumed
 from collector_processor.signals.outcome import Settlement

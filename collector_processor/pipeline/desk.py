@@ -13,12 +13,12 @@ import orjson
 from collector_processor.clock import HOUR
 from collector_processor.detect.canary import Subjects
 from collector_processor.detect.seed import Seed
-from collector_processor.feedback import FeedbackDesk
 from collector_processor.forecast.fleet import FleetModel
-from collector_processor.overview import Overview
+from collector_processor.pipeline.feedback import FeedbackDesk
+from collector_processor.pipeline.overview import Overview
+from collector_processor.pipeline.saving import names_of
 from collector_processor.pipeline.state import PipelineState
 from collector_processor.policy.budget import BUDGETS_BLOB
-from collector_processor.saving import names_of
 from collector_processor.store.base import Commit
 from collector_processor.telemetry.band import BandStates
 from collector_processor.telemetry.feedback import Feedback, Said

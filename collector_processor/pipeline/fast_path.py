@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from collector_processor.clock import NANOS_PER_SECOND
-from collector_processor.expiry import Expiry
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.otlp.status import Answer
 from collector_processor.pipeline.batch import Batch, Derived
+from collector_processor.pipeline.expiry import Expiry
+from collector_processor.pipeline.receipts import receipts_of
+from collector_processor.pipeline.request import Request
+from collector_processor.pipeline.saving import SaveSchedule
 from collector_processor.pipeline.settings import PipelineSettings
 from collector_processor.pipeline.state import PipelineState
-from collector_processor.receipts import receipts_of
-from collector_processor.request import Request
-from collector_processor.saving import SaveSchedule
 from collector_processor.signals.links import LinkQuota
 from collector_processor.signals.metrics import MetricsConsumed
 from collector_processor.store.base import Commit, OutboxItem, RequestReceipt

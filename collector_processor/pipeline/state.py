@@ -5,16 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from collector_processor.errors import StoreError
-from collector_processor.feedback import FeedbackDesk
 from collector_processor.forecast.fleet import FleetModel
-from collector_processor.onsets import Onsets
 from collector_processor.otlp.decode import parse_attributes, parse_resource, parse_scope
-from collector_processor.outgoing import Outgoing
-from collector_processor.overview import SeriesTimes
+from collector_processor.pipeline.feedback import FeedbackDesk
+from collector_processor.pipeline.onsets import Onsets
+from collector_processor.pipeline.outgoing import Outgoing
+from collector_processor.pipeline.overview import SeriesTimes
+from collector_processor.pipeline.receipts import Receipts
+from collector_processor.pipeline.saving import SavedBands, load_detector, names_of, saved_blobs
 from collector_processor.pipeline.settings import PipelineSettings
 from collector_processor.policy.budget import BUDGETS_BLOB, BudgetLog
-from collector_processor.receipts import Receipts
-from collector_processor.saving import SavedBands, load_detector, names_of, saved_blobs
 from collector_processor.signals.catalog import Catalog
 from collector_processor.signals.logs import LogSignals
 from collector_processor.signals.metrics import MetricSignals

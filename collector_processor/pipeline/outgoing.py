@@ -6,11 +6,11 @@ import numpy as np
 
 from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.detect.detector import Detector
-from collector_processor.enrichment import Enricher, expected_durations
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.ledger import Signal
 from collector_processor.otlp.additions import Additions, Which
-from collector_processor.request import Request
+from collector_processor.pipeline.enrichment import Enricher, expected_durations
+from collector_processor.pipeline.request import Request
 from collector_processor.signals.catalog import Catalog
 from collector_processor.store.base import OutboxItem
 from collector_processor.telemetry.points import Int32, PointBatch

@@ -7,7 +7,7 @@ eighth of all series can go: that is not more than eight times in the time of re
 import numpy as np
 
 from collector_processor.clock import DAY, HOUR
-from collector_processor.overview import SeriesTimes
+from collector_processor.pipeline.overview import SeriesTimes
 from collector_processor.signals.catalog import Catalog
 from collector_processor.store.base import SeriesReader
 from collector_processor.telemetry.points import Int32

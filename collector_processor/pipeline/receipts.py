@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from collector_processor.clock import HOUR
-from collector_processor.request import Request
+from collector_processor.pipeline.request import Request
 from collector_processor.signals.outcome import Settlement
 from collector_processor.store.base import RequestReceipt, SeriesReader
 
