@@ -1,6 +1,6 @@
 """Many series to one per group: sums, averages, extremes, quantiles, and the k largest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,11 +36,15 @@ class Groups:
     @classmethod
     def of(cls, vector: Vector, grouping: Grouping) -> "Groups":
         """Group the series of a vector, groups in order of their first member."""
+        return cls.by([group_labels(grouping, each) for each in vector.labels])
+
+    @classmethod
+    def by(cls, group_of: Sequence[Labels]) -> "Groups":
+        """Group series by the labels of the group of each."""
         known: dict[frozenset[tuple[str, str]], int] = {}
         labels: list[Labels] = []
-        member_of = np.empty(len(vector.labels), np.int64)
-        for row, each in enumerate(vector.labels):
-            own = group_labels(grouping, each)
+        member_of = np.empty(len(group_of), np.int64)
+        for row, own in enumerate(group_of):
             key = frozenset(own.items())
             if key not in known:
                 known[key] = len(labels)

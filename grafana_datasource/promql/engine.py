@@ -117,7 +117,7 @@ class Evaluation:
             case Range(selector, length):
                 base = self._placed(selector.placed, times)
                 start, end = _extent(base, length)
-                samples = self.source.samples(selector.matchers, start, end)
+                samples = self.source.samples(selector.matchers, max(0, start), end)
             case Subquery(_, length):
                 base = self._placed(node.placed, times)
                 samples = self._sampled(node, base)
@@ -242,5 +242,5 @@ def _with_scalar(node: Binary, left: Float64 | Vector, right: Float64 | Vector) 
 
 
 def _extent(base: Int64, length: int) -> tuple[int, int]:
-    """Return the first and last nanosecond that windows of a length look at, never before 1970."""
-    return max(0, int(base.min()) - length), int(base.max())
+    """Return the first and last nanosecond that windows of a length look at."""
+    return int(base.min()) - length, int(base.max())

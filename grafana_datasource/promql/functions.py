@@ -9,12 +9,13 @@ import numpy as np
 from collector_processor.telemetry.points import Bool, Float64, Int64
 from grafana_datasource.matching import Matcher
 from grafana_datasource.promql import over_time, rates, regression, relabel
-from grafana_datasource.promql.histograms import histogram_quantile
+from grafana_datasource.promql.histograms import histogram_fraction, histogram_quantile, histogram_quantiles
 from grafana_datasource.promql.maths import UNARY, at_least, at_most, rounded
 from grafana_datasource.promql.moments import PARTS, unix_seconds
 from grafana_datasource.promql.samples import Windows
 from grafana_datasource.promql.syntax import Expression, Range, Selector, Subquery
 from grafana_datasource.promql.vector import NAME, Labels, Vector, sort_key
+from grafana_datasource.query import FailedQueryError
 
 Arguments = Sequence[Expression]
 
@@ -100,6 +101,21 @@ def _round(value: Float64, to: Float64 | float = 1.0) -> Float64:
 def _histogram_quantile(evaluator: Evaluator, arguments: Arguments, times: Int64) -> Vector:
     rank, vector = evaluator.scalar(arguments[0], times), evaluator.vector(arguments[1], times)
     return histogram_quantile(rank, vector.compact())
+
+
+def _histogram_quantiles(evaluator: Evaluator, arguments: Arguments, times: Int64) -> Vector:
+    label = evaluator.text(arguments[1])
+    relabel.check_label(label)
+    ranks = [evaluator.scalar(argument, times) for argument in arguments[2:]]
+    if any((rank != rank[0]).any() for rank in ranks):
+        raise FailedQueryError("histogram_quantiles() takes quantiles that are the same at all times")
+    vector = evaluator.vector(arguments[0], times).compact()
+    return histogram_quantiles(vector, label, [float(rank[0]) for rank in ranks])
+
+
+def _histogram_fraction(evaluator: Evaluator, arguments: Arguments, times: Int64) -> Vector:
+    lower, upper = (evaluator.scalar(argument, times) for argument in arguments[:2])
+    return histogram_fraction(lower, upper, evaluator.vector(arguments[2], times).compact())
 
 
 def _label_replace(evaluator: Evaluator, arguments: Arguments, times: Int64) -> Vector:
@@ -194,12 +210,18 @@ FUNCTIONS: dict[str, Function] = {
     "stddev_over_time": _over_range(over_time.deviation),
     "stdvar_over_time": _over_range(over_time.variance),
     "sum_over_time": _over_range(over_time.total),
+    "ts_of_first_over_time": _over_range(over_time.time_of_first),
+    "ts_of_last_over_time": _over_range(over_time.time_of_last),
+    "ts_of_max_over_time": _over_range(over_time.time_of_largest),
+    "ts_of_min_over_time": _over_range(over_time.time_of_smallest),
     "absent": _absent,
     "absent_over_time": _absent_over_time,
     "clamp": _clamp,
     "clamp_max": _of_values(at_most),
     "clamp_min": _of_values(at_least),
+    "histogram_fraction": _histogram_fraction,
     "histogram_quantile": _histogram_quantile,
+    "histogram_quantiles": _histogram_quantiles,
     "label_join": _label_join,
     "label_replace": _label_replace,
     "pi": lambda _, __, times: np.full(times.size, np.pi),

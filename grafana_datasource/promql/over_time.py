@@ -91,6 +91,38 @@ def median_deviation(windows: Windows) -> tuple[Float64, Bool]:
     return windows.each(compute), _some(windows)
 
 
+def time_of_first(windows: Windows) -> tuple[Float64, Bool]:
+    """Return when the oldest sample was, in Unix seconds."""
+    return windows.unix_seconds(windows.first), _some(windows)
+
+
+def time_of_last(windows: Windows) -> tuple[Float64, Bool]:
+    """Return when the newest sample was, in Unix seconds."""
+    return windows.unix_seconds(windows.stop - 1), _some(windows)
+
+
+def time_of_largest(windows: Windows) -> tuple[Float64, Bool]:
+    """Return when the maximum was last, in Unix seconds."""
+    return _time_of(windows, np.fmax), _some(windows)
+
+
+def time_of_smallest(windows: Windows) -> tuple[Float64, Bool]:
+    """Return when the minimum was last, in Unix seconds."""
+    return _time_of(windows, np.fmin), _some(windows)
+
+
+def _time_of(windows: Windows, extreme: np.ufunc) -> Float64:
+    """Return the time of the newest sample that is the extreme of its window; of NaNs alone, of the newest."""
+
+    def compute(part: Unrolled) -> Float64:
+        value = part.value
+        found = part.spread(extreme.reduceat(value, part.start))
+        newest = np.maximum.reduceat(np.where((value == found) | np.isnan(found), part.row, -1), part.start)
+        return windows.unix_seconds(newest)
+
+    return windows.each(compute)
+
+
 def _sorted(part: Unrolled, value: Float64) -> Float64:
     """Sort each window's values, NaN first."""
     window = np.repeat(np.arange(part.count.size), part.count)

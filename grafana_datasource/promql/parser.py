@@ -9,7 +9,7 @@ import promql_parser as grammar
 
 from collector_processor.errors import InvalidQueryError
 from grafana_datasource.matching import Matcher, MatchOperator
-from grafana_datasource.promql.scan import scanned
+from grafana_datasource.promql.scan import scanned, unsupported
 from grafana_datasource.promql.syntax import (
     Aggregate,
     Binary,
@@ -65,6 +65,8 @@ def _parsed(text: str) -> Any:
     try:
         return grammar.parse(scanned(text))
     except ValueError as error:
+        if newer := unsupported(text):
+            raise UnsupportedQueryError(newer) from None
         raise InvalidQueryError(f"invalid parameter 'query': {error}") from None
 
 

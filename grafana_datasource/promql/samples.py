@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from collector_processor.telemetry.points import Bool, Float64, Int64
+from grafana_datasource.promql.moments import unix_seconds
 from grafana_datasource.promql.vector import Labels, Vector
 
 LOOKBACK = 300 * 1_000_000_000
@@ -145,6 +146,10 @@ class Windows:
     def seconds(self, row: Int64) -> Float64:
         """Return times by row in seconds after the first sample of all."""
         return _safe((self.samples.time - self._origin()) / 1e9, row)
+
+    def unix_seconds(self, row: Int64) -> Float64:
+        """Return times by row in Unix seconds; rows of empty windows give anything."""
+        return _safe(unix_seconds(self.samples.time), row)
 
     def seconds_of(self, times: Int64) -> Float64:
         """Return any times in the same seconds."""

@@ -26,6 +26,15 @@ _PIECE = re.compile(
     re.VERBOSE | re.ASCII | re.IGNORECASE,
 )
 
+_NEWER: Final = (
+    (re.compile(r"\b(anchored|smoothed)\b", re.IGNORECASE), "the modifier {} is not supported"),
+    (
+        re.compile(r"\[[^\]]*[-+*/%^(]|\boffset\s*[-+]?\s*[a-z_]*\(", re.IGNORECASE),
+        "arithmetic in durations is not supported",
+    ),
+)
+"""What the parser does not know yet, and how to say so."""
+
 
 def scanned(text: str) -> str:
     """Return the query as the parser should see it.
@@ -52,6 +61,15 @@ def scanned(text: str) -> str:
     if operators > MOST_OPERATORS:
         raise InvalidQueryError(f"{operators} operators, the limit is {MOST_OPERATORS}")
     return _PIECE.sub(lambda piece: _escaped(piece.group()) if piece.lastgroup == "raw" else piece.group(), text)
+
+
+def unsupported(text: str) -> str:
+    """Say what a query that cannot be parsed has of newer PromQL, nothing where it has none."""
+    bare = _PIECE.sub(lambda piece: "" if piece.lastgroup in {"raw", "string", "comment"} else piece.group(), text)
+    for pattern, message in _NEWER:
+        if found := pattern.search(bare):
+            return message.format(*found.groups())
+    return ""
 
 
 def _escaped(raw: str) -> str:

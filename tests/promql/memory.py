@@ -23,6 +23,13 @@ class MemorySource:
         self._parts = [_samples(selector, values, every) for selector, values in series.items()]
         self.spent = 0
 
+    @classmethod
+    def of(cls, parts: Sequence[Samples]) -> "MemorySource":
+        """Hold samples as they are, one series in each part."""
+        source = cls({})
+        source._parts = list(parts)
+        return source
+
     def instant(self, matchers: Sequence[Matcher], times: Int64) -> Vector:
         return selected(self._meant(matchers), times)
 

@@ -27,6 +27,8 @@ SOURCE = MemorySource(
         'h{le="1"}': "0 10 10",
         'h{le="2"}': "0 20 20",
         'h{le="+Inf"}': "0 40 20",
+        'other{le="1"}': "0 1 1",
+        'other{le="+Inf"}': "0 1 1",
         'two{a="1", b="1"}': "1*11",
         'two{a="1", b="2"}': "2*11",
     }
@@ -94,6 +96,17 @@ SOURCE = MemorySource(
         ("histogram_quantile(0.375, h)", 60, {"{}": [1.5]}),
         ("histogram_quantile(0.99, h)", 60, {"{}": [2.0]}),
         ("histogram_quantile(0.5, h)", 0, {"{}": [NAN]}),
+        ("histogram_fraction(0.5, 1, h)", 60, {"{}": [0.125]}),
+        ("histogram_fraction(1, 99, h)", 60, {"{}": [0.25]}),
+        ("histogram_fraction(2, +Inf, h)", 60, {"{}": [0.5]}),
+        ("histogram_fraction(3, 2, h)", 60, {"{}": [0.0]}),
+        ("histogram_fraction(0, NaN, h)", 60, {"{}": [NAN]}),
+        ("histogram_fraction(0, 1, h)", 0, {"{}": [NAN]}),
+        ('histogram_quantiles(h, "q", 0.25, 1)', 60, {"{q=0.25}": [1.0], "{q=1.0}": [2.0]}),
+        ("ts_of_first_over_time(reset[3m])", 240, {"{a=1}": [60.0]}),
+        ("ts_of_last_over_time(gap[5m])", 500, {"{}": [420.0]}),
+        ("ts_of_max_over_time(reset[5m])", 250, {"{a=1}": [120.0]}),
+        ("ts_of_min_over_time(level[5m])", 300, {"{}": [300.0]}),
         ('label_replace(owner, "first", "$1", "who", "(.).*")', 60, {"owner{a=1,first=a,who=ann}": [1.0]}),
         ('label_join(owner, "both", "-", "a", "who")', 60, {"owner{a=1,both=1-ann,who=ann}": [1.0]}),
         ('absent(nothing{b="c"})', 60, {"{b=c}": [1.0]}),
@@ -127,6 +140,11 @@ def test_every_step_is_answered_on_its_own() -> None:
     }
 
 
+def test_quantiles_that_become_labels_are_the_same_at_every_step() -> None:
+    with pytest.raises(FailedQueryError, match="same at all times"):
+        evaluated(SOURCE, 'histogram_quantiles(h, "q", time() / 1000)', 60, 60, 2)
+
+
 def test_the_end_is_the_one_asked_for_although_no_step_reaches_it() -> None:
     grid = Grid(0, 100 * SECOND, 2)
     value = Evaluation(SOURCE, grid, 180 * SECOND, 1000).run(parse('sum(x{a="1"} @ end())'))
@@ -140,6 +158,11 @@ def test_the_end_is_the_one_asked_for_although_no_step_reaches_it() -> None:
         ("limitk(1, x)", "limitk()"),
         ("histogram_avg(x)", "histogram_avg()"),
         ("x + fill(0) owner", "fill()"),
+        ("increase(x[5m] anchored)", "anchored"),
+        ("x smoothed", "smoothed"),
+        ("rate(x[5m + 1m])", "arithmetic in durations"),
+        ("x offset (2 * 3)", "arithmetic in durations"),
+        ("rate(x[step()])", "arithmetic in durations"),
         ('x{a="1" or a="2"}', "'or'"),
     ],
 )
@@ -157,6 +180,7 @@ def test_what_is_not_supported_is_named(text: str, part: str) -> None:
         ("two * on (a) group_left (b) owner", "grouping labels must ensure unique"),
         ('label_replace(x, "a", "same", "a", ".*")', "same labelset"),
         ("topk(NaN, x)", "overflows int64"),
+        ('histogram_quantile(0.5, {le!=""})', "same labelset"),
         ("holt_winters(x[5m], 1.5, 0.5)", "smoothing factor"),
         ('count_values("not a name", x)', "label name"),
     ],
