@@ -72,7 +72,7 @@ def _set(message: Any, field: _Field, key: str, value: Any, depth: int) -> None:
     else:
         try:
             setattr(message, field.name, field.read(value))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise MalformedRequestError(f"JSON: {key} cannot be {_shown(value)}") from None
 
 

@@ -98,8 +98,8 @@ def test_numbers_that_json_has_not_are_text(text: str, value: float) -> None:
     assert repr(point_of(asDouble=text).as_double) == repr(value)
 
 
-@pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_tokens_that_are_not_json_are_refused(token: str) -> None:
+@pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity", "1e999", "1" * 400, f'"{"1" * 400}"', "1" * 5000])
+def test_tokens_that_are_no_number_of_json_are_refused(token: str) -> None:
     with pytest.raises(MalformedRequestError):
         point_of(asDouble=token)
 
