@@ -1,13 +1,7 @@
 """The door, over real connections: what each kind of sender gets, and that nothing is lost uncounted."""
 
-import logging
-import socket
-import struct
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from io import StringIO
 from threading import Event
 from typing import Any
 
@@ -23,70 +17,15 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from collector_processor.config import LogConfig
 from collector_processor.errors import ConfigError, MalformedRequestError, PermanentError, StoreError
 from collector_processor.ledger import Signal
-from collector_processor.logs import set_up_logging
 from collector_processor.otlp.decode import decode_metrics, decode_traces
-from collector_processor.otlp.gate import Authorize, Gate, Refusal, everybody
+from collector_processor.otlp.gate import Gate, Refusal
 from collector_processor.otlp.receiver import EXPORT_METHODS, GrpcReceiver, ReceiverSettings
 from collector_processor.otlp.status import retry_delay
-from tests.otlp.door import PATIENCE, Behind
+from tests.otlp.door import PATIENCE
+from tests.otlp.grpc_door import GOOD, Door
 from tests.otlp.stock import START, gauge, request_with
-
-
-class Door(Behind):
-    """A receiver on a free port with something behind it, and a client."""
-
-    def __init__(self, max_in_flight: int = 8, authorize: Authorize = everybody, **settings: Any) -> None:
-        super().__init__(max_in_flight)
-        defaults = {"listen": "127.0.0.1:0"}
-        self.receiver = GrpcReceiver(ReceiverSettings(**defaults | settings), self.entrance, authorize)
-        self.port = self.receiver.start()
-        self.channel = self.open_channel()
-
-    def open_channel(self, **options: int) -> grpc.Channel:
-        return grpc.insecure_channel(
-            f"127.0.0.1:{self.port}", [(f"grpc.{k}", v) for k, v in options.items()] + [("grpc.enable_retries", 0)]
-        )
-
-    def export(self, body: bytes, signal: Signal = Signal.METRICS, **call: Any) -> Any:
-        return self.channel.unary_unary(EXPORT_METHODS[signal], None, None)(body, timeout=PATIENCE, **call)
-
-    def fail(self, body: bytes, signal: Signal = Signal.METRICS, **call: Any) -> Any:
-        """Export what must be refused; return the error, never UNKNOWN."""
-        with pytest.raises(grpc.RpcError) as caught:
-            self.export(body, signal, **call)
-        error: Any = caught.value
-        assert error.code() is not grpc.StatusCode.UNKNOWN
-        return error
-
-    def close(self) -> None:
-        self.channel.close()
-        self.receiver.drain(0)
-        self.receiver.close()
-        self.assert_balanced()
-
-
-@pytest.fixture
-def open_door() -> Iterator[Callable[..., Door]]:
-    doors: list[Door] = []
-
-    def opened(**settings: Any) -> Door:
-        doors.append(Door(**settings))
-        return doors[-1]
-
-    yield opened
-    for door in doors:
-        door.close()
-
-
-@pytest.fixture
-def door(open_door: Callable[..., Door]) -> Door:
-    return open_door()
-
-
-GOOD = request_with(gauge(1.0), service="shop").SerializeToString()
 
 
 def test_a_good_request_is_answered_without_partial_success(door: Door) -> None:
@@ -134,34 +73,6 @@ def test_a_gzip_bomb_is_refused_by_its_inflated_size(door: Door) -> None:
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert door.wait_for(lambda: door.refused[Refusal.NOT_READ] == 1)
     assert door.export(GOOD, compression=grpc.Compression.Gzip) == b""
-
-
-def test_a_compression_other_than_gzip_is_unimplemented_and_counted(door: Door) -> None:
-    assert raw_status(door.port, (b"grpc-encoding", b"deflate")) == grpc.StatusCode.UNIMPLEMENTED.value[0]
-    assert door.wait_for(lambda: door.refused[Refusal.NOT_READ] == 1)
-    assert not door.bodies
-
-
-@pytest.mark.parametrize("name", [b"snappy", b"zstd"])
-def test_a_compression_that_grpc_does_not_know_is_internal_and_counted(door: Door, name: bytes) -> None:
-    # gRPC's core drops the header before any code of ours, even an interceptor, sees it, and then fails on the bytes.
-    assert raw_status(door.port, (b"grpc-encoding", name)) == grpc.StatusCode.INTERNAL.value[0]
-    assert door.wait_for(lambda: door.refused[Refusal.NOT_READ] == 1)
-    assert door.ledger.row(Signal.METRICS).rejected == {"not_read": 1}
-    assert not door.bodies
-
-
-def test_a_token_that_is_no_text_is_refused_and_not_logged(open_door: Callable[..., Door]) -> None:
-    door = open_door(authorize=lambda given: None if given is None else Refusal.UNAUTHENTICATED)
-    handlers, stream = logging.getLogger().handlers[:], StringIO()
-    try:
-        set_up_logging(LogConfig(format="json"), stream)
-        header = (b"authorization", b"Bearer secret-\xff")
-        assert raw_status(door.port, header) == grpc.StatusCode.UNAUTHENTICATED.value[0]
-    finally:
-        logging.getLogger().handlers[:] = handlers
-    assert door.ledger.row(Signal.METRICS).rejected == {"unauthenticated": 1}
-    assert stream.getvalue() == ""
 
 
 def test_many_empty_elements_are_an_invalid_argument(door: Door) -> None:
@@ -389,43 +300,6 @@ def test_metadata_reaches_ingest(door: Door) -> None:
     assert "x-bin" not in metadata
 
 
-def test_frequent_pings_are_allowed_down_to_the_interval(open_door: Callable[..., Door]) -> None:
-    assert goes_away(open_door(min_ping_interval=60.0).port, pings=10)
-    assert not goes_away(open_door(min_ping_interval=0.0).port, pings=10)
-
-
-def test_connections_beyond_the_limit_are_closed_and_the_others_served(open_door: Callable[..., Door]) -> None:
-    door = open_door(connections=5)
-    assert door.export(GOOD) == b""
-    many = [socket.create_connection(("127.0.0.1", door.port), timeout=PATIENCE) for _ in range(8)]
-    for connection in many:
-        with suppress(OSError):
-            connection.sendall(PREFACE + frame(SETTINGS, b""))
-    assert sum(is_greeted(connection) for connection in many) == 4
-    assert door.export(GOOD) == b""
-    for connection in many:
-        connection.close()
-
-
-def is_greeted(connection: socket.socket) -> bool:
-    """Tell whether the server says anything before it closes."""
-    try:
-        return bool(connection.recv(1))
-    except ConnectionError:
-        return False
-
-
-def test_idle_connections_leave_the_others_alone_and_are_closed_in_the_end(open_door: Callable[..., Door]) -> None:
-    door = open_door(connection_idle=1.0)
-    idle = [socket.create_connection(("127.0.0.1", door.port), timeout=PATIENCE) for _ in range(200)]
-    for connection in idle:
-        connection.sendall(PREFACE + frame(SETTINGS, b""))
-    assert door.export(GOOD) == b""
-    for connection in idle:
-        list(frames(connection))  # ends when the server closes
-        connection.close()
-
-
 @pytest.mark.parametrize("compression", [None, grpc.Compression.Gzip])
 def test_the_official_metric_exporter_is_understood(door: Door, compression: grpc.Compression | None) -> None:
     exporter = OTLPMetricExporter(f"http://127.0.0.1:{door.port}", insecure=True, compression=compression)
@@ -457,64 +331,3 @@ def test_the_official_span_exporter_is_understood(door: Door) -> None:
     assert signal is Signal.TRACES
     assert list(spans.name) == ["GET /cart"]
     assert (spans.end_unix_nano >= spans.start_unix_nano).all()
-
-
-# Senders that no client library would be: HTTP/2 frames by hand
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, SETTINGS, PING = 0, 1, 4, 6
-
-
-def frame(kind: int, payload: bytes, flags: int = 0, stream: int = 0) -> bytes:
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def literal(name: bytes, value: bytes) -> bytes:
-    return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
-
-
-def frames(connection: socket.socket) -> Iterator[tuple[int, bytes]]:
-    """Yield frames until the peer closes or is silent."""
-    data = connection.makefile("rb")
-    while len(head := data.read(9)) == 9:
-        yield head[3], data.read(int.from_bytes(head[:3], "big"))
-
-
-def goes_away(port: int, pings: int) -> bool:
-    """Send one ping after the other; tell whether the server ends the connection before it answered them all."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-        try:
-            connection.sendall(PREFACE + frame(SETTINGS, b"") + frame(PING, bytes(8)))
-            answered = 0
-            for kind, _ in frames(connection):
-                answered += kind == PING
-                if answered == pings:
-                    return False
-                if kind == PING:
-                    connection.sendall(frame(PING, bytes(8)))
-        except OSError:
-            return True
-    return True
-
-
-def raw_status(port: int, *headers: tuple[bytes, bytes]) -> int:
-    """Send one compressed call with further headers; return its grpc-status."""
-    common = [
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":path", EXPORT_METHODS[Signal.METRICS].encode()),
-        (b":authority", b"localhost"),
-        (b"content-type", b"application/grpc"),
-        (b"te", b"trailers"),
-        *headers,
-    ]
-    block = b"".join(literal(name, value) for name, value in common)
-    body = zlib.compress(GOOD)
-    message = b"\x01" + struct.pack(">I", len(body)) + body
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-        connection.sendall(PREFACE + frame(SETTINGS, b"") + frame(HEADERS, block, 4, 1) + frame(DATA, message, 1, 1))
-        for kind, payload in frames(connection):
-            if kind == HEADERS and b"grpc-status" in payload:
-                after = payload.split(b"grpc-status", 1)[1]
-                return int(after[1 : 1 + after[0]])
-    raise AssertionError("the connection ended without a status")
