@@ -1,17 +1,19 @@
 """The OTLP/gRPC door: three Export methods on raw bytes, guarded against more than can be worked on."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from threading import Event, Thread
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from collector_processor.errors import ConfigError
+from collector_processor.errors import ConfigError, MalformedRequestError
 from collector_processor.ledger import Signal
 from collector_processor.otlp.gate import Authorize, Entrance, Refusal, everybody
 from collector_processor.otlp.status import Answer, StatusAnswer
@@ -115,7 +117,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
 
     def _behavior(self, signal: Signal) -> Callable[[Iterator[bytes], Any], bytes]:
         # A unary call is read as a stream of one: only so does a message that gRPC itself turned away
-        # (too large, not inflatable) become visible here and counted.
+        # (too large, not inflatable) become visible here and counted, and one too many be refused.
         def export(messages: Iterator[bytes], context: Any) -> bytes:
             outcome = self._export(signal, messages, context)
             if isinstance(outcome, bytes):
@@ -131,10 +133,10 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         if refusal:
             return self._entrance.turn_away(signal, refusal)
         with self._awaited.message_of(context):
-            body = _first(messages)
-        if body is None:
+            bodies = _first_two(messages)
+        if not bodies:
             return self._entrance.turn_away(signal, Refusal.NOT_READ)
-        answer = self._entrance.take(signal, len(body), lambda: body, metadata)
+        answer = self._entrance.take(signal, len(bodies[0]), partial(_only, bodies), metadata)
         return answer.encode() if isinstance(answer, Answer) else answer
 
 
@@ -170,11 +172,18 @@ class _Awaited:
                     context.cancel()
 
 
-def _first(messages: Iterator[bytes]) -> bytes | None:
+def _first_two(messages: Iterator[bytes]) -> list[bytes]:
+    """Read the message of a call up to its end, and one more if there is one; nothing if the call broke off."""
     try:
-        return next(messages, None)
+        return list(islice(messages, 2))
     except grpc.RpcError:
-        return None
+        return []
+
+
+def _only(bodies: Sequence[bytes]) -> bytes:
+    if len(bodies) > 1:
+        raise MalformedRequestError("more than one message in a call")
+    return bodies[0]
 
 
 def _options(settings: ReceiverSettings) -> list[tuple[str, int]]:

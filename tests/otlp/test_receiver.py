@@ -183,6 +183,16 @@ def test_calls_without_a_message_do_not_keep_the_threads(open_door: Callable[...
     assert door.wait_for(lambda: door.refused[Refusal.NOT_READ] == 8)
 
 
+def test_a_second_message_in_a_call_is_refused_with_the_first(door: Door) -> None:
+    export = door.channel.stream_unary(EXPORT_METHODS[Signal.METRICS], None, None)
+    with pytest.raises(grpc.RpcError) as caught:
+        export(iter([GOOD, GOOD]), timeout=PATIENCE)
+    error: Any = caught.value
+    assert (error.code(), error.details()) == (grpc.StatusCode.INVALID_ARGUMENT, "more than one message in a call")
+    assert not door.bodies
+    assert door.ledger.row(Signal.METRICS).rejected == {"malformed": 1}
+
+
 def test_while_memory_is_short_nobody_is_admitted(door: Door) -> None:
     door.gate.is_short_of_memory = True
     error = door.fail(GOOD)
