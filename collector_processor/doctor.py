@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from collector_processor.config import Config, StoreConfig
+from collector_processor.config.forward import ForwardConfig
 from collector_processor.doors import Locks
 from collector_processor.errors import ConfigError
-from collector_processor.forward_config import ForwardConfig
 
 _SQLITE_WAL_FIX = (3, 51, 3)
 

@@ -9,6 +9,7 @@ import grpc
 
 from collector_processor.clock import Clock
 from collector_processor.config import Config
+from collector_processor.config.security import SecurityConfig
 from collector_processor.errors import ConfigError
 from collector_processor.ledger import Ledger
 from collector_processor.otlp.gate import Authorize, Entrance, Gate, Ingest, Refusal, into_ledger
@@ -18,7 +19,6 @@ from collector_processor.otlp.receiver import GrpcReceiver, ReceiverSettings
 from collector_processor.policy import Policies, PoliciesInForce
 from collector_processor.security.certificates import Certificate, Certificates
 from collector_processor.security.tokens import Permission, Scope, Tokens
-from collector_processor.security_config import SecurityConfig
 from collector_processor.store.reader import KnownSeries
 from collector_processor.store.sqlite import open_reader
 from collector_processor.web.server import WebSettings

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from collector_processor.config.forward import ClientTlsConfig, DestinationConfig, ForwardConfig
 from collector_processor.errors import ConfigError, PermanentError
-from collector_processor.forward_config import ClientTlsConfig, DestinationConfig, ForwardConfig
 from collector_processor.ledger import Signal
 from collector_processor.otlp.additions import Additions, Detail, Which
 from collector_processor.otlp.downstream import probe

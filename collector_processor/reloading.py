@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from collector_processor.config import Config
-from collector_processor.sections import Section
-from collector_processor.security_config import SecurityConfig
+from collector_processor.config.sections import Section
+from collector_processor.config.security import SecurityConfig
 
 LIVE = ("log", "memory", "series", "detect", "policies")
 """Sections that take effect at once; so do `security.tokens`, where tokens were asked for and still are."""

@@ -9,8 +9,8 @@ from pydantic import BaseModel, create_model
 from pydantic.fields import FieldInfo
 
 from collector_processor.config import Config
-from collector_processor.detect_config import BoundsConfig, DetectPolicy, MaintenanceConfig
-from collector_processor.policy_config import (
+from collector_processor.config.detect import BoundsConfig, DetectPolicy, MaintenanceConfig
+from collector_processor.config.policy import (
     CapacityPolicy,
     EventConfig,
     ForecastPolicy,

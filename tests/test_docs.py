@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from collector_processor.cli import cli
 from collector_processor.config import load_config
-from collector_processor.policy_config import PolicyConfig
+from collector_processor.config.policy import PolicyConfig
 from tests.docs import BLOCKS, README, policies_table, settings_table, with_part
 
 ROOT = README.parent

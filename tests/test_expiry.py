@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from collector_processor.clock import DAY, HOUR, NANOS_PER_SECOND, ManualClock
+from collector_processor.config.policy import PolicyConfig
 from collector_processor.pipeline import PipelineSettings
 from collector_processor.policy import Policies
-from collector_processor.policy_config import PolicyConfig
 from collector_processor.signals.admit import TimeLimits
 from collector_processor.signals.catalog import KNOWN_PER_PLACE
 from collector_processor.store.settings import StoreSettings

@@ -9,13 +9,13 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector_processor.clock import HOUR, MINUTE
+from collector_processor.config.policy import PolicyConfig
 from collector_processor.detect.known import SERIES_PER_BLOB, blob_names
 from collector_processor.errors import StoreError
 from collector_processor.ledger import Signal
 from collector_processor.pipeline import PipelineSettings
 from collector_processor.pipeline.overview import need
 from collector_processor.policy import Policies
-from collector_processor.policy_config import PolicyConfig
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_writer

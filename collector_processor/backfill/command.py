@@ -9,10 +9,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from collector_processor.backfill.prometheus import PrometheusSource
 from collector_processor.backfill.run import Cursor, Plan, Report, aligned, matches_of, run_backfill
+from collector_processor.config.sections import parse_duration
 from collector_processor.errors import ConfigError
 from collector_processor.otlp.endpoint import Endpoint
 from collector_processor.otlp.grpc_downstream import GrpcDownstream
-from collector_processor.sections import parse_duration
 
 _TIMEOUT_SECONDS = 60.0
 

@@ -13,6 +13,7 @@ import numpy as np
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from collector_processor.clock import DAY, HOUR
+from collector_processor.config.policy import PolicyConfig
 from collector_processor.detect.calibrate import QuantileTracker
 from collector_processor.detect.detector import DEFAULT_THRESHOLD, Detector, Judgement
 from collector_processor.evaluation.alarms import Alarms
@@ -23,7 +24,6 @@ from collector_processor.evaluation.trace import Trace, blank, day_before
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.otlp.decode import decode_metrics, parse_attributes, parse_resource, parse_scope
 from collector_processor.policy import Policies
-from collector_processor.policy_config import PolicyConfig
 from collector_processor.signals.admit import TimeLimits
 from collector_processor.signals.catalog import Catalog
 from collector_processor.signals.metrics import MetricSignals

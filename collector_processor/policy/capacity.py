@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from collector_processor.clock import NANOS_PER_SECOND
+from collector_processor.config.policy import CapacityPolicy
 from collector_processor.forecast.capacity import Bound
 from collector_processor.policy.kind import MetricKind, defaults_of
-from collector_processor.policy_config import CapacityPolicy
 from collector_processor.telemetry.series import SeriesKey
 
 _DEFAULT = CapacityPolicy()

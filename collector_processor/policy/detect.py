@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from collector_processor.clock import NANOS_PER_SECOND
-from collector_processor.detect_config import PROFILES, BoundsConfig, DetectPolicy, MaintenanceConfig
+from collector_processor.config.detect import PROFILES, BoundsConfig, DetectPolicy, MaintenanceConfig
 from collector_processor.forecast.maintenance import Maintenance, span_text
 from collector_processor.policy.kind import KindDefaults, MetricKind, defaults_of, kind_of
 from collector_processor.telemetry.rule import NO_COMPANION, RULE_DTYPE, Direction, Missing

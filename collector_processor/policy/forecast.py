@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+from collector_processor.config.policy import EventConfig, ForecastPolicy, HolidaysConfig, SeasonalityConfig
 from collector_processor.forecast.calendar import Calendar, Event
 from collector_processor.forecast.design import Seasonality
 from collector_processor.forecast.ical import repeated
 from collector_processor.forecast.local_time import day_number
 from collector_processor.forecast.maintenance import Maintenance
 from collector_processor.forecast.settings import ProphetSettings
-from collector_processor.policy_config import EventConfig, ForecastPolicy, HolidaysConfig, SeasonalityConfig
 
 _GROWTH = ("growth", "cap", "floor")
 _AS_THEY_ARE = {

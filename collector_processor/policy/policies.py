@@ -5,7 +5,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from collector_processor.detect_config import DetectPolicy
+from collector_processor.config.detect import DetectPolicy
+from collector_processor.config.policy import ForecastPolicy, PolicyConfig
+from collector_processor.config.sections import Section
 from collector_processor.forecast.capacity import Bound
 from collector_processor.forecast.maintenance import Maintenance
 from collector_processor.forecast.settings import ProphetSettings
@@ -15,8 +17,6 @@ from collector_processor.policy.detect import companion_of, maintenance_of, rule
 from collector_processor.policy.forecast import prophet_settings
 from collector_processor.policy.kind import MetricKind
 from collector_processor.policy.selector import Selector
-from collector_processor.policy_config import ForecastPolicy, PolicyConfig
-from collector_processor.sections import Section
 from collector_processor.signals.services import SERVICE_ATTRIBUTES
 from collector_processor.telemetry.rule import NO_COMPANION, RULE_DTYPE, Rules
 from collector_processor.telemetry.series import Kind, SeriesKey, Statistic, tagged

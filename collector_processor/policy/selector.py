@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from fnmatch import translate
 
-from collector_processor.policy_config import MatchConfig
+from collector_processor.config.policy import MatchConfig
 from collector_processor.telemetry.series import AttributeValue, SeriesKey
 
 _Pattern = Callable[[str], object]

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from collector_processor.clock import DAY, HOUR, MINUTE
+from collector_processor.config.policy import PolicyConfig
 from collector_processor.evaluation.dataset import LabelledSeries
 from collector_processor.evaluation.replay import ReplaySettings, replay
 from collector_processor.evaluation.trace import Trace
-from collector_processor.policy_config import PolicyConfig
 from collector_processor.telemetry.points import Float64, Int64
 from collector_processor.training.schedule import TrainingSettings
 from tests.evaluation.labelled import START, labelled

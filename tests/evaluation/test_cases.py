@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND
-from collector_processor.policy_config import PolicyConfig
+from collector_processor.config.policy import PolicyConfig
 from collector_processor.telemetry.points import Float64, Int64
 from tests.evaluation.cases import Episodes, during, episodes, moments, nightly, of_kind, wave, weekdays
 from tests.evaluation.labelled import START

@@ -6,8 +6,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from collector_processor.clock import DAY, HOUR, ManualClock
+from collector_processor.config.policy import CapacityPolicy, MatchConfig, PolicyConfig
 from collector_processor.policy import Policies, PoliciesInForce
-from collector_processor.policy_config import CapacityPolicy, MatchConfig, PolicyConfig
 from collector_processor.store.sqlite import open_reader
 from grafana_datasource.app import Settings, create_app
 from grafana_datasource.backend import Session

@@ -1,9 +1,9 @@
 import pytest
 
 from collector_processor.clock import DAY
+from collector_processor.config.policy import PolicyConfig
 from collector_processor.forecast.capacity import Bound
 from collector_processor.policy import Policies
-from collector_processor.policy_config import PolicyConfig
 from collector_processor.telemetry.series import Kind, Scope, SeriesKey, Statistic
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from collector_processor.config.policy import PolicyConfig
 from collector_processor.forecast.local_time import day_of
 from collector_processor.policy import Policies
-from collector_processor.policy_config import PolicyConfig
 from collector_processor.telemetry.rule import Direction
 from collector_processor.telemetry.series import Kind, Scope, SeriesKey, Statistic
 from tests.policy.test_policies import policies

@@ -3,12 +3,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from collector_processor.config.policy import PolicyConfig
 from collector_processor.forecast.calendar import Calendar, Event
 from collector_processor.forecast.design import Seasonality
 from collector_processor.forecast.local_time import day_number
 from collector_processor.forecast.settings import ProphetSettings
 from collector_processor.policy import Policies
-from collector_processor.policy_config import PolicyConfig
 from tests.policy.test_selector import KEY
 
 CART = replace(KEY, resource=(("service.name", "cart"),))

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
+from collector_processor.config.policy import MatchConfig
 from collector_processor.policy.selector import Selector
-from collector_processor.policy_config import MatchConfig
 from collector_processor.telemetry.series import Kind, Scope, SeriesKey, Statistic
 
 KEY = SeriesKey(

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
+from collector_processor.config.sections import Duration, Section, Size
 from collector_processor.ledger import Signal
-from collector_processor.sections import Duration, Section, Size
 
 _Timeout = Annotated[Duration, Field(ge=timedelta(milliseconds=100), le=timedelta(minutes=5))]
 _QueueSize = Annotated[Size, Field(ge=1 << 20)]

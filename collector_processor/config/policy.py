@@ -24,10 +24,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from collector_processor.detect_config import DetectPolicy
-from collector_processor.ical_config import Ical, RepeatRule
-from collector_processor.sections import Duration, Section
-from collector_processor.yaml_source import Path_
+from collector_processor.config.detect import DetectPolicy
+from collector_processor.config.ical import Ical, RepeatRule
+from collector_processor.config.sections import Duration, Section
+from collector_processor.config.yaml_source import Path_
 
 HOURLY_ORDER = 3
 

@@ -1,12 +1,12 @@
-"""Settings of who may come in; `config.py` is the reference of all others."""
+"""Settings of who may come in; `settings.py` is the reference of all others."""
 
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr
 
+from collector_processor.config.sections import Section
 from collector_processor.errors import ConfigError
-from collector_processor.sections import Section
 from collector_processor.security.tokens import MIN_TOKEN_LENGTH
 
 

@@ -18,12 +18,12 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from collector_processor.config.forward import ForwardConfig
+from collector_processor.config.policy import PolicyConfig, contradictions
+from collector_processor.config.sections import Duration, Listen, Section, Size
+from collector_processor.config.security import SecurityConfig
+from collector_processor.config.yaml_source import Path_, YamlSource, read_yaml
 from collector_processor.errors import ConfigError
-from collector_processor.forward_config import ForwardConfig
-from collector_processor.policy_config import PolicyConfig, contradictions
-from collector_processor.sections import Duration, Listen, Section, Size
-from collector_processor.security_config import SecurityConfig
-from collector_processor.yaml_source import Path_, YamlSource, read_yaml
 
 
 class LogConfig(Section):

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from collector_processor.ical_config import Ical, RepeatRule
-from collector_processor.sections import Duration, Section
+from collector_processor.config.ical import Ical, RepeatRule
+from collector_processor.config.sections import Duration, Section
 
 PROFILES = {"agile": 1.15, "basic": 1.25, "robust": 1.45}
 """Thresholds by the names that users of Datadog know; in all of them the same forecasts judge."""
