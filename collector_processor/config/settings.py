@@ -1,29 +1,18 @@
 """Every setting of Foreband, its default and its limits: this file is the reference.
 
-Order of precedence: `--set section.key=value`, then environment `FOREBAND_SECTION__KEY`, then the YAML file, then
-the defaults below. A wrong key or value is a ConfigError that names file, line and the nearest valid name; nothing is
-clamped in silence. `OTEL_*` variables are read by the OpenTelemetry SDK itself.
+`OTEL_*` variables are read by the OpenTelemetry SDK itself.
 """
 
-import difflib
-import ipaddress
-import os
-import re
-from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
 from collector_processor.config.forward import ForwardConfig
-from collector_processor.config.policy import PolicyConfig, contradictions
+from collector_processor.config.policy import PolicyConfig
 from collector_processor.config.sections import Duration, Listen, Section, Size
 from collector_processor.config.security import SecurityConfig
-from collector_processor.config.yaml_source import Path_, YamlSource, read_yaml
-from collector_processor.errors import ConfigError
 
 
 class LogConfig(Section):
@@ -140,149 +129,3 @@ class Config(Section):
     grafana: GrafanaConfig = GrafanaConfig()
     security: SecurityConfig = SecurityConfig()
     policies: tuple[PolicyConfig, ...] = ()
-
-
-def load_config(
-    path: Path | None = None, *, overrides: Iterable[str] = (), environ: Mapping[str, str] | None = None
-) -> Config:
-    """Build the configuration from file, environment and `section.key=value` overrides.
-
-    Raises:
-        ConfigError: with one line per problem, all problems at once.
-    """
-    environ = os.environ if environ is None else environ
-    source = read_yaml(path, environ) if path else YamlSource("defaults", {})
-    origins: dict[Path_, str] = {}
-    for keys, text, origin in [*_from_environment(environ), *_from_overrides(overrides)]:
-        _put(source.values, keys, text, origin)
-        origins[keys] = origin
-    try:
-        config = Config.model_validate(source.values)
-    except ValidationError as error:
-        found = sorted(error.errors(), key=lambda problem: source.line(tuple(problem["loc"])))
-        raise ConfigError("\n".join(_explain(source, origins, problem) for problem in found)) from None
-    problems = [
-        f"{source.name}:{source.line(path)}: {_name(path)}: {message}"
-        for path, message in contradictions(config.policies, config.forecast.step)
-    ]
-    if problems:
-        raise ConfigError("\n".join(problems))
-    _check_security(config)
-    return config
-
-
-def describe(config: Config) -> str:
-    """Return the effective configuration as YAML, secrets masked."""
-    shown = config.model_dump(mode="json", exclude={"policies"})
-    shown["policies"] = [
-        policy.model_dump(mode="json", exclude_unset=True, by_alias=True) for policy in config.policies
-    ]
-    return yaml.safe_dump(shown, sort_keys=False)
-
-
-def is_loopback(listen: str) -> bool:
-    """Whether `host:port` is reachable from this machine only."""
-    host = listen.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _from_environment(environ: Mapping[str, str]) -> list[tuple[Path_, str, str]]:
-    found: list[tuple[Path_, str, str]] = []
-    for name, text in sorted(environ.items()):
-        if name.startswith("FOREBAND_") and "__" in name:
-            keys = tuple(part.lower() for part in name.removeprefix("FOREBAND_").split("__"))
-            found.append((keys, text, f"environment {name}"))
-    return found
-
-
-def _from_overrides(overrides: Iterable[str]) -> list[tuple[Path_, str, str]]:
-    found: list[tuple[Path_, str, str]] = []
-    for override in overrides:
-        name, separator, text = override.partition("=")
-        if not separator:
-            raise ConfigError(f"--set {override}: should be section.key=value")
-        found.append((tuple(name.strip().split(".")), text, f"--set {name.strip()}"))
-    return found
-
-
-def _put(values: dict[str, Any], keys: Path_, text: str, origin: str) -> None:
-    for key in keys[:-1]:
-        values = values.setdefault(str(key), {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"{origin}: {key} is not a section")
-    try:
-        values[str(keys[-1])] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{origin}: {text!r} is not a value") from error
-
-
-def _explain(source: YamlSource, origins: dict[Path_, str], problem: Any) -> str:
-    path: Path_ = tuple(problem["loc"])
-    where = origins.get(path) or f"{source.name}:{source.line(path)}"
-    name = _name(path)
-    if problem["type"] == "extra_forbidden":
-        return f"{where}: {name}: unknown key{_nearest(path)}"
-    message = problem["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    if path[:2] in _SECRETS:
-        return f"{where}: {name}: {message}, not what is there"
-    if problem["type"] == "value_error" and isinstance(problem["input"], dict):
-        return f"{where}: {name}: {message}"  # about a block as a whole
-    return f"{where}: {name}: {message}, not {_shown(problem['input'])}{_nearest_value(problem)}"
-
-
-def _name(path: Path_) -> str:
-    return ".".join(map(str, path))
-
-
-_SECRETS = {("forward", "headers"), ("security", "tokens")}
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return "a map"
-    return f"{value!s:.80}" if not isinstance(value, str) else f"{value[:80]!r}"
-
-
-def _nearest(path: Path_) -> str:
-    valid = [field.alias or name for name, field in _section_at(path[:-1]).model_fields.items()]
-    near = difflib.get_close_matches(str(path[-1]), valid, n=1, cutoff=0.5)
-    return f" (did you mean {near[0]!r}?)" if near else f" (valid: {', '.join(valid)})"
-
-
-def _section_at(path: Path_) -> type[BaseModel]:
-    """Return the section that a path leads to, through lists and what may be left out."""
-    section: Any = Config
-    for key in path:
-        fields = section.model_fields if isinstance(section, type) and issubclass(section, BaseModel) else {}
-        section = fields[key].annotation if key in fields else section
-        for inner in get_args(section):
-            section = inner if inner not in {NoneType, Ellipsis} else section
-    return section if isinstance(section, type) and issubclass(section, BaseModel) else Section
-
-
-def _nearest_value(problem: Any) -> str:
-    expected = re.findall(r"'([^']*)'", str(problem.get("ctx", {}).get("expected", "")))
-    near = difflib.get_close_matches(str(problem["input"]), expected, n=1, cutoff=0.4)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def _check_security(config: Config) -> None:
-    """Refuse a door that is open to other machines, and TLS of which a part is missing."""
-    config.security.check_complete()
-    doors = {
-        "receiver.listen": config.receiver.listen,
-        "receiver.http_listen": config.receiver.http_listen,
-        "grafana.listen": config.grafana.listen,
-    }
-    for name, listen in doors.items():
-        if not (config.security.allows_other_machines or is_loopback(listen)):
-            raise ConfigError(
-                f"{name}: {listen} is reachable from other machines without TLS and authentication; bind 127.0.0.1, "
-                "or set security.tls and security.tokens (or tls.client_ca_file), or security.allow_insecure_bind: true"
-            )
