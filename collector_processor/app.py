@@ -19,7 +19,7 @@ from collector_processor.config import Config
 from collector_processor.consumer import Consumer
 from collector_processor.detect.canary import Subjects
 from collector_processor.detect.seed import Seed
-from collector_processor.doors import Locks, given_tokens, grafana_door, otlp_doors
+from collector_processor.doors import Locks, feedback_door, given_tokens, grafana_door, hook_door, otlp_doors
 from collector_processor.errors import ConfigError, PermanentError, RetryableError
 from collector_processor.forwarding import Forwarding, check_destinations, warn_of_orphans
 from collector_processor.ledger import Ledger, Signal
@@ -34,17 +34,14 @@ from collector_processor.pipeline.request import Request
 from collector_processor.policy import Policies, PoliciesInForce
 from collector_processor.policy.cohort import Cohorts
 from collector_processor.reloading import JUDGING, Reload, adopted, differing
-from collector_processor.room_settings import pipeline_settings, store_settings, training_settings
+from collector_processor.room_settings import pipeline_settings, silence_source, store_settings, training_settings
 from collector_processor.selftelemetry import SelfTelemetry
 from collector_processor.store.sqlite import open_reader, open_writer
-from collector_processor.telemetry.feedback import Feedback, Said
 from collector_processor.telemetry.model import ModelRecord
-from collector_processor.telemetry.notice import Notice
 from collector_processor.telemetry.points import Int32
 from collector_processor.telemetry.proof import Proof
 from collector_processor.training import Trainer
-from grafana_datasource.feedback import FeedbackDoor
-from grafana_datasource.hooks.routes import HookDoor
+from grafana_datasource.silences.watch import SilenceWatch
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +124,8 @@ class Foreband:
             self._policies.now = Policies(config.policies)
             self._budgets.take(Policies(config.policies, config.detect.threshold))
             self._memory.limit = config.memory.limit
+        if config.silences != self.config.silences:
+            self._silences.follow(silence_source(config.silences))
         self._locks.tokens.renew(given_tokens(config.security))
         self.config = config
 
@@ -175,6 +174,7 @@ class Foreband:
             environ=self._environ,
         )
         opened.callback(self._telemetry.stop)
+        feedback = feedback_door(self._consumer, self._desk)
         server = grafana_door(
             config,
             self._locks,
@@ -182,12 +182,16 @@ class Foreband:
             self.not_ready,
             self._telemetry.prometheus_text,
             self._may_answer,
-            self._feedback_door(),
-            self._hook_door(notices),
+            feedback,
+            hook_door(self._consumer, notices, lambda: self.config.security),
             lambda: self._desk.keys,
             self._policies,
         )
         opened.callback(server.stop, _HTTP_DRAIN_SECONDS)
+        count, source = partial(notices.count, "silences"), silence_source(config.silences)
+        self._silences = SilenceWatch(server.backend, feedback, count, source)
+        self._silences.start()
+        opened.callback(self._silences.stop)
         return Addresses(otlp, otlp_http, f"{server.host}:{server.port}")
 
     def not_ready(self) -> str:
@@ -218,28 +222,6 @@ class Foreband:
             if isinstance(error, RetryableError):
                 raise
             raise RetryableError("not durable in time", retry_after_seconds=5.0) from None
-
-    def _feedback_door(self) -> FeedbackDoor:
-        def give(said: Said) -> Feedback:
-            given: Feedback = self._consumer.call(lambda now: self._desk.answer(said, now)).result()
-            return given
-
-        def take_back(feedback_id: str, by: str) -> Feedback:
-            undone: Feedback = self._consumer.call(lambda now: self._desk.take_back(feedback_id, by, now)).result()
-            return undone
-
-        return FeedbackDoor(give, take_back)
-
-    def _hook_door(self, desk: NoticeDesk) -> HookDoor:
-        def keep(notices: Sequence[Notice]) -> int:
-            new: int = self._consumer.call(lambda _now: desk.take(notices)).result()
-            return new
-
-        def count(source: str, outcome: str, alerts: int) -> None:
-            desk.counts[source, outcome] += alerts
-
-        secrets = [secret.get_secret_value().encode() for secret in self.config.security.hook_secrets]
-        return HookDoor(keep, count, secrets)
 
     def _drain(self) -> None:
         self._doors.grpc.drain(self.config.receiver.drain.total_seconds())

@@ -1,6 +1,6 @@
 """The three doors of a process as its configuration wants them: OTLP over gRPC, OTLP over HTTP, and Grafana's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Thread
@@ -10,17 +10,22 @@ import grpc
 from collector_processor.clock import Clock
 from collector_processor.config import Config
 from collector_processor.config.security import SecurityConfig
+from collector_processor.consumer import Consumer
 from collector_processor.errors import ConfigError
 from collector_processor.ledger import Ledger
+from collector_processor.notices import NoticeDesk
 from collector_processor.otlp.gate import Authorize, Entrance, Gate, Ingest, Refusal, into_ledger
 from collector_processor.otlp.http_receiver import HttpReceiver, HttpSettings
 from collector_processor.otlp.json_request import JSON_WEIGHT, MAX_JSON_BYTES
 from collector_processor.otlp.receiver import GrpcReceiver, ReceiverSettings
+from collector_processor.pipeline import SeriesDesk
 from collector_processor.policy import Policies, PoliciesInForce
 from collector_processor.security.certificates import Certificate, Certificates
 from collector_processor.security.tokens import Permission, Scope, Tokens
 from collector_processor.store.reader import KnownSeries
 from collector_processor.store.sqlite import open_reader
+from collector_processor.telemetry.feedback import Feedback, Said
+from collector_processor.telemetry.notice import Notice
 from collector_processor.web.server import WebSettings
 from collector_processor.web.tls import TlsContext
 from grafana_datasource.app import Server, create_app, serve
@@ -161,6 +166,33 @@ def grafana_door(
         raise ConfigError(f"grafana.listen: cannot listen on {config.grafana.listen}: {error.strerror}") from error
     Thread(target=app.extensions["foreband"].warm, name="first-outlook", daemon=True).start()
     return server
+
+
+def feedback_door(consumer: Consumer, desk: SeriesDesk) -> FeedbackDoor:
+    """Return what hands answers of people to the thread that owns the series."""
+
+    def give(said: Said) -> Feedback:
+        given: Feedback = consumer.call(lambda now: desk.answer(said, now)).result()
+        return given
+
+    def take_back(feedback_id: str, by: str) -> Feedback:
+        undone: Feedback = consumer.call(lambda now: desk.take_back(feedback_id, by, now)).result()
+        return undone
+
+    return FeedbackDoor(give, take_back)
+
+
+def hook_door(consumer: Consumer, desk: NoticeDesk, security: Callable[[], SecurityConfig]) -> HookDoor:
+    """Return what hands notices to the thread that owns the writer; secrets are those in force when one comes."""
+
+    def keep(notices: Sequence[Notice]) -> int:
+        new: int = consumer.call(lambda _now: desk.take(notices)).result()
+        return new
+
+    def secrets() -> list[bytes]:
+        return [secret.get_secret_value().encode() for secret in security().hook_secrets]
+
+    return HookDoor(keep, desk.count, secrets)
 
 
 def _may(locks: Locks, scope: Scope, token: str) -> bool:

@@ -10,7 +10,8 @@ from collector_processor.telemetry.notice import NOTICES_BLOB, Notice, packed, u
 class NoticeDesk:
     """The one place that writes them.
 
-    `take` is called by the thread that owns the writer. `counts` are alerts by source and what became of them.
+    `take` is called by the thread that owns the writer. `counts` are alerts, and answers to them, by source and what
+    became of them.
     """
 
     def __init__(self, writer: SeriesWriter) -> None:
@@ -20,8 +21,19 @@ class NoticeDesk:
     def take(self, notices: Sequence[Notice]) -> int:
         """Make them durable; return how many say something new."""
         known = {notice.identity: notice for notice in unpacked(self._writer.blob(NOTICES_BLOB))}
-        new = [notice for notice in notices if known.get(notice.identity) != notice]
+        new = [notice for notice in notices if _says_more(notice, known.get(notice.identity))]
         if new:
             known.update((notice.identity, notice) for notice in new)
             self._writer.commit(Commit(blobs={NOTICES_BLOB: packed(known.values())}))
         return len(new)
+
+    def count(self, source: str, outcome: str, number: int) -> None:
+        """Count what became of some; by any thread."""
+        self.counts[source, outcome] += number
+
+
+def _says_more(notice: Notice, known: Notice | None) -> bool:
+    """Tell whether a notice is new; what ended stays ended, since an alert that fires again has another start."""
+    if known is None:
+        return True
+    return notice != known and (notice.end_unix_nano is not None or known.end_unix_nano is None)

@@ -7,8 +7,8 @@ from collector_processor.config import Config
 from collector_processor.config.sections import Section
 from collector_processor.config.security import SecurityConfig
 
-LIVE = ("log", "memory", "series", "detect", "policies")
-"""Sections that take effect at once; so do `security.tokens`, where tokens were asked for and still are."""
+LIVE = ("log", "memory", "series", "detect", "silences", "policies")
+"""Sections that take effect at once; so do `security.hook_secrets`, and tokens where they were and are asked for."""
 
 JUDGING = ("memory", "series", "detect", "policies")
 """Those by which series are known and judged."""
@@ -25,8 +25,7 @@ class Reload:
 def adopted(old: Config, new: Config) -> Config:
     """Return the old configuration with all that can change at once as it is in the new one."""
     changes: dict[str, Section | tuple[Section, ...]] = {name: getattr(new, name) for name in LIVE}
-    if old.security.asks_for_tokens and new.security.asks_for_tokens:
-        changes["security"] = _with_tokens(old.security, new.security)
+    changes["security"] = _with_secrets(old.security, new.security)
     return old.model_copy(update=changes)
 
 
@@ -40,5 +39,7 @@ def differing(one: Section, other: Section, path: str = "") -> Iterator[str]:
             yield f"{path}{name}"
 
 
-def _with_tokens(old: SecurityConfig, new: SecurityConfig) -> SecurityConfig:
-    return old.model_copy(update={"tokens": new.tokens})
+def _with_secrets(old: SecurityConfig, new: SecurityConfig) -> SecurityConfig:
+    keeps_asking = old.asks_for_tokens and new.asks_for_tokens
+    tokens = new.tokens if keeps_asking else old.tokens
+    return old.model_copy(update={"tokens": tokens, "hook_secrets": new.hook_secrets})

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.config import Config
+from collector_processor.config.settings import SilencesConfig
 from collector_processor.forwarding import additions_of, destinations_of
 from collector_processor.pipeline import PipelineSettings
 from collector_processor.policy import Policies
@@ -11,6 +12,7 @@ from collector_processor.signals.admit import TimeLimits
 from collector_processor.signals.windows import WindowSettings
 from collector_processor.store.settings import StoreSettings
 from collector_processor.training import TrainingSettings
+from grafana_datasource.silences.source import SilenceSource
 
 
 def store_settings(config: Config) -> StoreSettings:
@@ -53,6 +55,14 @@ def training_settings(config: Config) -> TrainingSettings:
         refit_interval=_nanos(forecast.refit_interval),
         fit_timeout=forecast.fit_timeout.total_seconds(),
     )
+
+
+def silence_source(silences: SilencesConfig) -> SilenceSource | None:
+    """Return where silences are looked at, None for nowhere."""
+    if silences.url is None:
+        return None
+    headers = {name: text.get_secret_value() for name, text in silences.headers.items()}
+    return SilenceSource(silences.url, headers, silences.every.total_seconds())
 
 
 def _nanos(duration: timedelta) -> int:

@@ -92,7 +92,7 @@ class SelfTelemetry:
             ("foreband.fits", "{fit}", "fits by outcome", watched.fits),
             ("foreband.fits.declined", "{fit}", "fits left to the prophet library, by reason", watched.declined),
             ("foreband.fit.cpu", "s", "CPU seconds of the fit processes", watched.fit_cpu),
-            ("foreband.notified", "{alert}", "alerts notified of, by source and outcome", watched.notified),
+            ("foreband.notified", "{alert}", "alerts and answers heard of, by source and outcome", watched.notified),
             ("foreband.forwarded", "{item}", "items forwarded or dropped, by outcome", watched.forwarded),
             ("foreband.forward.retries", "{request}", "requests sent again", watched.forward_retries),
         ):

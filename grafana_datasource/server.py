@@ -6,6 +6,7 @@ from flask import Flask
 
 from collector_processor.web import server as web
 from collector_processor.web.tls import TlsContext
+from grafana_datasource.backend import Backend
 from grafana_datasource.refusals import JsonGuard
 
 
@@ -26,10 +27,16 @@ class Server:
         """Return the port that is listened on."""
         return self._web.port
 
+    @property
+    def backend(self) -> Backend:
+        """Return what its requests are answered from."""
+        backend: Backend = self._app.extensions["foreband"]
+        return backend
+
     def stop(self, drain_seconds: float = 10.0) -> bool:
         """Take no further connections, let running requests finish; return whether all did in time."""
         finished = self._web.stop(drain_seconds)
-        self._app.extensions["foreband"].close()
+        self.backend.close()
         return finished
 
 

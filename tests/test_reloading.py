@@ -44,9 +44,15 @@ def send(house: House, name: str, token: str = TOKEN, **attributes: Any) -> byte
 
 
 def test_what_can_change_at_once_is_taken_and_the_rest_is_named() -> None:
-    old, new = config(), config("series.limit=5", "detect.threshold=1.3", "store.retention=3d", "forward.queue=1GiB")
+    at_once = (
+        "series.limit=5",
+        "detect.threshold=1.3",
+        "silences.url=http://a",
+        "security.hook_secrets=[sixteen-letters-]",
+    )
+    old, new = config(), config(*at_once, "store.retention=3d", "forward.queue=1GiB")
     live = adopted(old, new)
-    assert list(differing(old, live)) == ["series.limit", "detect.threshold"]
+    assert list(differing(old, live)) == ["series.limit", "detect.threshold", "silences.url", "security.hook_secrets"]
     assert list(differing(live, new)) == ["store.retention", "forward.queue"]
     assert not list(differing(new, new))
 

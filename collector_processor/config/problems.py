@@ -12,7 +12,7 @@ from collector_processor.config.sections import Section
 from collector_processor.config.settings import Config
 from collector_processor.config.yaml_source import Path_, YamlSource
 
-_SECRETS = {("forward", "headers"), ("security", "tokens")}
+_SECRETS = {("forward", "headers"), ("silences", "headers"), ("security", "tokens"), ("security", "hook_secrets")}
 
 
 def explained(source: YamlSource, origins: Mapping[Path_, str], problem: Any) -> str:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from collector_processor.config.forward import ForwardConfig
 from collector_processor.config.policy import PolicyConfig
@@ -115,6 +115,18 @@ class GrafanaConfig(Section):
     listen: Listen = Field("127.0.0.1:8080", description="address of the page and all HTTP APIs")
 
 
+class SilencesConfig(Section):
+    """Where people silence alerts: an Alertmanager, or Grafana, which is one at `/api/alertmanager/grafana`."""
+
+    url: str | None = Field(
+        None, pattern=r"^https?://[^/\s]+(/\S*)?$", description="of an Alertmanager whose silences answer episodes"
+    )
+    headers: dict[str, SecretStr] = Field(default_factory=dict, description="sent to it; shown masked")
+    every: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = Field(
+        timedelta(seconds=30), description="how often they are looked at"
+    )
+
+
 class Config(Section):
     """The whole configuration; every field has a default."""
 
@@ -127,5 +139,6 @@ class Config(Section):
     detect: DetectConfig = DetectConfig()
     forward: ForwardConfig = ForwardConfig()
     grafana: GrafanaConfig = GrafanaConfig()
+    silences: SilencesConfig = SilencesConfig()
     security: SecurityConfig = SecurityConfig()
     policies: tuple[PolicyConfig, ...] = ()

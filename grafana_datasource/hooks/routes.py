@@ -35,7 +35,7 @@ class HookDoor:
 
     keep: Callable[[Sequence[Notice]], int]
     count: Callable[[str, str, int], None]
-    secrets: Sequence[bytes] = ()
+    secrets: Callable[[], Sequence[bytes]] = tuple
 
 
 def hook_routes(backend: Backend, door: HookDoor | None, feedback: FeedbackDoor | None) -> Blueprint:
@@ -52,7 +52,7 @@ class _Hooks:
         self._backend = backend
         self._door = door
         self._feedback = feedback
-        self._signatures = Signatures(door.secrets if door else ())
+        self._signatures = Signatures(door.secrets if door else tuple)
 
     def grafana(self) -> Response:
         """Take what Grafana's webhook contact point sends, signed."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from grafana_datasource.provisioning.names import EXPRESSION, FOLDER_UID, RULE_GROUP, Json
+from grafana_datasource.provisioning.names import EXPRESSION, FOLDER, FOLDER_UID, RULE_GROUP, Json
 from grafana_datasource.provisioning.site import Site
 
 Severity = Literal["info", "warning", "critical"]
@@ -49,6 +49,21 @@ class Rule:
             "orgID": 1,
         }
 
+    @property
+    def uid(self) -> str:
+        """Return what Grafana knows it by."""
+        return f"foreband-{self.slug}"
+
+    @property
+    def alert_labels(self) -> dict[str, str]:
+        """Return the labels that all its alerts have, beside those of what they are about."""
+        named = {"alertname": self.title, "grafana_folder": FOLDER, "__alert_rule_uid__": self.uid}
+        return named | self._labels
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        return {"severity": self.severity, "source": "foreband"}
+
     def _common(self, site: Site) -> Json:
         annotations = {"summary": self.summary, "runbook_url": f"{site.page}/runbooks/{self.slug}"}
         if self.of_series:
@@ -57,13 +72,13 @@ class Rule:
                 "page": f"{site.page}/?series={{{{ $labels.series }}}}",
             }
         return {
-            "uid": f"foreband-{self.slug}",
+            "uid": self.uid,
             "title": self.title,
             "condition": "C",
             "data": [_asked(self.query), _reduced(), _threshold()],
             "noDataState": self.no_data,
             "execErrState": self.error,
-            "labels": {"severity": self.severity, "source": "foreband"},
+            "labels": self._labels,
             "annotations": annotations,
             "isPaused": self.is_paused,
         }

@@ -29,7 +29,7 @@ def served(scene: Scene) -> Iterator[str]:
     """Serve a scene to whoever has the token; yield the URL."""
     is_known = TOKEN.__eq__
     clock = ManualClock(scene.now)
-    hooks = HookDoor(len, lambda *_: None, [TOKEN.encode()])
+    hooks = HookDoor(len, lambda *_: None, lambda: [TOKEN.encode()])
     app = create_app(Settings(partial(open_reader, scene.directory), clock=clock, may_read=is_known, hooks=hooks))
     server = serve(app, "127.0.0.1", 0)
     yield f"http://127.0.0.1:{server.port}"

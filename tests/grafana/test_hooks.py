@@ -39,6 +39,7 @@ class House:
     client: FlaskClient
     clock: ManualClock
     desk: NoticeDesk
+    secrets: list[bytes]
     said: list[Said] = field(default_factory=list)
 
     def notify(self, *alerts: dict[str, Any], token: str = HOOK) -> Any:
@@ -67,16 +68,13 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def house(directory: Path) -> Iterator[House]:
     writer = open_writer(directory, StoreSettings(retention_nano=60 * 86_400 * NANOS_PER_SECOND))
-    desk, clock, said = NoticeDesk(writer), ManualClock(NOW), list[Said]()
+    desk, clock, said, secrets = NoticeDesk(writer), ManualClock(NOW), list[Said](), [NEXT_SECRET, SECRET]
 
     def give(answer: Said) -> Feedback:
         if any(answer.episode_id == before.episode_id for before in said):
             raise PermanentError("answered already")
         said.append(answer)
         return Feedback("f", 0, answer.answer, answer.episode_id, 0, 1, 1.2, 2, answer.by, 1.0, 1.4)
-
-    def count(source: str, outcome: str, alerts: int) -> None:
-        desk.counts[source, outcome] += alerts
 
     def keep(notices: Sequence[Notice]) -> int:
         return desk.take(notices)
@@ -89,10 +87,10 @@ def house(directory: Path) -> Iterator[House]:
             may_answer={ADMIN}.__contains__,
             may_notify={HOOK, ADMIN}.__contains__,
             feedback=FeedbackDoor(give, lambda _id, _by: give(said[0])),
-            hooks=HookDoor(keep, count, [NEXT_SECRET, SECRET]),
+            hooks=HookDoor(keep, desk.count, lambda: secrets),
         )
     )
-    yield House(app.test_client(), clock, desk, said)
+    yield House(app.test_client(), clock, desk, secrets, said)
     app.extensions["foreband"].close()
     writer.close()
 
@@ -155,6 +153,14 @@ def test_what_was_notified_before_is_kept_once(house: House) -> None:
     assert house.desk.counts["alertmanager", "repeated"] == 1
 
 
+def test_an_alert_that_ended_is_not_opened_again_by_an_older_notification(house: House) -> None:
+    house.notify(alert("ended"))
+    house.notify(alert("ended", end=NOW - MINUTE))
+    assert body_of(house.notify(alert("ended")))["new"] == 0
+    (row,) = (row for row in house.drawn() if "ended" in row["id"])
+    assert (row["timeEnd"], row["tags"]) == ((NOW - MINUTE) // 10**6, "alert,resolved,alertmanager")
+
+
 def test_alerts_are_drawn_for_the_series_they_are_about(house: House) -> None:
     house.notify(alert("mine"))
     assert any("mine" in row["id"] for row in house.drawn(series=CALLS.stable_id))
@@ -187,6 +193,13 @@ def test_a_signature_is_good_for_a_few_minutes_and_once(house: House) -> None:
     error_of(house.signed(body, seconds_ago=299), 409)
     assert house.signed(body, secret=NEXT_SECRET).status_code == 200
     error_of(house.signed(body, secret=b"some-other-secret"), 401)
+
+
+def test_a_secret_that_is_replaced_signs_no_more(house: House) -> None:
+    assert house.signed(of_grafana(alert("before"))).status_code == 200
+    house.secrets[:] = [b"the-secret-of-today"]
+    error_of(house.signed(of_grafana(alert("after"))), 401)
+    assert house.signed(of_grafana(alert("after")), secret=b"the-secret-of-today").status_code == 200
 
 
 def test_a_signature_whose_notification_could_not_be_kept_is_good_again(
