@@ -18,8 +18,8 @@ from collector_processor.cli import cli
 from collector_processor.clock import DAY
 from collector_processor.forecast.local_time import day_of, wall_clock
 from collector_processor.forecast.packed import unpack
+from collector_processor.inspection.models import StoredModel, stored_models
 from collector_processor.ledger import Signal
-from collector_processor.models import StoredModel, stored_models
 from tests.house import NOW, SECOND, House
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # prophet 1.5 on pandas 3.1

@@ -15,7 +15,7 @@ def capacity(path: Path | None, overrides: tuple[str, ...]) -> None:
     config = load(path, overrides)
     from rich.console import Console
 
-    from collector_processor.breaches import breaches, table_of
+    from collector_processor.inspection.breaches import breaches, table_of
     from collector_processor.policy import Policies
 
     found = breaches(config.store.directory, Policies(config.policies), SystemClock())

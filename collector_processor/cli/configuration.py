@@ -42,7 +42,7 @@ def try_config(new: Path, days: float, path: Path | None, overrides: tuple[str, 
     from rich.console import Console
     from rich.progress import Progress
 
-    from collector_processor.rehearsal import rehearse, summary_of, table_of
+    from collector_processor.inspection.rehearsal import rehearse, summary_of, table_of
 
     now = SystemClock().now_unix_nano()
     start = now - round(days * DAY)

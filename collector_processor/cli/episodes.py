@@ -21,7 +21,7 @@ def list_episodes(hours: float, path: Path | None, overrides: tuple[str, ...]) -
     config = load(path, overrides)
     from rich.console import Console
 
-    from collector_processor.episodes import stored_episodes, table_of
+    from collector_processor.inspection.episodes import stored_episodes, table_of
 
     now = SystemClock().now_unix_nano()
     found = stored_episodes(config.store.directory, now - round(hours * HOUR), now + 1)
@@ -36,7 +36,7 @@ def show_episode(episode: str, path: Path | None, overrides: tuple[str, ...]) ->
     config = load(path, overrides)
     from rich.console import Console
 
-    from collector_processor.episodes import description_of, find_episode
+    from collector_processor.inspection.episodes import description_of, find_episode
 
     found, explanation = find_episode(config.store.directory, episode)
     Console(highlight=False).print(description_of(found, explanation, SystemClock().now_unix_nano()))

@@ -20,7 +20,7 @@ def list_models(path: Path | None, overrides: tuple[str, ...]) -> None:
     config = load(path, overrides)
     from rich.console import Console
 
-    from collector_processor.models import stored_models, table_of
+    from collector_processor.inspection.models import stored_models, table_of
 
     Console(highlight=False).print(table_of(stored_models(config.store.directory)))
 
@@ -33,7 +33,7 @@ def show_model(series: str, path: Path | None, overrides: tuple[str, ...]) -> No
     config = load(path, overrides)
     from rich.console import Console
 
-    from collector_processor.models import description_of, find_model, stored_models
+    from collector_processor.inspection.models import description_of, find_model, stored_models
 
     model = find_model(stored_models(config.store.directory), series)
     Console(highlight=False).print(description_of(model))
@@ -46,7 +46,7 @@ def show_model(series: str, path: Path | None, overrides: tuple[str, ...]) -> No
 def export_model(series: str, output: Path | None, path: Path | None, overrides: tuple[str, ...]) -> None:
     """Write the model of one SERIES as JSON that `prophet.serialize.model_from_json` reads."""
     config = load(path, overrides)
-    from collector_processor.models import as_prophet_json, find_model, stored_models
+    from collector_processor.inspection.models import as_prophet_json, find_model, stored_models
 
     directory, step = config.store.directory, round(config.forecast.step.total_seconds()) * NANOS_PER_SECOND
     text = as_prophet_json(directory, find_model(stored_models(directory), series), step)

@@ -27,7 +27,13 @@ def backtest(
     from rich.console import Console
     from rich.progress import Progress
 
-    from collector_processor.backtests import BacktestSettings, chosen_series, report_of, run_backtest, table_of
+    from collector_processor.inspection.backtests import (
+        BacktestSettings,
+        chosen_series,
+        report_of,
+        run_backtest,
+        table_of,
+    )
     from collector_processor.policy import Policies
 
     step, window = config.forecast.step.total_seconds(), config.forecast.window.total_seconds()

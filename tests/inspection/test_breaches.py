@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from collector_processor.breaches import breaches
 from collector_processor.cli import cli
 from collector_processor.clock import MINUTE, ManualClock, SystemClock
+from collector_processor.inspection.breaches import breaches
 from collector_processor.policy import Policies
 from tests.grafana.scene import Scene, write_scene
 

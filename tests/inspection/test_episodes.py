@@ -4,7 +4,7 @@ from click.testing import CliRunner
 
 from collector_processor.cli import cli
 from collector_processor.clock import MINUTE
-from collector_processor.episodes import stored_episodes, table_of
+from collector_processor.inspection.episodes import stored_episodes, table_of
 from collector_processor.telemetry.episode import Episode
 from tests.pipeline_room import NOW, Room, gauge_request
 

@@ -9,7 +9,7 @@ from prophet.serialize import model_from_json
 
 from collector_processor.cli import cli
 from collector_processor.forecast.fleet import FleetModel
-from collector_processor.models import UnknownModelError, stored_models
+from collector_processor.inspection.models import UnknownModelError, stored_models
 from tests.fitted_store import KEY, TIME, YOUNG, fill
 from tests.forecast.fleets import forecasts_of
 

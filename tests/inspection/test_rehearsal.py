@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from collector_processor.cli import cli
 from collector_processor.clock import HOUR
 from collector_processor.config import load_config
-from collector_processor.rehearsal import Rehearsal, rehearse, summary_of, table_of
+from collector_processor.inspection.rehearsal import Rehearsal, rehearse, summary_of, table_of
 from tests.pipeline_room import NOW, Room, gauge_request, opened
 
 DAY_SECONDS = 86_400

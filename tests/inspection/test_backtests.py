@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from collector_processor.backtests import (
+from collector_processor.cli import cli
+from collector_processor.clock import DAY, MINUTE
+from collector_processor.inspection.backtests import (
     BacktestSettings,
     NothingToTestError,
     Result,
@@ -14,8 +16,6 @@ from collector_processor.backtests import (
     report_of,
     run_backtest,
 )
-from collector_processor.cli import cli
-from collector_processor.clock import DAY, MINUTE
 from tests.fitted_store import KEY, TIME, YOUNG, fill
 
 SETTINGS = BacktestSettings(step=5 * MINUTE, window=28 * DAY)
