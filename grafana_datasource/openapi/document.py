@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 from grafana_datasource.access import TOKEN_HEADER, scope_of
 from grafana_datasource.hooks.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from grafana_datasource.openapi.operation import Operation, Parameter
-from grafana_datasource.openapi.shapes import Failure
+from grafana_datasource.openapi.shapes.base import Failure
 from grafana_datasource.openapi.table import OPERATIONS, OUTSIDE
 
 _REASONS = {

@@ -5,9 +5,9 @@ from typing import Any
 
 from grafana_datasource.hooks.payload import Notification
 from grafana_datasource.openapi import parameters as p
-from grafana_datasource.openapi import prometheus_shapes as prometheus
-from grafana_datasource.openapi import questions, shapes
+from grafana_datasource.openapi import questions
 from grafana_datasource.openapi.operation import Operation, Parameter
+from grafana_datasource.openapi.shapes import base, episodes, prometheus, series, services
 
 _Rows = list[dict[str, Any]]
 
@@ -58,61 +58,61 @@ _PROMETHEUS = {
 _ROWS = {
     "_series": Operation(
         "One number of many series over time, in rows ascending by time: what alert rules evaluate.",
-        list[shapes.LongRow],
+        list[series.LongRow],
         (p.KIND, p.BAND, p.INTERVAL_WIDTH, *p.CHOSEN, *p.SPAN, p.STEP, p.MAX_POINTS),
     ),
-    "_series_<text>": Operation("Describe one series.", shapes.CatalogRow, at=p.SERIES_ID, refusals=(404,)),
+    "_series_<text>": Operation("Describe one series.", series.CatalogRow, at=p.SERIES_ID, refusals=(404,)),
     "_series_<text>_forecast": Operation(
         "Value, forecast and bands of one series over time, also ahead.",
-        list[shapes.WideRow],
+        list[series.WideRow],
         (p.INTERVAL_WIDTH, *p.SPAN, p.MAX_POINTS),
         at=p.SERIES_ID,
         refusals=(404,),
     ),
     "_anomalies_current": Operation(
-        "Say of every live series whether it is anomalous.", list[shapes.CurrentRow], p.CHOSEN
+        "Say of every live series whether it is anomalous.", list[series.CurrentRow], p.CHOSEN
     ),
     "_annotations": Operation(
-        "Episodes, and breaches ahead, as regions.", list[shapes.Annotation], (*p.CHOSEN, *p.SPAN)
+        "Episodes, and breaches ahead, as regions.", list[episodes.Annotation], (*p.CHOSEN, *p.SPAN)
     ),
-    "_episodes": Operation("List episodes.", list[shapes.Episode], (*p.CHOSEN, *p.SPAN, _SEVERITY, _OPEN, p.MANY)),
-    "_episodes_<text>": Operation("Explain one episode.", shapes.ExplainedEpisode, at=p.EPISODE_ID, refusals=(404,)),
-    "_services": Operation("List services, for variables.", list[shapes.Option]),
-    "_metrics": Operation("List metrics, for variables.", list[shapes.Option], p.CHOSEN),
-    "_proof": Operation("What Foreband proves about itself.", list[shapes.Power | shapes.Coverage]),
-    "_capacity": Operation("When series will reach their bounds.", list[shapes.Breach], p.CHOSEN),
+    "_episodes": Operation("List episodes.", list[episodes.Episode], (*p.CHOSEN, *p.SPAN, _SEVERITY, _OPEN, p.MANY)),
+    "_episodes_<text>": Operation("Explain one episode.", episodes.ExplainedEpisode, at=p.EPISODE_ID, refusals=(404,)),
+    "_services": Operation("List services, for variables.", list[base.Option]),
+    "_metrics": Operation("List metrics, for variables.", list[base.Option], p.CHOSEN),
+    "_proof": Operation("What Foreband proves about itself.", list[series.Power | series.Coverage]),
+    "_capacity": Operation("When series will reach their bounds.", list[series.Breach], p.CHOSEN),
 }
 
 _SUMMARIES = {
-    "catalog": Operation("List series.", shapes.Catalog, (*p.CHOSEN, _SEARCH, _STATE, _SORT, _OFFSET, p.MANY)),
-    "fleet": Operation("The whole fleet at a glance.", shapes.Fleet, (*p.SPAN, _CELLS, p.MANY)),
+    "catalog": Operation("List series.", series.Catalog, (*p.CHOSEN, _SEARCH, _STATE, _SORT, _OFFSET, p.MANY)),
+    "fleet": Operation("The whole fleet at a glance.", services.Fleet, (*p.SPAN, _CELLS, p.MANY)),
     "red": Operation(
         "Rate, errors and duration by service, or by operation of one service.",
-        list[shapes.OperationRow] | list[shapes.ServiceRow],
+        list[services.OperationRow] | list[services.ServiceRow],
         (*p.CHOSEN, p.MANY),
     ),
     "quality": Operation("How good the models are.", dict[str, Any]),
-    "sparks": Operation("Small pictures of up to 50 series.", list[shapes.Spark], (*p.CHOSEN, *p.SPAN, p.MAX_POINTS)),
+    "sparks": Operation("Small pictures of up to 50 series.", list[series.Spark], (*p.CHOSEN, *p.SPAN, p.MAX_POINTS)),
     "components": Operation(
         "What Prophet's forecast of one series is the sum of.",
-        shapes.Components,
+        series.Components,
         (*p.SPAN, p.MAX_POINTS),
         at=p.SERIES_ID,
         refusals=(404,),
     ),
     "models": Operation(
-        "The kept versions of one series' model.", list[shapes.ModelVersion], at=p.SERIES_ID, refusals=(404,)
+        "The kept versions of one series' model.", list[series.ModelVersion], at=p.SERIES_ID, refusals=(404,)
     ),
 }
 
 _LEGACY = {
-    "health": Operation("Health check of the JSON plugins.", shapes.Status),
+    "health": Operation("Health check of the JSON plugins.", base.Status),
     "search": Operation("Metrics, for SimpleJSON.", list[str], body=questions.Wanted),
     "metrics": Operation("Metrics, for simPod's builder.", _Rows, body=dict[str, Any]),
     "metric-payload-options": Operation("Choices of a payload field.", _Rows, body=questions.PayloadField),
     "query": Operation("Series or a table, for a panel.", _Rows, body=questions.PanelQuery),
     "annotations": Operation("Episodes, for SimpleJSON.", _Rows, body=questions.AnnotationQuery),
-    "variable": Operation("Choices of a variable.", list[shapes.Option], body=questions.VariableQuery),
+    "variable": Operation("Choices of a variable.", list[base.Option], body=questions.VariableQuery),
     "tag-keys": Operation("Labels, for ad-hoc filters.", _Rows, body=dict[str, Any]),
     "tag-values": Operation("Values of a label.", _Rows, body=questions.LabelKey),
 }
@@ -120,7 +120,7 @@ _LEGACY = {
 _FEEDBACK = {
     "answer": Operation(
         "Answer an episode.",
-        shapes.Feedback,
+        episodes.Feedback,
         at=p.EPISODE_ID,
         body=questions.Answered,
         status=201,
@@ -128,37 +128,37 @@ _FEEDBACK = {
     ),
     "missed": Operation(
         "Say that an episode was missed.",
-        shapes.Feedback,
+        episodes.Feedback,
         at=p.SERIES_ID,
         body=questions.Missed,
         status=201,
         refusals=(404, 409),
     ),
     "undo": Operation(
-        "Take an answer back.", shapes.Feedback, at=p.FEEDBACK_ID, body=questions.Undone, refusals=(404, 409)
+        "Take an answer back.", episodes.Feedback, at=p.FEEDBACK_ID, body=questions.Undone, refusals=(404, 409)
     ),
-    "history": Operation("List answers.", list[shapes.Feedback], (p.SERIES_OF_ANSWERS,)),
+    "history": Operation("List answers.", list[episodes.Feedback], (p.SERIES_OF_ANSWERS,)),
 }
 
 _HOOKS = {
     "grafana": Operation(
         "Take Grafana's notifications of alerts, signed.",
-        shapes.Taken,
+        episodes.Taken,
         body=Notification,
         is_signed=True,
         refusals=(404, 409),
     ),
     "alertmanager": Operation(
-        "Take an Alertmanager's notifications of alerts.", shapes.Taken, body=Notification, refusals=(409,)
+        "Take an Alertmanager's notifications of alerts.", episodes.Taken, body=Notification, refusals=(409,)
     ),
 }
 
 _MAP = {
-    "nodes": Operation("Services and what they call, for a Node Graph panel.", list[shapes.MapNode], (p.NAMES,)),
-    "edges": Operation("Who calls whom, for a Node Graph panel.", list[shapes.MapEdge], (p.NAMES,)),
-    "data": Operation("Both at once, for the nodegraph-api plugin.", shapes.Map, (p.NAMES,)),
+    "nodes": Operation("Services and what they call, for a Node Graph panel.", list[services.MapNode], (p.NAMES,)),
+    "edges": Operation("Who calls whom, for a Node Graph panel.", list[services.MapEdge], (p.NAMES,)),
+    "data": Operation("Both at once, for the nodegraph-api plugin.", services.Map, (p.NAMES,)),
     "fields": Operation("What the rows of both are made of, for that plugin.", dict[str, _Rows]),
-    "health": Operation("Health check of that plugin.", shapes.Status),
+    "health": Operation("Health check of that plugin.", base.Status),
 }
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -177,8 +177,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "runbooks.all": Operation("What to do about every alert, as Markdown."),
     "runbooks.one": Operation("What to do about one alert, as Markdown.", at=p.RULE, refusals=(404,)),
     "openapi.document": Operation("This document.", dict[str, Any]),
-    "healthz": Operation("Say that the process is alive.", shapes.Status),
-    "readyz": Operation("Say whether telemetry is taken.", shapes.Status),
+    "healthz": Operation("Say that the process is alive.", base.Status),
+    "readyz": Operation("Say whether telemetry is taken.", base.Status),
     "metrics": Operation("Foreband's own metrics in Prometheus' text format."),
 }
 """All routes but those of the page."""

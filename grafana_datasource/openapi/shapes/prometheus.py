@@ -4,7 +4,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field
 
-from grafana_datasource.openapi.shapes import Shape
+from grafana_datasource.openapi.shapes.base import Shape
 
 T = TypeVar("T")
 
