@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS = 0.5
 EASED = 0.70
 _M_ARENA_MAX, _ARENAS = -8, 2  # glibc's malloc.h
+_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 1 << 20
+_M_TRIM_THRESHOLD, _KEPT_BYTES = -1, 8 << 20
 _LONGEST_COLLECTION, _OLDEST_GENERATION = 0.02, 2
 _CALM_CHECKS = round(30 / CHECK_SECONDS)
 
@@ -123,8 +125,16 @@ def share_arenas() -> bool:
     By default each thread may get a heap of its own, and what one has freed the others cannot use: after a hundred
     bodies of 16 MiB 438 MiB stayed resident, with two heaps 185 MiB, and the peak was 389 instead of 501 MiB.
     """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    return bool(set_option and set_option(_M_ARENA_MAX, _ARENAS))
+    return _set_option(_M_ARENA_MAX, _ARENAS)
+
+
+def give_back_large_blocks() -> bool:
+    """Let blocks of a mebibyte and more go back to the system once they are freed. Tells whether that was possible.
+
+    Without it the first of them that is freed moves the bar up to its size, 32 MiB at most: columns of a compaction
+    then come and go within the heap, and leave holes in it. Small blocks at its end are kept for reuse.
+    """
+    return _set_option(_M_MMAP_THRESHOLD, _LARGE_BYTES) and _set_option(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def spare_what_stays(longest_seconds: float = _LONGEST_COLLECTION) -> Callable[[], None]:
@@ -155,3 +165,8 @@ def give_back() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
         if trim is not None:
             trim(0)
+
+
+def _set_option(option: int, value: int) -> bool:
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    return bool(set_option and set_option(option, value))

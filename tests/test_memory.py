@@ -104,6 +104,21 @@ wait.wait()
     assert done.stderr.count("Arena ") <= 2
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an option of glibc")
+def test_a_large_block_below_others_is_given_back() -> None:
+    script = """
+from collector_processor.memory import give_back_large_blocks, resident_memory
+assert give_back_large_blocks()
+bytearray(8 << 20)  # moves the bar, where nothing holds it
+blocks = [bytearray(b"1" * (4 << 20)) for _ in range(16)]
+held = resident_memory()
+last = blocks.pop()
+blocks.clear()
+assert held - resident_memory() > 48 << 20
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 @pytest.mark.parametrize(("longest_seconds", "is_spared"), [(0.0, True), (3600.0, False)])
 def test_what_a_long_collection_has_left_is_not_looked_at_again(longest_seconds: float, is_spared: bool) -> None:
     gc.unfreeze()
