@@ -185,6 +185,7 @@ class Foreband:
             feedback,
             hook_door(self._consumer, notices, lambda: self.config.security),
             lambda: self._desk.keys,
+            lambda: self._desk.fleet,
             self._policies,
         )
         opened.callback(server.stop, _HTTP_DRAIN_SECONDS)

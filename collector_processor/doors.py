@@ -32,6 +32,7 @@ from grafana_datasource.app import Server, create_app, serve
 from grafana_datasource.app import Settings as GrafanaSettings
 from grafana_datasource.feedback import FeedbackDoor
 from grafana_datasource.hooks.routes import HookDoor
+from grafana_datasource.outlook import KnownFleet
 
 _REFUSALS = {
     Permission.GRANTED: None,
@@ -137,6 +138,7 @@ def grafana_door(
     feedback: FeedbackDoor | None = None,
     hooks: HookDoor | None = None,
     known: KnownSeries | None = None,
+    known_fleet: KnownFleet | None = None,
     policies: PoliciesInForce | None = None,
 ) -> Server:
     """Serve the Grafana side of the configured store.
@@ -156,6 +158,7 @@ def grafana_door(
             may_notify=partial(_may, locks, Scope.HOOK) if locks.tokens.is_required else None,
             feedback=feedback,
             hooks=hooks,
+            known_fleet=known_fleet,
             policies=policies or PoliciesInForce(Policies(config.policies)),
         )
     )

@@ -30,6 +30,7 @@ from grafana_datasource.hooks.routes import HookDoor, hook_routes
 from grafana_datasource.legacy import legacy_routes
 from grafana_datasource.open_episodes import episode_figures
 from grafana_datasource.openapi.routes import openapi_routes
+from grafana_datasource.outlook import KnownFleet
 from grafana_datasource.own_metrics import own_figures
 from grafana_datasource.page.routes import page_routes
 from grafana_datasource.prometheus import prometheus_routes
@@ -80,7 +81,8 @@ class Settings:
     process' own metrics in Prometheus text format. While `has_memory` says no, questions are refused for
     a moment. Without `may_read` everybody may ask, without `may_answer` everybody may answer episodes, without
     `may_notify` notify. Without a `feedback` door answers are refused, without `hooks` notifications: whoever only
-    reads the store has nobody to tell. `policies` tell the kinds and the bounds of series.
+    reads the store has nobody to tell. `policies` tell the kinds and the bounds of series. Models that are
+    `known_fleet` to this process are not read from the store.
     """
 
     open_reader: Callable[[], SeriesReader]
@@ -94,6 +96,7 @@ class Settings:
     hooks: HookDoor | None = None
     feedback: FeedbackDoor | None = None
     policies: PoliciesInForce = field(default_factory=PoliciesInForce)
+    known_fleet: KnownFleet | None = None
     limits: Limits = field(default_factory=Limits)
     concurrent_queries: int = 4
     queue_seconds: float = 2.0
@@ -122,6 +125,7 @@ def create_app(settings: Settings) -> Flask:
         refresh_seconds=settings.refresh_seconds,
         has_memory=settings.has_memory,
         figures=(proof.figures, capacity.figures, episode_figures(), own_figures(settings.metrics_text)),
+        known_fleet=settings.known_fleet,
     )
     app.extensions["foreband"] = backend
     for routes in (

@@ -11,7 +11,7 @@ from collector_processor.clock import Clock
 from collector_processor.errors import ForebandError, RetryableError, StoreError
 from collector_processor.store.base import SeriesReader
 from grafana_datasource.budget import Budget
-from grafana_datasource.outlook import Outlook, Outlooks
+from grafana_datasource.outlook import KnownFleet, Outlook, Outlooks
 from grafana_datasource.query import Limits
 
 if TYPE_CHECKING:
@@ -48,11 +48,12 @@ class Backend:
         refresh_seconds: float,
         has_memory: Callable[[], bool],
         figures: "Sequence[Figures]",
+        known_fleet: KnownFleet | None = None,
     ) -> None:
         self.clock = clock
         self.limits = limits
         self._open_reader = open_reader
-        self._outlooks = Outlooks(clock, refresh_seconds)
+        self._outlooks = Outlooks(clock, refresh_seconds, known_fleet)
         self._gate = BoundedSemaphore(concurrent)
         self._queue_seconds = queue_seconds
         self._has_memory = has_memory

@@ -8,6 +8,7 @@ import numpy as np
 
 from collector_processor.telemetry.band import REASON_TEXT, Reason
 from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.telemetry.severity import severity
 from collector_processor.telemetry.verdict import State
@@ -86,7 +87,7 @@ def catalog_row(session: Session, entry: Entry, opened: Mapping[int, Episode]) -
     """Return what a person is told about one series."""
     outlook, key = session.outlook, entry.key
     band = outlook.bands[entry.series]
-    model, episode = outlook.models.get(entry.series), opened.get(entry.series)
+    model, episode = _newest_model(session, entry.series), opened.get(entry.series)
     last = int(outlook.last_time[entry.series])
     return {
         "id": entry.stable_id,
@@ -111,6 +112,11 @@ def catalog_row(session: Session, entry: Entry, opened: Mapping[int, Episode]) -
         "peak_score": episode.peak_score if episode else None,
         "coverage": _coverage(band),
     }
+
+
+def _newest_model(session: Session, series: int) -> ModelRecord | None:
+    (version,) = session.outlook.fleet.versions(np.array([series], np.int32)).tolist()
+    return session.reader.model(series, version) if version else None
 
 
 def _has_state(session: Session, series: Int64, urgency: Float64, wanted: str) -> Bool:

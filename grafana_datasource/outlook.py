@@ -5,7 +5,7 @@ the last refresh took; reading it costs nothing, refreshing it reads only series
 """
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Lock
@@ -16,7 +16,6 @@ from collector_processor.clock import MINUTE, NANOS_PER_SECOND, Clock
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.store.base import Renewals, SeriesReader
 from collector_processor.telemetry.band import BandStates, unknown_bands
-from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64, Int64
 from grafana_datasource.directory import Directory
 
@@ -26,14 +25,8 @@ _REST = 20
 _LONGEST_REST = 10 * NANOS_PER_SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class ModelNote:
-    """What people are told about a model."""
-
-    version: int
-    created_unix_nano: int
-    forecaster: str
-    reason: str
+KnownFleet = Callable[[], FleetModel]
+"""Returns the committed models of all series, as the process that writes has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +38,6 @@ class Outlook:
     bands: BandStates
     last_time: Int64
     last_value: Float64
-    models: Mapping[int, ModelNote] = field(default_factory=dict)
     refreshed_nano: int = 0
     renewals: Renewals = field(default_factory=Renewals)
     begun_nano: int = 0
@@ -54,11 +46,13 @@ class Outlook:
 class Outlooks:
     """Holds the current outlook; one thread at a time refreshes it while the others go on with the one there is.
 
-    Refreshing takes about a twentieth of the time at most: where it is dear, it is done less often.
+    Refreshing takes about a twentieth of the time at most: where it is dear, it is done less often. A fleet that is
+    `known` here need not be read and held a second time.
     """
 
-    def __init__(self, clock: Clock, refresh_seconds: float) -> None:
+    def __init__(self, clock: Clock, refresh_seconds: float, known: KnownFleet | None = None) -> None:
         self._clock = clock
+        self._known = known
         self._max_age = self._least_age = int(refresh_seconds * NANOS_PER_SECOND)
         self._lock = Lock()
         self._current: Outlook | None = None
@@ -71,9 +65,9 @@ class Outlooks:
         try:
             now = self._clock.monotonic_nano()
             if self._current is None:
-                self._current = _refreshed(_empty(), reader, now)
+                self._current = _refreshed(_empty(), reader, self._known, now)
             elif now - self._current.refreshed_nano >= self._max_age:
-                self._current = _refreshed(self._current, reader, now)
+                self._current = _refreshed(self._current, reader, self._known, now)
                 rest = min(_REST * (self._clock.monotonic_nano() - now), _LONGEST_REST)
                 self._max_age = max(self._least_age, rest)
             return self._current
@@ -97,13 +91,13 @@ def _empty() -> Outlook:
     return Outlook(Directory(), FleetModel.empty(), unknown_bands(0), np.zeros(0, np.int64), np.zeros(0))
 
 
-def _refreshed(old: Outlook, reader: SeriesReader, now: int) -> Outlook:
+def _refreshed(old: Outlook, reader: SeriesReader, known_fleet: KnownFleet | None, now: int) -> Outlook:
     renewals = reader.renewals()
     if _is_void(old, renewals, now):
         old = replace(_empty(), renewals=renewals, begun_nano=now)
     with _nothing_collected():
         directory = old.directory.with_series(reader.catalog(from_series=old.directory.next_series))
-    records = reader.models(after_version=old.fleet.version)
+    fleet = _grown(old.fleet, reader) if known_fleet is None else known_fleet()
     size, last = directory.next_series, reader.last_points()
     known = last.series < size
     last_time, last_value = np.zeros(size, np.int64), np.full(size, np.nan)
@@ -111,15 +105,20 @@ def _refreshed(old: Outlook, reader: SeriesReader, now: int) -> Outlook:
     last_value[last.series[known]] = last.value[known]
     return Outlook(
         directory,
-        old.fleet.with_models(records) if records else old.fleet,
+        fleet,
         _padded(reader.bands(), size),
         last_time,
         last_value,
-        {**old.models, **{record.series: _note(record) for record in records}},
         now,
         old.renewals,
         old.begun_nano,
     )
+
+
+def _grown(fleet: FleetModel, reader: SeriesReader) -> FleetModel:
+    """Return the fleet with the models that are newer than it."""
+    records = reader.models(after_version=fleet.version)
+    return fleet.with_models(records) if records else fleet
 
 
 def _is_void(old: Outlook, renewals: Renewals, now: int) -> bool:
@@ -135,7 +134,3 @@ def _padded(bands: BandStates, size: int) -> BandStates:
     common = min(size, bands.size)
     padded[:common] = bands[:common]
     return padded
-
-
-def _note(record: ModelRecord) -> ModelNote:
-    return ModelNote(record.version, record.created_unix_nano, record.forecaster, record.reason)

@@ -7,9 +7,9 @@ import numpy as np
 import orjson
 
 from collector_processor.clock import NANOS_PER_SECOND
-from collector_processor.telemetry.band import INTERVAL_WIDTHS, REASON_TEXT, Reason
+from collector_processor.telemetry.band import FORECASTS, INTERVAL_WIDTHS, REASON_TEXT, Reason
 from collector_processor.telemetry.model import ModelRecord
-from collector_processor.telemetry.points import Int64
+from collector_processor.telemetry.points import Int32
 from grafana_datasource.backend import Session
 from grafana_datasource.naming import Names
 from grafana_datasource.query import to_ms
@@ -23,19 +23,20 @@ _LEVEL = INTERVAL_WIDTHS.index(0.95)
 def quality(session: Session, names: Names) -> dict[str, Any]:
     """Return what is known of the models of all series that have points."""
     outlook = session.outlook
-    known = np.flatnonzero(names.is_modelled & (outlook.last_time > 0))
-    drawn = Counter(outlook.models[each].forecaster for each in known.tolist() if each in outlook.models)
+    known = np.flatnonzero(names.is_modelled & (outlook.last_time > 0)).astype(np.int32)
+    fitted = known[outlook.fleet.versions(known) > 0]
+    drawn = Counter(FORECASTS[winner] for winner in outlook.fleet.winners(fitted).tolist())
     reasons = np.bincount(outlook.bands["reason"][known], minlength=len(Reason))
     return {
         "now": to_ms(session.now),
         "series": known.size,
         "drawn": dict(drawn.most_common()),
-        "unmodelled": known.size - sum(drawn.values()),
-        "model_age": _ages(session, known),
+        "unmodelled": known.size - fitted.size,
+        "model_age": _ages(session, fitted),
         "reasons": {REASON_TEXT[each]: int(reasons[each]) for each in Reason if each and reasons[each]},
         "coverage": _coverage(session, known),
         "spread": _spread(session, known),
-        "backtest": _backtests(session, known),
+        "backtest": _backtests(session, fitted),
     }
 
 
@@ -52,17 +53,15 @@ def model_row(record: ModelRecord) -> dict[str, Any]:
     }
 
 
-def _ages(session: Session, known: Int64) -> dict[str, float] | None:
+def _ages(session: Session, fitted: Int32) -> dict[str, float] | None:
     """Return quantiles of the age of models in seconds."""
-    models = session.outlook.models
-    created = np.array([models[each].created_unix_nano for each in known.tolist() if each in models], np.int64)
-    if not created.size:
+    if not fitted.size:
         return None
-    age = (session.now - created) / NANOS_PER_SECOND
+    age = (session.now - session.outlook.fleet.fact("created_unix_nano", fitted)) / NANOS_PER_SECOND
     return dict(zip(("p50", "p90", "max"), np.quantile(age, (0.5, 0.9, 1.0)).tolist(), strict=True))
 
 
-def _coverage(session: Session, known: Int64) -> list[dict[str, Any]]:
+def _coverage(session: Session, known: Int32) -> list[dict[str, Any]]:
     """Return the measured share of scored points inside each calibrated band, over all series."""
     bands = session.outlook.bands[known]
     scored = int(bands["scored"].sum(dtype=np.int64))
@@ -73,7 +72,7 @@ def _coverage(session: Session, known: Int64) -> list[dict[str, Any]]:
     ]
 
 
-def _spread(session: Session, known: Int64) -> list[dict[str, Any]]:
+def _spread(session: Session, known: Int32) -> list[dict[str, Any]]:
     """Return how many series have which measured coverage of the 95 % band."""
     bands = session.outlook.bands[known]
     bands = bands[bands["scored"] >= _ENOUGH]
@@ -83,12 +82,11 @@ def _spread(session: Session, known: Int64) -> list[dict[str, Any]]:
     return [{"from": low, "to": high, "series": count} for low, high, count in bins]
 
 
-def _backtests(session: Session, known: Int64) -> dict[str, Any]:
+def _backtests(session: Session, fitted: Int32) -> dict[str, Any]:
     """Return the median error of each forecast relative to the one drawn, over a sample of the models."""
-    models = session.outlook.models
-    fitted = [each for each in known.tolist() if each in models]
-    sample = fitted[:: -(-len(fitted) // _SAMPLE)] if fitted else []
-    found = [session.reader.model(each, models[each].version) for each in sample]
+    sample = fitted[:: -(-fitted.size // _SAMPLE) or 1]
+    versions = session.outlook.fleet.versions(sample)
+    found = [session.reader.model(*each) for each in zip(sample.tolist(), versions.tolist(), strict=True)]
     tested = [(record.forecaster, _errors(record)) for record in found if record is not None]
     tested = [(drawn, errors) for drawn, errors in tested if errors.get(drawn)]
     relative: dict[str, list[float]] = {}
@@ -97,7 +95,7 @@ def _backtests(session: Session, known: Int64) -> dict[str, Any]:
             if error is not None:
                 relative.setdefault(name, []).append(error / (errors[drawn] or 1.0))
     medians = {name: float(np.median(ratios)) for name, ratios in relative.items()}
-    return {"sample": len(sample), "tested": len(tested), "relative_error": medians}
+    return {"sample": sample.size, "tested": len(tested), "relative_error": medians}
 
 
 def _errors(record: ModelRecord) -> dict[str, float | None]:

@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from typing import cast
@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from collector_processor.clock import ManualClock
+from collector_processor.forecast.fleet import FleetModel
 from collector_processor.store.base import SeriesReader
 from collector_processor.store.sqlite import open_reader
 from grafana_datasource.outlook import Outlook, Outlooks
@@ -28,6 +29,17 @@ class Slow:
             self._clock.advance(self._takes)
             self.entered.set()
             assert self.leave.wait(10)
+        return getattr(self._reader, name)
+
+
+class Modelless:
+    """A reader that has no models to give."""
+
+    def __init__(self, reader: SeriesReader) -> None:
+        self._reader = reader
+
+    def __getattr__(self, name: str) -> object:
+        assert name != "models"
         return getattr(self._reader, name)
 
 
@@ -69,3 +81,10 @@ def test_others_go_on_with_the_old_outlook_while_one_refreshes(scene: Scene) -> 
         thread.join(10)
         assert refreshed[0] is not first
         assert first.refreshed_nano + 2000 * MS == refreshed[0].refreshed_nano
+
+
+def test_models_that_this_process_has_are_not_read_from_the_store(scene: Scene) -> None:
+    with closing(open_reader(scene.directory)) as reader:
+        fleet = FleetModel.from_records(reader.models())
+        outlooks = Outlooks(ManualClock(NOW), 1.0, lambda: fleet)
+        assert outlooks.current(cast("SeriesReader", Modelless(reader))).fleet is fleet
