@@ -1,23 +1,16 @@
 """OTLP in, OTLP out, beside a real Collector and Rotel: CPU seconds of the server for each item that came out.
 
-The same client sends the same bytes to each, and the same sink takes what comes out; the server has a core of its own.
-What each does is not the same. The Collector (receiver, sending queue, exporter) and Rotel (receiver, batches, and
-exporter) pass items on and hold them in memory. Foreband writes every point to its store, counts spans by operation,
-puts every request into a durable outbox, and acknowledges after that; there are no models yet, so it adds nothing. It
-does not take attributes apart that it has seen before, and passes requests on as the bytes that came.
-
-The Collector is the one of `make collector`; Rotel is the program that ROTEL names (from the wheel `rotel`), left out
-where it names none.
+The same client sends the same bytes to each, in turn, and the same kind of sink takes what comes out; the server has a
+core of its own. `benchmarks.forwarders` says what each of them does with an item, which is not the same. Foreband has
+no models yet here, so it adds nothing; it does not take attributes apart that it has seen before.
 """
 
-import os
 import statistics
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition
@@ -28,24 +21,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from benchmarks.decode import trace_body
 from benchmarks.figures import Figure
+from benchmarks.forwarders import Server, Start, forwarders
 from benchmarks.requests import POINTS, Fleet
 from collector_processor.ledger import Signal
 from collector_processor.otlp.decode import decode_metrics, decode_traces
 from collector_processor.otlp.receiver import EXPORT_METHODS
-from tests.process import Process, free_port, is_listening, wait_until
 
 SERIES, ROUNDS, REQUESTS = 10_000, 5, 100
 MUST = {Signal.METRICS: 1.3, Signal.TRACES: 2.0}
 _PATIENCE = 120.0
 _IN_FLIGHT = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A started server: where it listens, and the process whose CPU counts."""
-
-    address: str
-    pid: int
 
 
 class Sink(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
@@ -82,54 +67,52 @@ class Sink(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the 
         return b""
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A server and the sink behind it."""
+
+    server: Server
+    sink: Sink
+
+    def send(self, signal: Signal, bodies: list[bytes]) -> float:
+        """Send requests and wait until all came out; return the items per CPU second of the server."""
+        items = len(bodies) * POINTS
+        wanted, before = self.sink.items[signal] + items, self.server.cpu()
+        _send(self.server.address, signal, bodies)
+        self.sink.wait_for(signal, wanted)
+        return items / (self.server.cpu() - before)
+
+
 def measure() -> list[Figure]:
-    """Return items per CPU second of each server, Foreband's beside the others'."""
-    found = {name: _measure_server(start) for name, start in _servers().items()}
+    """Return items per CPU second of Foreband, beside each of the others'."""
     figures = []
-    for signal, unit in ((Signal.METRICS, "points/s"), (Signal.TRACES, "spans/s")):
-        own = found["foreband"][signal]
-        figures.append(Figure(f"{signal} taken, durable and forwarded", own, unit))
-        for name in found.keys() - {"foreband"}:
-            peer = found[name][signal]
-            figures.append(Figure(f"the same beside {name}", own, unit, MUST[signal], peer, own / peer))
+    with ExitStack() as started:
+        passages = {name: started.enter_context(_passage(start)) for name, start in forwarders().items()}
+        for signal, unit in ((Signal.METRICS, "points/s"), (Signal.TRACES, "spans/s")):
+            found = _rates(list(passages.values()), signal)
+            own, *others = found
+            figures.append(Figure(f"{signal} taken, durable and forwarded", own, unit))
+            figures += [
+                Figure(f"{signal} beside {name}", own, unit, MUST[signal], peer, own / peer)
+                for name, peer in zip(list(passages)[1:], others, strict=True)
+            ]
     return figures
 
 
-def _servers() -> dict[str, Callable[[Path, str], Any]]:
-    built = Path(__file__).parent.parent / "tests" / "servers" / "build_collector.sh"
-    collector = subprocess.run(["sh", built], capture_output=True, text=True, check=True).stdout.strip()
-    servers: dict[str, Callable[[Path, str], Any]] = {
-        "foreband": _foreband,
-        "the Collector": lambda directory, sink: _collector(collector, directory, sink),
-    }
-    if rotel := os.environ.get("ROTEL"):
-        servers["Rotel"] = lambda directory, sink: _rotel(rotel, directory, sink)
-    return servers
-
-
-def _measure_server(start: Callable[[Path, str], Any]) -> dict[Signal, float]:
+@contextmanager
+def _passage(start: Start) -> Iterator[Passage]:
     sink = Sink()
     with tempfile.TemporaryDirectory(prefix="foreband-forwarding-") as name, start(Path(name), sink.address) as server:
-        return {signal: _measure_signal(server, sink, signal) for signal in MUST}
+        yield Passage(server, sink)
 
 
-def _measure_signal(server: Server, sink: Sink, signal: Signal) -> float:
-    """Return items per CPU second, the median of some rounds after one that is not counted."""
-    fleet, spent = Fleet(SERIES), []
+def _rates(passages: list[Passage], signal: Signal) -> list[float]:
+    """Return items per CPU second of each, the median of some rounds in turn after one that is not counted."""
+    fleet, rounds = Fleet(SERIES), []
     for _ in range(ROUNDS + 1):
         bodies = _points(fleet) if signal is Signal.METRICS else _spans()
-        wanted = sink.items[signal] + REQUESTS * POINTS
-        before = _own_cpu(server)
-        _send(server.address, signal, bodies)
-        sink.wait_for(signal, wanted)
-        spent.append(_own_cpu(server) - before)
-    return REQUESTS * POINTS / statistics.median(spent[1:])
-
-
-def _own_cpu(server: Server) -> float:
-    """Return the CPU seconds of the process itself: Foreband's forecasts are fitted in others."""
-    user, system = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        rounds.append([passage.send(signal, bodies) for passage in passages])
+    return [statistics.median(rates) for rates in zip(*rounds[1:], strict=True)]
 
 
 def _points(fleet: Fleet) -> list[bytes]:
@@ -161,69 +144,3 @@ def _send(address: str, signal: Signal, bodies: list[bytes]) -> None:
                 under_way.pop(0).result()
         for last in under_way:
             last.result()
-
-
-@contextmanager
-def _foreband(directory: Path, sink: str) -> Iterator[Server]:
-    settings = (f"forward.endpoint=http://{sink}", "forward.compression=none", "forward.loop_check=0s")
-    process = Process(directory, *settings, "forecast.refit_interval=7d")
-    process.start()
-    _pin(process.pid)
-    try:
-        yield Server(process.otlp, process.pid)
-    finally:
-        process.kill()
-
-
-def _collector(binary: str, directory: Path, sink: str) -> Any:
-    port = free_port()
-    config = directory / "collector.yaml"
-    exporter = f"{{endpoint: '{sink}', tls: {{insecure: true}}, compression: none}}"
-    pipelines = ", ".join(f"{signal}: {{receivers: [otlp], exporters: [otlp_grpc]}}" for signal in MUST)
-    config.write_text(
-        f"receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}', max_recv_msg_size_mib: 16}}}}}}}}\n"
-        f"exporters: {{otlp_grpc: {exporter}}}\n"
-        f"service: {{telemetry: {{metrics: {{level: none}}}}, pipelines: {{{pipelines}}}}}\n"
-    )
-    return _program([binary, "--config", str(config)], directory, port)
-
-
-def _rotel(binary: str, directory: Path, sink: str) -> Any:
-    port = free_port()
-    options = {
-        "otlp-grpc-endpoint": f"127.0.0.1:{port}",
-        "otlp-http-endpoint": f"127.0.0.1:{free_port()}",
-        "otlp-grpc-max-recv-msg-size-mib": "16",
-        "exporter": "otlp",
-        "otlp-exporter-endpoint": f"http://{sink}",
-        "otlp-exporter-protocol": "grpc",
-        "otlp-exporter-compression": "none",
-    }
-    command = [binary, "start", *(text for name, value in options.items() for text in (f"--{name}", value))]
-    return _program(command, directory, port)
-
-
-@contextmanager
-def _program(command: list[str], directory: Path, port: int) -> Iterator[Server]:
-    pinned = ["taskset", "-c", str(_core()), *command]
-    with (
-        (directory / "log").open("wb") as log,
-        subprocess.Popen(pinned, stdout=log, stderr=log) as process,
-    ):
-        try:
-            if not wait_until(lambda: process.poll() is not None or is_listening(f"127.0.0.1:{port}")):
-                raise TimeoutError((directory / "log").read_text())
-            yield Server(f"127.0.0.1:{port}", process.pid)
-        finally:
-            process.terminate()
-
-
-def _pin(pid: int) -> None:
-    """Give a running server, all its threads, its core."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), {_core()})
-
-
-def _core() -> int:
-    """Return the server's core, the last; the client and the sink have the first."""
-    return (os.cpu_count() or 1) - 1
