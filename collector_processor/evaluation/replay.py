@@ -15,7 +15,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from collector_processor.clock import DAY, HOUR
 from collector_processor.config.policy import PolicyConfig
 from collector_processor.detect.calibrate import QuantileTracker
-from collector_processor.detect.detector import DEFAULT_THRESHOLD, Detector, Judgement
+from collector_processor.detect.detector import DEFAULT_THRESHOLD, Detector
+from collector_processor.detect.judge import Judgement
 from collector_processor.evaluation.alarms import Alarms
 from collector_processor.evaluation.dataset import LabelledSeries
 from collector_processor.evaluation.operator import Operator

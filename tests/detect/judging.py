@@ -5,7 +5,8 @@ from dataclasses import fields
 import numpy as np
 
 from collector_processor.clock import DAY, MINUTE
-from collector_processor.detect.detector import Detector, Judgement
+from collector_processor.detect.detector import Detector
+from collector_processor.detect.judge import Judgement
 from collector_processor.detect.seed import Seed, seed_from_residuals
 from collector_processor.telemetry.points import Float64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from collector_processor.clock import DAY, HOUR, MINUTE
-from collector_processor.detect.detector import Detector, Judgement
+from collector_processor.detect.detector import Detector
+from collector_processor.detect.judge import Judgement
 from collector_processor.detect.known import blob_names, is_blob_name
 from collector_processor.detect.seed import seed_from_residuals
 from collector_processor.forecast.bands import alert_band

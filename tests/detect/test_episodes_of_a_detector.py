@@ -1,8 +1,9 @@
 import numpy as np
 
 from collector_processor.clock import HOUR
-from collector_processor.detect.detector import Detector, Judgement
+from collector_processor.detect.detector import Detector
 from collector_processor.detect.episodes import ADOPTED
+from collector_processor.detect.judge import Judgement
 from collector_processor.forecast.bands import alert_band
 from collector_processor.telemetry.band import LEVEL
 from collector_processor.telemetry.episode import FLAPPING_FROM, Episode, Shift

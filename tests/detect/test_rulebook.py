@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from collector_processor.clock import DAY, MINUTE
-from collector_processor.detect.detector import Detector, Judgement
+from collector_processor.detect.detector import Detector
+from collector_processor.detect.judge import Judgement
 from collector_processor.detect.rulebook import Maintenance
 from collector_processor.detect.seed import seed_from_residuals
 from collector_processor.telemetry.band import Reason

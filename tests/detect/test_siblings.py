@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from collector_processor.clock import DAY, MINUTE
-from collector_processor.detect.detector import Detector, Judgement
+from collector_processor.detect.detector import Detector
+from collector_processor.detect.judge import Judgement
 from collector_processor.detect.seed import seed_from_residuals
 from collector_processor.telemetry.band import FORECASTS, LEVEL, Reason
 from collector_processor.telemetry.points import PointBatch
