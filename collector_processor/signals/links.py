@@ -7,8 +7,10 @@ import numpy as np
 
 from collector_processor.clock import MINUTE
 from collector_processor.signals.columns import grown
+from collector_processor.signals.rows import MetricRows
+from collector_processor.telemetry.arrival import SummaryPoints
 from collector_processor.telemetry.exemplar import TraceLink
-from collector_processor.telemetry.points import Int64
+from collector_processor.telemetry.points import Int32, Int64
 
 USUAL_DISTANCE = 15 * MINUTE
 UNUSUAL_DISTANCE = 5 * MINUTE
@@ -21,6 +23,23 @@ class ArrivedLink:
 
     link: TraceLink
     family: Sequence[int]
+
+
+def arrived_links(rows: MetricRows, ids: Int32, written: Int64, now: int) -> list[ArrivedLink]:
+    """Return the exemplars of written rows; one whose time makes no sense has that of its point."""
+    blocks = [(first, block) for first, block in rows.sources if not isinstance(block, SummaryPoints)]
+    linked = [(first + exemplar.row, exemplar) for first, block in blocks for exemplar in block.exemplars]
+    if not linked:
+        return []
+    kept = set(written.tolist())
+    links = []
+    for row, exemplar in linked:
+        if row in kept:
+            family = ids[row].tolist()
+            time = exemplar.time_unix_nano if 0 < exemplar.time_unix_nano <= now else int(rows.time[row])
+            link = TraceLink(family[0], time, exemplar.value, exemplar.trace_id, exemplar.span_id)
+            links.append(ArrivedLink(link, family))
+    return links
 
 
 class LinkQuota:

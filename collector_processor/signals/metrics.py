@@ -16,12 +16,11 @@ from collector_processor.signals.columns import grown
 from collector_processor.signals.counters import START_TOLERANCE, Counters, Steps
 from collector_processor.signals.exponential import ExponentialState, exponential_quantiles
 from collector_processor.signals.histogram import QUANTILES, BucketBlock, BucketState, bucket_quantiles
-from collector_processor.signals.links import ArrivedLink
+from collector_processor.signals.links import ArrivedLink, arrived_links
 from collector_processor.signals.outcome import Outcome, Settlement, first_of, settle, where
 from collector_processor.signals.pace import Pace
 from collector_processor.signals.rows import DELTAS, OWN_PREFIX, MetricRows, check_values, gather, resolve
 from collector_processor.telemetry.arrival import MetricArrivals, SummaryPoints
-from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.points import Bool, Float64, Int8, Int32, Int64, PointBatch
 from collector_processor.telemetry.series import Kind, Statistic
 
@@ -141,7 +140,7 @@ class MetricSignals:
         if not present.all():
             points, row = points.take(present), row[present]
         np.maximum.at(self._newest, points.series, points.time_unix_nano)
-        return _Derived(outcome, points, row, overlaps + more, _links(rows, ids, written, now))
+        return _Derived(outcome, points, row, overlaps + more, arrived_links(rows, ids, written, now))
 
     def _check_series(self, rows: MetricRows, series: Int32) -> Int8:
         newest = np.zeros(len(rows), np.int64)
@@ -258,23 +257,6 @@ class _Derived:
     row: Int64
     overlaps: int = 0
     links: Sequence[ArrivedLink] = ()
-
-
-def _links(rows: MetricRows, ids: Int32, written: Int64, now: int) -> list[ArrivedLink]:
-    """Return the exemplars of written rows; one whose time makes no sense has that of its point."""
-    blocks = [(first, block) for first, block in rows.sources if not isinstance(block, SummaryPoints)]
-    linked = [(first + exemplar.row, exemplar) for first, block in blocks for exemplar in block.exemplars]
-    if not linked:
-        return []
-    kept = set(written.tolist())
-    links = []
-    for row, exemplar in linked:
-        if row in kept:
-            family = ids[row].tolist()
-            time = exemplar.time_unix_nano if 0 < exemplar.time_unix_nano <= now else int(rows.time[row])
-            link = TraceLink(family[0], time, exemplar.value, exemplar.trace_id, exemplar.span_id)
-            links.append(ArrivedLink(link, family))
-    return links
 
 
 def _previous(series: Int32, time: Int64, newest: Int64) -> tuple[Int64, Bool]:
