@@ -9,6 +9,7 @@ from collector_processor.forwarding import additions_of, destinations_of
 from collector_processor.pipeline import PipelineSettings
 from collector_processor.policy import Policies
 from collector_processor.signals.admit import TimeLimits
+from collector_processor.signals.buckets import BucketSettings
 from collector_processor.signals.windows import WindowSettings
 from collector_processor.store.settings import StoreSettings
 from collector_processor.training import TrainingSettings
@@ -37,6 +38,7 @@ def pipeline_settings(config: Config) -> PipelineSettings:
         span_names_per_service=config.series.span_names_per_service,
         has_span_name_templates=config.series.span_name_templates,
         windows=WindowSettings(length=_nanos(config.series.window), grace=_nanos(config.series.grace)),
+        buckets=BucketSettings(config.series.buckets, _nanos(config.series.idle)),
         limits=TimeLimits(retention=_nanos(config.store.retention)),
         policies=Policies(config.policies, config.detect.threshold),
         destinations=destinations_of(config.forward),

@@ -18,6 +18,7 @@ SUFFIX = {
     Statistic.TOTAL: "_total",
     Statistic.COUNT: "_count",
     Statistic.SUM: "_sum",
+    Statistic.BUCKET: "_bucket",
     Statistic.RATE: "_rate",
     Statistic.MEAN: "_mean",
     Statistic.P50: "_p50",

@@ -8,6 +8,7 @@ _WORDS = {
     Statistic.TOTAL: "total",
     Statistic.COUNT: "count",
     Statistic.SUM: "sum",
+    Statistic.BUCKET: "bucket",
     Statistic.RATE: "rate",
     Statistic.MEAN: "mean",
     Statistic.P50: "median",

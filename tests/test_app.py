@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
+from urllib.parse import quote
 from urllib.request import urlopen
 
 import grpc
@@ -123,6 +124,24 @@ def test_the_official_sdk_and_exporters_are_taken_as_they_are_and_forwarded_whol
         assert [s.spans[0].name for s in spans] == ["GET /"]
     finally:
         sink.close()
+
+
+def test_quantiles_of_any_group_are_asked_of_the_buckets_of_histograms(shared: Running) -> None:
+    _, addresses = shared
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=f"http://{addresses.otlp}"), 3_600_000)
+    metering = MeterProvider([reader], resource=Resource.create({"service.name": "till"}))
+    seconds = metering.get_meter("t").create_histogram("checkout.duration", "s")
+    for value, method in ((7, "card"), (9, "card"), (6, "cash"), (8, "cash")):
+        seconds.record(value, {"method": method})
+    metering.shutdown()
+    question = "histogram_quantile(0.25, sum by (le, service_name) (checkout_duration_bucket))"
+
+    def answer() -> list[tuple[dict[str, str], str]]:
+        found = get(addresses, f"/prom/api/v1/query?query={quote(question)}")["data"]["result"]
+        return [(sample["metric"], sample["value"][1]) for sample in found]
+
+    assert wait_until(lambda: bool(answer()))
+    assert answer() == [({"service_name": "till"}, "6.25")]
 
 
 def test_what_waits_in_the_outbox_is_sent_after_a_restart(tmp_path: Path) -> None:

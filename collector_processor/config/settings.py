@@ -50,6 +50,9 @@ class SeriesConfig(Section):
     """Which series exist and how spans and logs become series."""
 
     limit: int = Field(100_000, ge=1, le=5_000_000, description="active series in all; existing ones never suffer")
+    buckets: int = Field(
+        10_000, ge=0, le=5_000_000, description="of these, buckets of histograms (`le`), for PromQL only; 0 keeps none"
+    )
     idle: Annotated[Duration, Field(ge=timedelta(hours=1), le=timedelta(days=3650))] = Field(
         timedelta(days=1), description="a series silent for this long frees its place; it goes on when it reports again"
     )

@@ -133,6 +133,10 @@ class Pipeline:
         noticed["changed_points"] += sum(s.conflicts for s in metrics.settlements)
         noticed["overlapping_writers"] += metrics.overlaps
         noticed["bad_exemplars"] += metrics.bad_exemplars
+        if metrics.bare and not noticed["bare_histograms"]:
+            most = self._state.settings.buckets.most
+            log.warning("series.buckets (%d) is reached: further histograms are kept without their buckets", most)
+        noticed["bare_histograms"] += metrics.bare
         for text in self._state.catalog.take_mixed():
             noticed["mixed_metrics"] += 1
             log.warning("%s", text)

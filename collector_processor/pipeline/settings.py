@@ -8,6 +8,7 @@ from collector_processor.ledger import Signal
 from collector_processor.otlp.additions import STOCK_ADDITIONS, Additions
 from collector_processor.policy import Policies
 from collector_processor.signals.admit import TimeLimits
+from collector_processor.signals.buckets import BucketSettings
 from collector_processor.signals.windows import WindowSettings
 
 
@@ -21,6 +22,7 @@ class PipelineSettings:
     span_names_per_service: int = 200
     has_span_name_templates: bool = True
     windows: WindowSettings = field(default_factory=WindowSettings)
+    buckets: BucketSettings = field(default_factory=BucketSettings)
     limits: TimeLimits = field(default_factory=TimeLimits)
     policies: Policies = field(default_factory=Policies)
     destinations: Mapping[Signal, Sequence[str]] = field(default_factory=dict)

@@ -25,9 +25,16 @@ from collector_processor.telemetry.band import BandStates, unknown_bands
 from collector_processor.telemetry.points import Int32, PointBatch
 from collector_processor.telemetry.service_graph import GRAPH_BLOB, ServiceGraph
 
-NOTICED = ("duplicate_points", "changed_points", "overlapping_writers", "bad_exemplars", "mixed_metrics")
+NOTICED = (
+    "duplicate_points",
+    "changed_points",
+    "overlapping_writers",
+    "bad_exemplars",
+    "mixed_metrics",
+    "bare_histograms",
+)
 """What is taken and yet odd: sent again, sent again with another value, two writers of one counter, exemplars dropped
-for their ids, metrics of two kinds or units."""
+for their ids, metrics of two kinds or units, histograms past `series.buckets`."""
 
 
 class PipelineState:
@@ -158,7 +165,8 @@ class PipelineState:
     def _reload_signals(self, last: PointBatch) -> None:
         """Rebuild what is open of each signal; `last` are the newest points of all series."""
         catalog, writer, settings = self.catalog, self.writer, self.settings
-        self.metrics = MetricSignals(catalog, settings.limits, f"{settings.additions.metric_prefix}.")
+        own = f"{settings.additions.metric_prefix}."
+        self.metrics = MetricSignals(catalog, settings.limits, own, settings.buckets)
         self.metrics.restore(last, saved_blobs(writer, piece_names(len(catalog))))
         self.spans = SpanSignals(
             catalog,

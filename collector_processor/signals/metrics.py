@@ -11,6 +11,7 @@ import numpy as np
 
 from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.signals.admit import Existing, TimeLimits, admit, check_order, check_times
+from collector_processor.signals.buckets import BucketSeries, BucketSettings
 from collector_processor.signals.catalog import MALFORMED, REFUSED, Catalog
 from collector_processor.signals.columns import grown
 from collector_processor.signals.counters import START_TOLERANCE, Counters, Steps
@@ -49,7 +50,8 @@ class MetricsConsumed:
     """What requests gave: row i of `points` came with `arrivals[request[i]]`; one settlement per arrivals.
 
     Points of a series ascend by time. `links` came with points that were written. `overlaps` counts points in which a
-    second writer of one counter showed, `bad_exemplars` those that were dropped.
+    second writer of one counter showed, `bad_exemplars` those that were dropped, `bare` histograms whose
+    buckets found no place.
     """
 
     points: PointBatch
@@ -58,15 +60,22 @@ class MetricsConsumed:
     overlaps: int
     links: Sequence[ArrivedLink]
     bad_exemplars: int
+    bare: int
 
 
-_NOTHING = MetricsConsumed(PointBatch.empty(), np.empty(0, np.int32), (), 0, (), 0)
+_NOTHING = MetricsConsumed(PointBatch.empty(), np.empty(0, np.int32), (), 0, (), 0, 0)
 
 
 class MetricSignals:
     """State of all metric series; one thread. After a failed commit, make a new one and restore it."""
 
-    def __init__(self, catalog: Catalog, limits: TimeLimits | None = None, own_prefix: str = OWN_PREFIX) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        limits: TimeLimits | None = None,
+        own_prefix: str = OWN_PREFIX,
+        buckets: BucketSettings | None = None,
+    ) -> None:
         self._catalog = catalog
         self._own_prefix = own_prefix
         self._limits = limits or TimeLimits()
@@ -75,6 +84,7 @@ class MetricSignals:
         self._sum = np.full(0, np.nan)  # by id of the SUM series, at the time beside it
         self._sum_time = np.zeros(0, np.int64)
         self._buckets = BucketState()
+        self._bucket_series = BucketSeries(catalog, buckets or BucketSettings())
         self._exponentials = ExponentialState()
         self._pace = Pace()
 
@@ -107,6 +117,7 @@ class MetricSignals:
         """Turn the requests of one micro-batch into points and say what became of each item."""
         if not arrivals:
             return _NOTHING
+        self._bucket_series.give_away(self._newest, now)
         rows = gather(arrivals, self._own_prefix)
         with np.errstate(over="ignore"):  # a rate past the largest double is stored as infinity, and not learned from
             parts = [self._derive(r, now, existing) for r in rows]
@@ -121,6 +132,7 @@ class MetricSignals:
             overlaps=sum(p.overlaps for p in parts),
             links=[link for p in parts for link in p.links],
             bad_exemplars=sum(a.bad_exemplars for a in arrivals),
+            bare=sum(p.bare for p in parts),
         )
 
     def _derive(self, rows: MetricRows, now: int, existing: Existing) -> "_Derived":
@@ -136,11 +148,13 @@ class MetricSignals:
         outcome[ok] = admission.outcome
         written = ok[admission.written]
         points, row, more = self._points(rows, ids, written, primary.take(admission.written))
+        counted, of, bare = self._counted(rows, ids, written)
+        points, row = PointBatch.concat([points, counted]), np.append(row, of)
         present = points.series >= 0
         if not present.all():
             points, row = points.take(present), row[present]
         np.maximum.at(self._newest, points.series, points.time_unix_nano)
-        return _Derived(outcome, points, row, overlaps + more, arrived_links(rows, ids, written, now))
+        return _Derived(outcome, points, row, overlaps + more, arrived_links(rows, ids, written, now), bare)
 
     def _check_series(self, rows: MetricRows, series: Int32) -> Int8:
         newest = np.zeros(len(rows), np.int64)
@@ -192,6 +206,15 @@ class MetricSignals:
             points.append(PointBatch(ids[recorded[have], column], rows.time[recorded[have]], value[have]))
             row.append(recorded[have])
         return PointBatch.concat(points), np.concatenate(row), overlaps
+
+    def _counted(self, rows: MetricRows, ids: Int32, written: Int64) -> tuple[PointBatch, Int64, int]:
+        """Return the bucket counts of cumulative histograms, the rows they came with, and how many found no place."""
+        if rows.kind is not Kind.HISTOGRAM_CUMULATIVE:
+            return PointBatch.empty(), np.empty(0, np.int64), 0
+        at = written[~rows.is_gap[written]]
+        points, of, bare = self._bucket_series.points(rows.buckets_at(at), ids[at, 0], rows.time[at])
+        self._grow()
+        return points, at[of], bare
 
     def _counter_columns(self, rows: MetricRows, ids: Int32, at: Int64) -> tuple[list[_Column], int]:
         series, value, low = ids[at, 0], rows.value[at], rows.low[at]
@@ -257,6 +280,7 @@ class _Derived:
     row: Int64
     overlaps: int = 0
     links: Sequence[ArrivedLink] = ()
+    bare: int = 0
 
 
 def _previous(series: Int32, time: Int64, newest: Int64) -> tuple[Int64, Bool]:

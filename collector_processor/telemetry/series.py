@@ -56,6 +56,7 @@ class Statistic(StrEnum):
     TOTAL = "total"  # a cumulative counter as it came; kept for rates, never modelled
     COUNT = "count"  # the count of a summary or cumulative histogram; kept for rates, never modelled
     SUM = "sum"  # the sum of a summary or cumulative histogram; kept for means, never modelled
+    BUCKET = "bucket"  # what a cumulative histogram counts up to its attribute `le`; kept for quantiles, never modelled
     RATE = "rate"  # per second
     MEAN = "mean"
     P50 = "p50"
@@ -66,7 +67,7 @@ class Statistic(StrEnum):
     @property
     def is_modelled(self) -> bool:
         """Whether series of this statistic get a forecast and verdicts."""
-        return self not in {Statistic.TOTAL, Statistic.COUNT, Statistic.SUM}
+        return self not in {Statistic.TOTAL, Statistic.COUNT, Statistic.SUM, Statistic.BUCKET}
 
 
 @dataclass(frozen=True, slots=True)

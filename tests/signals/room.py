@@ -8,6 +8,7 @@ import numpy as np
 
 from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.errors import MalformedRequestError
+from collector_processor.signals.buckets import BucketSettings
 from collector_processor.signals.catalog import Catalog
 from collector_processor.signals.events import EventsConsumed
 from collector_processor.signals.logs import LogSignals
@@ -64,7 +65,9 @@ class Room:
         names_per_service: int = 200,
         alias_bytes: int = 1 << 20,
         has_templates: bool = True,
+        buckets: int = 0,
     ) -> None:
+        self._buckets = BucketSettings(buckets)
         self._has_templates = has_templates
         self._limits = {"series_limit": series_limit, "alias_bytes": alias_bytes}
         self._names_per_service = names_per_service
@@ -78,7 +81,7 @@ class Room:
         """Forget everything that wasn't committed."""
         self.catalog = Catalog(parse_attributes, parse_scope, parse_attributes, **self._limits)
         self.catalog.restore(enumerate(self.keys))
-        self.metrics = MetricSignals(self.catalog)
+        self.metrics = MetricSignals(self.catalog, buckets=self._buckets)
         self.spans = SpanSignals(
             self.catalog,
             parse_attributes,
