@@ -1,22 +1,36 @@
 """Every series of the store under its Prometheus name and labels, ready to be searched."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from collector_processor.telemetry.points import Bool, Int64
 from collector_processor.telemetry.series import SeriesKey
-from grafana_datasource.series_names import derived_labels, metric_name, series_labels
+from grafana_datasource.series_names import DERIVED_LABELS, Labelling, derived_labels, metric_name
+
+_TOLD_APART = DERIVED_LABELS - {"series"}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One series: `labels` are those of its stored metric, `own` those of its `foreband_*` metrics."""
+    """One series: `own` are the labels of its `foreband_*` metrics, in order of name.
+
+    `is_told_apart` says that another series has the same name and labels, so that this one has `series` among them.
+    """
 
     series: int
     key: SeriesKey
     stable_id: str
     name: str
-    labels: Mapping[str, str]
     own: Mapping[str, str]
+    is_told_apart: bool = False
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Return the labels of its stored metric, made each time: a second set for each series takes much memory."""
+        added = _TOLD_APART if self.is_told_apart else DERIVED_LABELS
+        return {name: text for name, text in self.own.items() if name not in added}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +46,8 @@ class Directory:
     modelled: Sequence[Entry] = ()
     modelled_by_name: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
     texts: Mapping[str, Mapping[str, Sequence[Entry]]] = field(default_factory=dict)
-    _label_sets: frozenset[tuple[str, ...]] = frozenset()
+    _label_sets: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    """A hash of each name with its labels: two that agree by chance get a label more than they need."""
     lineage: object = field(default_factory=object)
     """The same in all directories that grew out of one: in none of them does an id stand for another series."""
 
@@ -49,21 +64,25 @@ class Directory:
         """
         if not rows:
             return self
-        seen = set(self._label_sets)
-        added = [_entry(series, key, seen) for series, key in rows]
+        labelling = Labelling()
+        labels = [labelling.of(key) for _, key in rows]
+        names = [metric_name(key) for _, key in rows]
+        hashes = np.array([hash((n, frozenset(of.items()))) for n, of in zip(names, labels, strict=True)], np.int64)
+        is_taken = _is_taken(hashes, self._label_sets).tolist()
+        added = [
+            _entry(series, key, name, of, is_told_apart=taken)
+            for (series, key), name, of, taken in zip(rows, names, labels, is_taken, strict=True)
+        ]
         modelled = [entry for entry in added if entry.key.statistic.is_modelled]
-        by_label: dict[str, list[tuple[str, Entry]]] = {}
-        for entry in added:
-            for label, text in entry.own.items():
-                by_label.setdefault(label, []).append((text, entry))
+        by_stable_id = {**self.by_stable_id, **{entry.stable_id: entry for entry in added}}
         return Directory(
             self.entries | {entry.series: entry for entry in added},
-            {**self.by_stable_id, **{entry.stable_id: entry for entry in added}},
+            by_stable_id,
             _extended(self.by_name, ((entry.name, entry) for entry in added)),
             [*self.modelled, *modelled],
             _extended(self.modelled_by_name, ((entry.name, entry) for entry in modelled)),
-            {**self.texts, **{label: _extended(self.texts.get(label, {}), pairs) for label, pairs in by_label.items()}},
-            frozenset(seen),
+            {**self.texts, **_texts(self.texts, added), "series": _Single(by_stable_id)},
+            np.concatenate([self._label_sets, hashes]),
             self.lineage,
         )
 
@@ -79,6 +98,40 @@ class Directory:
         )
 
 
+class _Single(Mapping[str, Sequence[Entry]]):
+    """An index in which each text has one entry."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self._entries = entries
+
+    def __getitem__(self, text: str) -> Sequence[Entry]:
+        return (self._entries[text],)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def _is_taken(hashes: Int64, known: Int64) -> Bool:
+    """Tell which of these are among those known, or came before."""
+    is_taken = np.ones(hashes.size, np.bool_)
+    is_taken[np.unique(hashes, return_index=True)[1]] = False
+    return is_taken | np.isin(hashes, known)
+
+
+def _texts(
+    texts: Mapping[str, Mapping[str, Sequence[Entry]]], added: Sequence[Entry]
+) -> dict[str, Mapping[str, Sequence[Entry]]]:
+    """Return an index by text of each label that further entries have, but of the one that tells all apart."""
+    labels = {label for entry in added for label in entry.own} - {"series"}
+    return {
+        label: _extended(texts.get(label, {}), ((entry.own[label], entry) for entry in added if label in entry.own))
+        for label in labels
+    }
+
+
 def _extended(
     index: Mapping[str, Sequence[Entry]], pairs: Iterable[tuple[str, Entry]]
 ) -> Mapping[str, Sequence[Entry]]:
@@ -89,11 +142,6 @@ def _extended(
     return {**index, **{key: [*index.get(key, ()), *found] for key, found in added.items()}}
 
 
-def _entry(series: int, key: SeriesKey, seen: set[tuple[str, ...]]) -> Entry:
-    name, labels = metric_name(key), series_labels(key)
+def _entry(series: int, key: SeriesKey, name: str, labels: dict[str, str], *, is_told_apart: bool) -> Entry:
     own = dict(sorted((labels | derived_labels(key)).items()))
-    identity = (name, *(f"{k}={v}" for k, v in labels.items()))
-    if identity in seen:
-        labels = dict(sorted((labels | {"series": own["series"]}).items()))
-    seen.add(identity)
-    return Entry(series, key, own["series"], name, labels, own)
+    return Entry(series, key, own["series"], name, own, is_told_apart)

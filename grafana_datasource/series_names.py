@@ -7,6 +7,7 @@ changes with a refit or a restart, because alerts are told apart by it.
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from operator import itemgetter
 
 from collector_processor.telemetry.series import AttributeValue, Kind, SeriesKey, Statistic
 
@@ -36,6 +37,7 @@ _RESOURCE_LABELS = {
     "k8s.pod.name",
     "container.name",
 }
+_TAKEN = frozenset({*OWN_LABELS, "__name__", "quantile"})
 _NAMES_KNOWN = 10_000  # a fleet has few, and each many times
 _NOT_IN_METRIC = re.compile(r"[^a-zA-Z0-9_:]+")
 _NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9_]")
@@ -70,14 +72,30 @@ def series_labels(key: SeriesKey) -> dict[str, str]:
     Attributes whose names become equal are joined with `;` in order of their original keys, as the
     OpenTelemetry compatibility rules say. A point attribute named like a resource label is `exported_...`.
     """
-    own = _joined((k, v) for k, v in key.resource if k.startswith("service.") or k in _RESOURCE_LABELS)
-    own["service_name"] = key.service
-    taken = {*own, *OWN_LABELS, "__name__", "quantile"}
-    if key.kind is Kind.SUMMARY and key.statistic is Statistic.VALUE:
-        taken.remove("quantile")
-    for name, text in _joined(key.attributes).items():
-        own[f"exported_{name}" if name in taken else name] = text
-    return dict(sorted(own.items()))
+    return dict(sorted(Labelling().of(key).items()))
+
+
+class Labelling:
+    """Finds the labels of many series; what their resources give is found once for each, while they are all held."""
+
+    def __init__(self) -> None:
+        self._of_resource: dict[int, tuple[dict[str, str], frozenset[str]]] = {}
+
+    def of(self, key: SeriesKey) -> dict[str, str]:
+        """Return `series_labels` in any order."""
+        known = self._of_resource.get(id(key.resource))
+        if known is None:
+            of_resource = _resource_labels(key)
+            known = self._of_resource[id(key.resource)] = of_resource, frozenset(of_resource) | _TAKEN
+        labels, taken = dict(known[0]), known[1]
+        if key.kind is Kind.SUMMARY and key.statistic is Statistic.VALUE:
+            taken -= {"quantile"}
+        for name, text in _joined(key.attributes).items():
+            labels[f"exported_{name}" if name in taken else name] = text
+        return labels
+
+
+DERIVED_LABELS = frozenset({"metric", "series", "statistic"})
 
 
 def derived_labels(key: SeriesKey) -> dict[str, str]:
@@ -94,6 +112,8 @@ def decode_label(name: str) -> str:
 
 def attribute_text(value: AttributeValue) -> str:
     """Write an attribute value as a label value."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, bytes):
@@ -105,9 +125,14 @@ def attribute_text(value: AttributeValue) -> str:
     return "" if value is None else str(value)
 
 
+def _resource_labels(key: SeriesKey) -> dict[str, str]:
+    labels = _joined((k, v) for k, v in key.resource if k.startswith("service.") or k in _RESOURCE_LABELS)
+    return labels | {"service_name": key.service}
+
+
 def _joined(attributes: Iterable[tuple[str, AttributeValue]]) -> dict[str, str]:
     labels: dict[str, str] = {}
-    for key, value in sorted(attributes, key=lambda pair: pair[0]):
+    for key, value in sorted(attributes, key=itemgetter(0)):
         name, text = label_name(key), attribute_text(value)
         if name.startswith("__"):
             name = f"key{name}"  # such names are Prometheus' own, and refused by who scrapes

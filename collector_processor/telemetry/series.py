@@ -11,10 +11,14 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
+from sys import intern
 from typing import Any
 
 import orjson
+
+_SETS_SHARED, _PAIRS_SHARED = 2_000, 10_000
 
 _TAGS: dict[type, str] = {
     bool: "b",
@@ -107,6 +111,8 @@ class SeriesKey:
             tagged(self.attributes),
         ]
         object.__setattr__(self, "identity", _canonical(parts))
+        for name in ("resource", "attributes"):
+            object.__setattr__(self, name, _shared(getattr(self, name)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SeriesKey) and self.identity == other.identity
@@ -151,13 +157,39 @@ class SeriesKey:
         name, version, scope_attributes = d["scope"]
         return cls(
             resource=untagged(d["resource"]),
-            scope=Scope(name, version, untagged(scope_attributes)),
-            metric=d["metric"],
-            unit=d["unit"],
+            scope=Scope(name, version, untagged(scope_attributes)) if scope_attributes else _scope(name, version),
+            metric=intern(d["metric"]),
+            unit=intern(d["unit"]),
             kind=Kind(d["kind"]),
             statistic=Statistic(d["statistic"]),
             attributes=untagged(d["attributes"]),
         )
+
+
+def _shared(attributes: Attributes) -> Attributes:
+    """Return equal attributes: those of another key where that has the same, its pairs where it has some of them.
+
+    Only texts, since numbers of other types are equal, too. What many series have takes memory once.
+    """
+    texts = tuple((name, value) for name, value in attributes if isinstance(value, str))
+    if len(texts) == len(attributes):
+        return _shared_texts(texts)
+    return tuple(_shared_pair(name, value) if isinstance(value, str) else (name, value) for name, value in attributes)
+
+
+@lru_cache(_SETS_SHARED)
+def _shared_texts(texts: tuple[tuple[str, str], ...]) -> Attributes:
+    return tuple(_shared_pair(name, text) for name, text in texts)
+
+
+@lru_cache(_PAIRS_SHARED)
+def _shared_pair(name: str, text: str) -> tuple[str, str]:
+    return intern(name), text
+
+
+@lru_cache(_SETS_SHARED)
+def _scope(name: str, version: str) -> Scope:
+    return Scope(name, version)
 
 
 def _canonical(parts: list[Any]) -> bytes:

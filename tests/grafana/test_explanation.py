@@ -140,7 +140,7 @@ def test_an_unknown_episode_is_not_found(client: FlaskClient) -> None:
     ],
 )
 def test_an_annotation_says_in_its_title_what_a_series_did(change: dict[str, Any], headline: str, tag: str) -> None:
-    entry = Entry(0, CPU, CPU.stable_id, "cpu", {}, {})
+    entry = Entry(0, CPU, CPU.stable_id, "cpu", {})
     told = annotation(entry, replace(EPISODE, **change), START + HOUR, START + HOUR)
     assert told["title"].endswith(headline)
     assert tag in told["tags"].split(",")

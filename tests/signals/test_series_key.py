@@ -27,3 +27,20 @@ def test_the_identity_is_json_in_ascii_whatever_the_names_are(
 def test_half_of_a_surrogate_pair_in_a_name_is_a_name_like_any_other() -> None:
     key = SeriesKey((), Scope("\ud800"), "a\ud800", "1", Kind.GAUGE, Statistic.VALUE, ())
     assert SeriesKey.from_json(key.to_json()) == key
+
+
+def _read(points: Attributes) -> SeriesKey:
+    key = SeriesKey((("host.name", "h"),), Scope("s"), "m", "1", Kind.GAUGE, Statistic.VALUE, points)
+    return SeriesKey.from_json(key.to_json())
+
+
+def test_what_two_series_have_in_common_is_held_once() -> None:
+    one, other = (_read((("cpu", i), ("disk", "sda"))) for i in (0, 1))
+    assert one.resource is other.resource
+    assert one.scope is other.scope
+    assert one.attributes[1] is other.attributes[1]
+
+
+def test_values_that_are_equal_and_of_other_types_are_not_held_once() -> None:
+    kinds = [type(_read((("a", value),)).attributes[0][1]) for value in (1, True, 1.0, "1")]
+    assert kinds == [int, bool, float, str]
