@@ -39,9 +39,13 @@ def run_until_stopped(config: Config, load: Callable[[], Config]) -> None:
     while asked.get() == signal.SIGHUP:
         foreband.reload(load)
         set_up_logging(foreband.config.log)
+    trouble = foreband.not_ready()
     log.info("stopping: finishing what was taken")
     foreband.finish()
-    log.info("stopped; nothing acknowledged was lost")
+    if trouble:
+        log.warning("stopped while nothing could be stored: %s", trouble)
+    else:
+        log.info("stopped; nothing acknowledged was lost")
     os._exit(0)  # with the door still refusing: whoever comes now is never cancelled, only disconnected
 
 

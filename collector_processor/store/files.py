@@ -81,6 +81,29 @@ class DirectoryLock:
         self._file.close()
 
 
+class OpenFiles:
+    """The files that a writer has open: what goes into one that was taken away is gone with the process."""
+
+    def __init__(self, directory: Path) -> None:
+        self._identities = {path: _identity(path) for path in (directory / DATABASE, directory / f"{DATABASE}-wal")}
+
+    def objection(self) -> str:
+        """Say which is not in its place any more, empty where all are."""
+        for path, identity in self._identities.items():
+            try:
+                found = _identity(path)
+            except OSError as error:
+                return f"{path.name} was taken away while it is written ({error.strerror}): put it back, or restart"
+            if found != identity:
+                return f"{path.name} was replaced while it is written: put it back, or restart"
+        return ""
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
 class NumberFile:
     """A number in a file of its own, written without waiting for the disk: after a power failure it may lag behind."""
 

@@ -33,7 +33,10 @@ class Reserve:
 
     def shortage(self) -> str:
         """Return why nothing more is written now, empty where it is."""
-        free, size = disk_space(self._directory)
+        try:
+            free, size = disk_space(self._directory)
+        except OSError as error:
+            return f"the store's disk does not answer: {error.strerror}"
         reserve = self._settings.reserve_bytes and max(
             self._settings.reserve_bytes, int(self._settings.reserve_share * size)
         )

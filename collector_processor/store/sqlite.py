@@ -31,7 +31,7 @@ from collector_processor.store import answers, exemplars, forgetting, head, layo
 from collector_processor.store.base import Commit
 from collector_processor.store.connection import connect_reader, connect_writer, inspect, transaction
 from collector_processor.store.faults import DamagedStoreError, translated
-from collector_processor.store.files import AcknowledgedMark, DirectoryLock, create_database, prepare
+from collector_processor.store.files import AcknowledgedMark, DirectoryLock, OpenFiles, create_database, prepare
 from collector_processor.store.housekeeping import Housekeeping
 from collector_processor.store.outbox import Outbox
 from collector_processor.store.reader import KnownSeries, SqliteReader
@@ -90,6 +90,7 @@ class SqliteWriter(SqliteReader):
             self._outbox = Outbox(directory, outbox_rows.ends(connection), settings)
             outbox_rows.move_rows(connection, self._outbox)
             self._housekeeping = Housekeeping(connection, self._head, settings)
+            self._files = OpenFiles(directory)
         except BaseException:
             connection.close()
             raise
@@ -122,7 +123,7 @@ class SqliteWriter(SqliteReader):
 
     def shortage(self) -> str:
         """See `SeriesWriter.shortage`."""
-        return self._reserve.shortage()
+        return self._files.objection() or self._reserve.shortage()
 
     def require_room(self) -> None:
         """See `SeriesWriter.require_room`."""
