@@ -22,7 +22,7 @@ from benchmarks.grafana_store import COUNTERS, NOW, counter, key_of, labels_of, 
 from collector_processor.clock import HOUR, MINUTE, NANOS_PER_SECOND, ManualClock
 from collector_processor.store.sqlite import open_reader
 from grafana_datasource.app import Settings, create_app
-from tests.servers.prometheus import running_prometheus
+from tests.servers.prometheus import empty_prometheus
 from tests.servers.remote_write import push
 
 Times = dict[str, str]
@@ -93,7 +93,10 @@ def rates(client: FlaskClient) -> list[Figure]:
     figure = Figure(name, ours, "ms", must=1000)
     if shutil.which("prometheus") is None:
         return [figure]
-    with running_prometheus(shutil.which("prometheus") or "") as server:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        empty_prometheus(shutil.which("prometheus") or "", Path(directory)) as server,
+    ):
         at = minutes(8 * HOUR)
         named = [{"__name__": "http_requests_total", **labels_of(i)} for i in range(COUNTERS)]
         push(server.url, [(each, at // 1_000_000, counter(np.array([i]), at)[0]) for i, each in enumerate(named)])

@@ -1,13 +1,12 @@
 """A real Alertmanager that tells a webhook of every alert at once."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.process import free_port, wait_until
-from tests.servers.prometheus import answers
+from tests.process import free_port
+from tests.servers.program import answers, running
 
 
 @contextmanager
@@ -29,11 +28,5 @@ def running_alertmanager(program: str, directory: Path, webhook: str, token: str
         f"--web.listen-address={url.removeprefix('http://')}",
         "--cluster.listen-address=",
     ]
-    with (directory / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as running:
-        try:
-            assert wait_until(lambda: running.poll() is not None or answers(f"{url}/-/ready"))
-            assert running.poll() is None, (directory / "log").read_text()
-            yield url
-        finally:
-            running.terminate()
-            running.wait(10)
+    with running(command, directory / "log", lambda: answers(f"{url}/-/ready")):
+        yield url

@@ -5,13 +5,15 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
 from google.protobuf.json_format import ParseDict
 
 from tests.otlp.stock import ExportLogsServiceRequest, ExportMetricsServiceRequest, ExportTraceServiceRequest
-from tests.process import free_port, wait_until
+from tests.process import free_port
+from tests.servers.program import running
 
 CONFIGS = Path(__file__).parent.parent.parent / "otel-config"
 _REQUESTS: dict[str, Any] = {
@@ -30,6 +32,7 @@ class Collector:
         directory.mkdir(exist_ok=True)
         self._log = directory / f"{config.stem}.log"
         self._command = [binary, "--config", str(config)]
+        self._running = ExitStack()
         self._environ = os.environ | {"COLLECTOR_GRPC": self.grpc, "COLLECTOR_HTTP": self.http} | environ
 
     def validate(self) -> None:
@@ -42,15 +45,13 @@ class Collector:
 
     def __enter__(self) -> Self:
         """Start it and wait until it says that it is ready: it listens, and panics on requests, before that."""
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(self._command, env=self._environ, stdout=log, stderr=log)
-        assert wait_until(lambda: self._process.poll() is not None or "Everything is ready" in self.log())
-        assert self._process.poll() is None, self.log()
+        self._running.enter_context(
+            running(self._command, self._log, lambda: "Everything is ready" in self.log(), self._environ)
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(30)
+        self._running.close()
 
     def log(self) -> str:
         return self._log.read_text()

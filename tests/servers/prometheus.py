@@ -1,15 +1,13 @@
-"""A real Prometheus that takes what is written to it and scrapes nothing."""
+"""A real Prometheus."""
 
-import subprocess
-import tempfile
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
-from urllib.error import URLError
-from urllib.request import urlopen
+from typing import Any, NamedTuple
 
-from tests.process import free_port, wait_until
+from tests.process import free_port
+from tests.servers.program import answers, running
 
 
 class Prometheus(NamedTuple):
@@ -20,33 +18,25 @@ class Prometheus(NamedTuple):
 
 
 @contextmanager
-def running_prometheus(program: str) -> Iterator[Prometheus]:
-    """Run one with an empty store."""
+def running_prometheus(
+    program: str, directory: Path, config: Mapping[str, Any] | None = None, *flags: str
+) -> Iterator[Prometheus]:
+    """Run one on what is in a directory, its data in `data`; by default it scrapes nothing."""
     url = f"http://127.0.0.1:{free_port()}"
-    with tempfile.TemporaryDirectory() as text, Path(text, "log").open("w") as log:
-        directory = Path(text)
-        (directory / "config.yml").write_text("{}")
-        command = [
-            program,
-            f"--config.file={directory / 'config.yml'}",
-            f"--storage.tsdb.path={directory / 'data'}",
-            f"--web.listen-address={url.removeprefix('http://')}",
-            "--web.enable-remote-write-receiver",
-        ]
-        with subprocess.Popen(command, stdout=log, stderr=log) as running:
-            try:
-                assert wait_until(lambda: running.poll() is not None or answers(f"{url}/-/ready"))
-                assert running.poll() is None, (directory / "log").read_text()
-                yield Prometheus(url, running.pid)
-            finally:
-                running.terminate()
-                running.wait(10)
+    (directory / "config.yml").write_text(json.dumps(config or {}))
+    command = [
+        program,
+        f"--config.file={directory / 'config.yml'}",
+        f"--storage.tsdb.path={directory / 'data'}",
+        f"--web.listen-address={url.removeprefix('http://')}",
+        *flags,
+    ]
+    with running(command, directory / "log", lambda: answers(f"{url}/-/ready")) as process:
+        yield Prometheus(url, process.pid)
 
 
-def answers(url: str) -> bool:
-    """Tell whether a GET is answered with 200."""
-    try:
-        with urlopen(url, timeout=5) as response:
-            return bool(response.status == 200)
-    except (URLError, OSError):
-        return False
+@contextmanager
+def empty_prometheus(program: str, directory: Path) -> Iterator[Prometheus]:
+    """Run one that takes what is written to it."""
+    with running_prometheus(program, directory, None, "--web.enable-remote-write-receiver") as server:
+        yield server

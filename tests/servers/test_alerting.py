@@ -1,7 +1,6 @@
 """An alert travels: our series, a rule of a real Prometheus or vmalert, a real Alertmanager, and our webhook."""
 
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ from collector_processor.clock import MINUTE
 from tests.grafana.scene import CALLS, write_scene
 from tests.process import Process, end, free_port, wait_until
 from tests.servers.alertmanager import running_alertmanager
-from tests.servers.prometheus import answers
+from tests.servers.program import answers, running
+from tests.servers.prometheus import running_prometheus
 
 pytestmark = pytest.mark.server
 
 READ, HOOK = "a-token-that-reads", "a-token-that-notifies"
-PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -88,18 +87,8 @@ def test_a_rule_of_a_real_prometheus_on_what_it_federates_comes_back_as_an_annot
         "scrape_configs": [scrape],
         "alerting": {"alertmanagers": managers},
     }
-    (tmp_path / "config.yml").write_text(json.dumps(config))
-    command = [
-        program("prometheus"),
-        f"--config.file={tmp_path / 'config.yml'}",
-        f"--storage.tsdb.path={tmp_path / 'data'}",
-        f"--web.listen-address=127.0.0.1:{free_port()}",
-    ]
-    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as running:
-        try:
-            assert wait_until(lambda: chain.drawn("FromPrometheus"), PATIENCE), (tmp_path / "log").read_text()
-        finally:
-            running.terminate()
+    with running_prometheus(program("prometheus"), tmp_path, config):
+        assert wait_until(lambda: chain.drawn("FromPrometheus")), (tmp_path / "log").read_text()
     (row,) = chain.drawn("FromPrometheus")
     assert row["text"] == "traces.span.calls is outside its band"
     assert row["tags"] == "alert,firing,alertmanager"
@@ -119,11 +108,8 @@ def test_a_rule_that_vmalert_asks_us_about_answers_the_episode_it_is_about(
         f"-httpListenAddr=127.0.0.1:{free_port()}",
         "-evaluationInterval=1s",
     ]
-    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as running:
-        try:
-            assert wait_until(chain.answers, PATIENCE), (tmp_path / "log").read_text()
-        finally:
-            running.terminate()
+    with running(command, tmp_path / "log", chain.answers):
+        pass
     (said,) = chain.answers()
     assert (said["answer"], said["by"]) == ("expected", "alice")
     assert chain.drawn("FromVmalert")

@@ -22,6 +22,8 @@ from collector_processor.otlp.endpoint import Endpoint
 from collector_processor.otlp.grpc_downstream import GrpcDownstream
 from collector_processor.store.sqlite import open_reader
 from tests.process import Process, end, free_port, is_listening, wait_until
+from tests.servers.program import running
+from tests.servers.prometheus import running_prometheus
 
 pytestmark = pytest.mark.server
 
@@ -48,16 +50,6 @@ def history(until: int) -> list[str]:
     return found
 
 
-@contextmanager
-def running(command: list[str], port: int, log: Path) -> Iterator[str]:
-    with log.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file) as server:
-        try:
-            assert wait_until(lambda: server.poll() is not None or is_listening(f"127.0.0.1:{port}"))
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-
-
 @pytest.fixture(scope="module")
 def until() -> int:
     return int(time.time()) // STEP * STEP
@@ -68,32 +60,31 @@ def source(
     request: pytest.FixtureRequest, until: int, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Start a server that holds the history; return its URL."""
-    directory, port = tmp_path_factory.mktemp("source"), free_port()
-    if request.param == "prometheus":
-        rows = sorted(history(until), key=lambda row: (row[: row.index("}")], int(row[row.rindex(" ") :])))
-        (directory / "points").write_text("\n".join([*rows, "# EOF\n"]))
-        blocks = [program("promtool"), "tsdb", "create-blocks-from", "openmetrics"]
-        subprocess.run([*blocks, directory / "points", directory / "data"], check=True, capture_output=True)
-        (directory / "config.yml").write_text("{}")
-        command = [
-            program("prometheus"),
-            f"--config.file={directory / 'config.yml'}",
-            f"--storage.tsdb.path={directory / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ]
-    else:
-        command = [
-            program("victoria-metrics"),
-            f"-storageDataPath={directory / 'data'}",
-            f"-httpListenAddr=127.0.0.1:{port}",
-        ]
-    with running(command, port, directory / "log") as url:
-        if request.param == "victoria-metrics":
-            body = "\n".join(f"{row}000" for row in history(until)).encode()  # in milliseconds
-            with urlopen(Request(f"{url}/api/v1/import/prometheus", body), timeout=30):
-                pass
+    start = prometheus if request.param == "prometheus" else victoria_metrics
+    with start(program, tmp_path_factory.mktemp("source"), until) as url:
         assert wait_until(lambda: holds_everything(url, until))
         yield url
+
+
+@contextmanager
+def prometheus(program: Callable[[str], str], directory: Path, until: int) -> Iterator[str]:
+    rows = sorted(history(until), key=lambda row: (row[: row.index("}")], int(row[row.rindex(" ") :])))
+    (directory / "points").write_text("\n".join([*rows, "# EOF\n"]))
+    blocks = [program("promtool"), "tsdb", "create-blocks-from", "openmetrics"]
+    subprocess.run([*blocks, directory / "points", directory / "data"], check=True, capture_output=True)
+    with running_prometheus(program("prometheus"), directory) as server:
+        yield server.url
+
+
+@contextmanager
+def victoria_metrics(program: Callable[[str], str], directory: Path, until: int) -> Iterator[str]:
+    address = f"127.0.0.1:{free_port()}"
+    command = [program("victoria-metrics"), f"-storageDataPath={directory / 'data'}", f"-httpListenAddr={address}"]
+    with running(command, directory / "log", lambda: is_listening(address)):
+        body = "\n".join(f"{row}000" for row in history(until)).encode()  # in milliseconds
+        with urlopen(Request(f"http://{address}/api/v1/import/prometheus", body), timeout=30):
+            pass
+        yield f"http://{address}"
 
 
 def holds_everything(url: str, until: int) -> bool:

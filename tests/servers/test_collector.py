@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -146,14 +147,21 @@ def test_every_configuration_is_started_by_a_test() -> None:
     assert {path.stem for path in CONFIGS.glob("*.yaml")} - {"collector-builder"} == set(STARTED)
 
 
-def test_everything_an_sdk_sends_goes_through_collector_foreband_and_collector_to_a_file(
-    binary: str, tmp_path: Path, process: Process
-) -> None:
-    file, enriched = tmp_path / "enriched.jsonl", f"127.0.0.1:{free_port()}"
+@contextmanager
+def round_trip(binary: str, directory: Path, process: Process) -> Iterator[tuple[Collector, Path]]:
+    """Run a Collector that sends to a Foreband, which sends to it again; what comes back goes to a file."""
+    file, enriched = directory / "enriched.jsonl", f"127.0.0.1:{free_port()}"
     settings = {"FOREBAND_ENDPOINT": process.otlp, "ENRICHED_GRPC": enriched, "ENRICHED_FILE": str(file)}
     process.set(f"forward.endpoint=http://{enriched}")
     process.start()
-    with Collector(binary, CONFIGS / "round-trip.yaml", tmp_path, **settings) as collector:
+    with Collector(binary, CONFIGS / "round-trip.yaml", directory, **settings) as collector:
+        yield collector, file
+
+
+def test_everything_an_sdk_sends_goes_through_collector_foreband_and_collector_to_a_file(
+    binary: str, tmp_path: Path, process: Process
+) -> None:
+    with round_trip(binary, tmp_path, process) as (collector, file):
         recorder = Recorder(collector.grpc)
         recorder.send_everything()
         sent = items_of(recorder.requests)
@@ -200,12 +208,8 @@ def rich_metrics(now: int) -> Any:
 def test_exponential_histograms_and_exemplars_come_back_byte_for_byte(
     binary: str, tmp_path: Path, process: Process
 ) -> None:
-    file, enriched = tmp_path / "enriched.jsonl", f"127.0.0.1:{free_port()}"
-    settings = {"FOREBAND_ENDPOINT": process.otlp, "ENRICHED_GRPC": enriched, "ENRICHED_FILE": str(file)}
-    process.set(f"forward.endpoint=http://{enriched}")
-    process.start()
     request = rich_metrics(time.time_ns())
-    with Collector(binary, CONFIGS / "round-trip.yaml", tmp_path, **settings) as collector:
+    with round_trip(binary, tmp_path, process) as (collector, file):
         send(collector.grpc, request)
         assert wait_until(lambda: set(items_of(written(file))) >= set(items_of([request]))), items_of(written(file))
     assert set(items_of(written(file))) == set(items_of([request]))

@@ -22,8 +22,8 @@ from grafana_datasource.directory import Directory
 from grafana_datasource.provisioning import Site, provisioning_files
 from tests.grafana.scene import CALLS, write_scene
 from tests.house import SECOND, Moment
-from tests.process import Process, free_port, wait_until
-from tests.servers.prometheus import answers
+from tests.process import Process, wait_until
+from tests.servers.prometheus import running_prometheus
 
 pytestmark = pytest.mark.server
 
@@ -59,25 +59,13 @@ def prometheus(
     scenery: Scenery, promtool: Tool, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Start a Prometheus that scrapes Foreband every second and holds the same stored points; return its URL."""
-    directory, port = tmp_path_factory.mktemp("prometheus"), free_port()
+    directory = tmp_path_factory.mktemp("prometheus")
     (directory / "points").write_text(open_metrics(scenery))
     promtool("tsdb", "create-blocks-from", "openmetrics", str(directory / "points"), str(directory / "data"))
     jobs = [{"job_name": "foreband", "static_configs": [{"targets": [scenery.process.http]}]}]
-    (directory / "config.yml").write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
-    command = [
-        program("prometheus"),
-        f"--config.file={directory / 'config.yml'}",
-        f"--storage.tsdb.path={directory / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with (directory / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as running:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            assert wait_until(lambda: running.poll() is not None or answers(f"{url}/-/ready"))
-            assert running.poll() is None, (directory / "log").read_text()
-            yield url
-        finally:
-            running.terminate()
+    config = {"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}
+    with running_prometheus(program("prometheus"), directory, config) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")

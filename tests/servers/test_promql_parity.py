@@ -18,7 +18,7 @@ from collector_processor.store.sqlite import open_reader
 from grafana_datasource.app import Settings, create_app
 from tests.promql.corpus import expressions
 from tests.promql.samples import END, MS, START, labels_of, tracks, write_store
-from tests.servers.prometheus import running_prometheus
+from tests.servers.prometheus import empty_prometheus
 from tests.servers.remote_write import push
 
 pytestmark = pytest.mark.server
@@ -42,8 +42,8 @@ RANGES = {
 
 
 @pytest.fixture(scope="module")
-def prometheus(program: Callable[[str], str]) -> Iterator[Ask]:
-    with running_prometheus(program("prometheus")) as server:
+def prometheus(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+    with empty_prometheus(program("prometheus"), tmp_path_factory.mktemp("prometheus")) as server:
         named = [{"__name__": name, **labels} for name, labels in labels_of()]
         push(server.url, [(labels, t.time, t.value) for labels, t in zip(named, tracks(), strict=True)])
         yield partial(_ask_over_http, server.url)
