@@ -182,6 +182,7 @@ class Silence:
             close_reason=close_reason or "",
             kind=SILENCE,
             reason=_REASON[int(row["scope"])].format(_text(row["usual"])),
+            is_of_service=bool(row["scope"] == _OF_SERVICE),
         )
 
 

@@ -17,6 +17,7 @@ from collector_processor.telemetry.band import BandStates
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.feedback import Feedback
+from collector_processor.telemetry.incident import Incident
 from collector_processor.telemetry.means import StepMeans
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int32, Int64, PointBatch
@@ -71,7 +72,7 @@ class Commit:
     """Everything one micro-batch changes, in one transaction.
 
     `events` are kept until `forget_events_before`: event rows whose newest event is older are deleted. `episodes`
-    replace the row with the same `episode_id`, `feedback` that with the same `feedback_id`. `models` are appended.
+    replace the row with the same `episode_id`, and so do `incidents` and `feedback`. `models` are appended.
     `bands`, by the id of their first series, replace what was saved under that id; pieces do not overlap. `blobs` are
     named byte strings. `forgotten` are ids of series without a point: all that the store knows of them is deleted, and
     a later commit may give the ids to others.
@@ -90,6 +91,7 @@ class Commit:
     blobs: dict[str, bytes] = field(default_factory=dict)
     exemplars: Sequence[TraceLink] = ()
     feedback: Sequence[Feedback] = ()
+    incidents: Sequence[Incident] = ()
     forgotten: Int32 = field(default_factory=lambda: np.empty(0, np.int32))
 
 
@@ -149,6 +151,14 @@ class SeriesReader(Protocol):
 
     def episode(self, episode_id: str) -> Episode | None:
         """Return the episode of that id, None where there is none (any more)."""
+        ...
+
+    def incidents(self, start: int, end: int) -> list[Incident]:
+        """Return incidents that overlap `[start, end)` (open ones last until now), ascending by start."""
+        ...
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """Return the incident of that id, None where there is none (any more)."""
         ...
 
     def feedback(self, series: int | None = None) -> list[Feedback]:

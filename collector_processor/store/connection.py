@@ -11,7 +11,7 @@ from collector_processor.errors import StoreError
 from collector_processor.store.faults import DamagedStoreError, translated
 from collector_processor.store.files import DATABASE, disk_space, has_database, open_private
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 _MIGRATIONS = {
     1: (
         "ALTER TABLE outbox ADD COLUMN destination TEXT NOT NULL DEFAULT 'default'",
@@ -33,6 +33,11 @@ _MIGRATIONS = {
     5: (
         "ALTER TABLE part ADD COLUMN step INTEGER NOT NULL DEFAULT 0",
         "CREATE TABLE rollup (id INTEGER PRIMARY KEY, entries BLOB NOT NULL, levels BLOB NOT NULL)",
+    ),
+    6: (
+        """CREATE TABLE incident (id TEXT PRIMARY KEY, start_time INTEGER NOT NULL, end_time INTEGER,
+               body BLOB NOT NULL) WITHOUT ROWID""",
+        "CREATE INDEX incident_start ON incident (start_time)",
     ),
 }
 """What leads from a schema version to the next; each only adds, so that what was there reads as before.

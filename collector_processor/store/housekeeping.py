@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from collector_processor.clock import HOUR, NANOS_PER_SECOND, SystemClock
 from collector_processor.errors import StoreError
-from collector_processor.store import compact, exemplars, layout, records, rollup
+from collector_processor.store import compact, exemplars, incidents, layout, records, rollup
 from collector_processor.store.connection import snapshot, transaction
 from collector_processor.store.faults import translated
 from collector_processor.store.head import Head
@@ -124,6 +124,7 @@ class Housekeeping:
             if now <= newest + compact.CLOCK_TRUST:
                 kept_from = min(now, newest) - self._settings.retention_nano
                 records.forget_episodes(self._connection, kept_from)
+                incidents.forget(self._connection, kept_from)
                 exemplars.forget(self._connection, kept_from)
         yield
 

@@ -11,6 +11,7 @@ from collector_processor.store import (
     exemplars,
     finite,
     forgetting,
+    incidents,
     layout,
     models,
     records,
@@ -28,6 +29,7 @@ from collector_processor.telemetry.band import BandStates
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
 from collector_processor.telemetry.feedback import Feedback
+from collector_processor.telemetry.incident import Incident
 from collector_processor.telemetry.means import StepMeans
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, EventBatch, Float64, Int32, Int64, PointBatch
@@ -177,6 +179,16 @@ class SqliteReader:
         """See `SeriesReader.episode`."""
         with snapshot(self._connection):
             return records.episode(self._connection, episode_id)
+
+    def incidents(self, start: int, end: int) -> list[Incident]:
+        """See `SeriesReader.incidents`."""
+        with snapshot(self._connection):
+            return incidents.between(self._connection, start, end)
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """See `SeriesReader.incident`."""
+        with snapshot(self._connection):
+            return incidents.one(self._connection, incident_id)
 
     def feedback(self, series: int | None = None) -> list[Feedback]:
         """See `SeriesReader.feedback`."""

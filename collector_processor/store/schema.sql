@@ -36,6 +36,14 @@ CREATE TABLE episode (
 CREATE INDEX episode_start ON episode (start_time);
 CREATE INDEX episode_open ON episode (start_time) WHERE end_time IS NULL;
 
+CREATE TABLE incident (
+    id         TEXT    PRIMARY KEY,
+    start_time INTEGER NOT NULL,
+    end_time   INTEGER,
+    body       BLOB    NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX incident_start ON incident (start_time);
+
 -- What people answered to episodes; never deleted.
 CREATE TABLE feedback (id TEXT PRIMARY KEY, series INTEGER NOT NULL, given INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX feedback_series ON feedback (series, given);

@@ -11,7 +11,7 @@
     part     what blocks and days exist          rollup   means over the forecast's step, per 128 series of a part
                                                  event    spans and logs of open windows
     summary  first and last point per chunk      outbox_log   how far the files below are committed
-    series, episode, model, receipt, blob        store    identity, number of commits, clean shutdown
+    series, episode, incident, model, receipt, blob        store    identity, number of commits, clean shutdown
 
     acknowledged (file)  number of commits, written after each: a database that knows fewer has lost some
     *.outbox (files)     requests to forward, appended and on the disk before their commit; bounded
@@ -27,7 +27,17 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from collector_processor.errors import StoreError
-from collector_processor.store import answers, exemplars, forgetting, head, layout, models, outbox_rows, records
+from collector_processor.store import (
+    answers,
+    exemplars,
+    forgetting,
+    head,
+    incidents,
+    layout,
+    models,
+    outbox_rows,
+    records,
+)
 from collector_processor.store.base import Commit
 from collector_processor.store.connection import connect_reader, connect_writer, inspect, transaction
 from collector_processor.store.faults import DamagedStoreError, translated
@@ -174,6 +184,7 @@ class SqliteWriter(SqliteReader):
         exemplars.put(self._connection, commit.exemplars)
         answers.put(self._connection, commit.feedback)
         records.put_episodes(self._connection, commit.episodes)
+        incidents.put(self._connection, commit.incidents)
         models.put_models(self._connection, commit.models)
         for name, data in commit.blobs.items():
             records.put_blob(self._connection, name, data)

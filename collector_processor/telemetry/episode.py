@@ -68,7 +68,7 @@ class Episode:
     end has several `onsets`. `worsened_unix_nano` is when it last began or became clearly worse. A DEVIATION that stays
     where it went is of `kind` LEVEL_SHIFT from then on, and has a `shift`. One of DRIFT has a `drift`: `actual` is its
     newest day, `yhat` the same day a week before, with the usual changes of a week around it. One of SILENCE has none
-    of these: the series, or its whole service, stopped reporting; `reason` says which.
+    of these: the series, or its whole service, stopped reporting (`is_of_service`); `reason` says more.
     """
 
     episode_id: str
@@ -90,6 +90,7 @@ class Episode:
     worsened_unix_nano: int = 0
     shift: Shift | None = None
     drift: Drift | None = None
+    is_of_service: bool = False
 
     @property
     def is_open(self) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from collector_processor.clock import MINUTE
 from collector_processor.store.base import Commit, JudgedBatch, OutboxItem, SeriesReader, SeriesWriter
 from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.incident import Cause, Evidence, Incident, Member
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import EventBatch, Float64, Int32, PointBatch
 from collector_processor.telemetry.series import Kind, Scope, SeriesKey, Statistic
@@ -61,6 +62,15 @@ def event_batch(*times: int) -> EventBatch:
 
 def episode(name: str, start: int, end: int | None, series: int = 0) -> Episode:
     return Episode(name, series, start, end, start, 1, 1.5, 3.0, 1.0, float("-inf"), float("nan"), "")
+
+
+def incident(name: str, start: int, end: int | None) -> Incident:
+    evidence = Evidence("errors", "error ratio rose from 0 to 0.2", 3.0)
+    members = (
+        Member("e1", "s1", "shop", "calls", "rate", "calls", "silence", "warning", -1, 1.5, start, end, is_whole=True),
+    )
+    causes = (Cause("db", is_peer=True, score=0.9, series="", evidence=(evidence,)),)
+    return Incident(name, start, start, end, ("shop", "db"), members, more=2, causes=causes, sentence="It broke.")
 
 
 def model(series: int, version: int) -> ModelRecord:

@@ -20,6 +20,7 @@ from tests.store.batches import (
     episode,
     event_batch,
     ids,
+    incident,
     maintain_all,
     model,
     outbox_item,
@@ -270,6 +271,15 @@ class StoreChecks:
         assert b.lower == float("-inf")
         assert np.isnan(b.upper)
         assert b.end_unix_nano == 30
+
+    def test_incidents_are_replaced_by_id_and_found_by_overlap(self, stores: Stores) -> None:
+        store = stores.writer()
+        store.commit(Commit(incidents=[incident("a", 10, None), incident("b", 20, 30)]))
+        store.commit(Commit(incidents=[incident("a", 10, 25)]))
+        assert [each.incident_id for each in store.incidents(0, 100)] == ["a", "b"]
+        assert [each.incident_id for each in store.incidents(25, 100)] == ["b"]
+        assert store.incident("a") == incident("a", 10, 25)
+        assert store.incident("c") is None
 
     def test_an_episode_of_one_moment_is_found_at_it(self, stores: Stores) -> None:
         store = stores.writer()

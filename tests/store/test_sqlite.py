@@ -32,6 +32,7 @@ from tests.store.batches import (
     START,
     episode,
     ids,
+    incident,
     maintain_all,
     model,
     outbox_item,
@@ -160,6 +161,7 @@ def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores
         "ALTER TABLE part DROP COLUMN step",
         "DROP TABLE exemplar",
         "DROP TABLE feedback",
+        "DROP TABLE incident",
         "DROP INDEX chunk_times",
         "DROP TABLE outbox_log",
         """CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, signal TEXT NOT NULL, items INTEGER NOT NULL,
@@ -176,6 +178,8 @@ def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores
     with closing(open_reader(stores.directory)) as reader:
         assert reader.exemplars(0, 2**62) == []
         assert reader.feedback() == []
+        assert reader.incidents(0, 2**62) == []
+        assert reader.incident("any") is None
     again = stores.writer()
     again.commit(Commit(outbox=[replace(outbox_item(2), destinations=("tempo",))]))
     copy = stores.directory / f"{DATABASE}.version-1"
@@ -407,12 +411,14 @@ def test_nothing_is_deleted_while_the_clock_is_a_day_ahead_of_the_data(stores: S
     assert len(read_all(store).points) < held
 
 
-def test_old_episodes_go_with_retention(stores: SqliteStores) -> None:
+def test_old_episodes_and_incidents_go_with_retention(stores: SqliteStores) -> None:
     store = stores.writer(StoreSettings(retention_nano=DAY, reserve_bytes=0))
     store.commit(Commit(episodes=[episode("old", START, START + 1), episode("open", START, None)]))
+    store.commit(Commit(incidents=[incident("old", START, START + 1), incident("open", START, None)]))
     store.commit(tick(0, start=START + 3 * DAY))
     maintain_all(store, START + 3 * DAY)
     assert [e.episode_id for e in store.episodes(0, FOREVER)] == ["open"]
+    assert [each.incident_id for each in store.incidents(0, FOREVER)] == ["open"]
 
 
 @pytest.mark.parametrize("damage", ["flipped", "of an older version", "empty", "no bytes"])
