@@ -22,6 +22,7 @@ from collector_processor.detect.seed import Seed
 from collector_processor.doors import Locks, feedback_door, given_tokens, grafana_door, hook_door, otlp_doors
 from collector_processor.errors import ConfigError, PermanentError, RetryableError
 from collector_processor.forwarding import Forwarding, check_destinations, warn_of_orphans
+from collector_processor.incident_keeper import IncidentKeeper, Sources
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.memory import MemoryWatch, Pressure, spare_what_stays
 from collector_processor.notices import NoticeDesk
@@ -34,9 +35,16 @@ from collector_processor.pipeline.request import Request
 from collector_processor.policy import Policies, PoliciesInForce
 from collector_processor.policy.cohort import Cohorts
 from collector_processor.reloading import JUDGING, Reload, adopted, differing
-from collector_processor.room_settings import pipeline_settings, silence_source, store_settings, training_settings
+from collector_processor.room_settings import (
+    incident_settings,
+    pipeline_settings,
+    silence_source,
+    store_settings,
+    training_settings,
+)
 from collector_processor.selftelemetry import SelfTelemetry
 from collector_processor.store.sqlite import open_reader, open_writer
+from collector_processor.telemetry.incident import Incident
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Int32
 from collector_processor.telemetry.proof import Proof
@@ -156,6 +164,7 @@ class Foreband:
         notices = NoticeDesk(writer)
         forwarders, cohorts = self._forwarding.forwarders, Cohorts(self._policies)
         canaries = self._start_canaries(self._desk, opened)
+        incidents = self._keep_incidents(self._desk, opened)
         self._telemetry = SelfTelemetry(
             watched(
                 self.ledger,
@@ -166,6 +175,7 @@ class Foreband:
                 canaries,
                 cohorts,
                 notices,
+                incidents,
                 lambda: self._last_reload,
                 config.store.directory,
             ),
@@ -276,6 +286,16 @@ class Foreband:
         self._budgets = BudgetKeeper(self.config.store.directory, policies, self._clock, apply)
         self._budgets.start()
         opened.callback(self._budgets.stop)
+
+    def _keep_incidents(self, desk: SeriesDesk, opened: ExitStack) -> IncidentKeeper:
+        def keep(incidents: Sequence[Incident]) -> None:
+            self._consumer.call(lambda _now: desk.keep_incidents(incidents)).result()
+
+        sources = Sources(desk.take_reports, lambda: desk.keys, keep)
+        keeper = IncidentKeeper(self.config.store.directory, sources, self._clock, incident_settings(self.config))
+        keeper.start()
+        opened.callback(keeper.stop)
+        return keeper
 
     def _watch_memory(self, desk: SeriesDesk, trainer: Trainer, opened: ExitStack) -> None:
         def apply(pressure: Pressure) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from collector_processor.canaries import Canaries
 from collector_processor.clock import NANOS_PER_SECOND
+from collector_processor.incident_keeper import IncidentKeeper
 from collector_processor.ledger import Ledger
 from collector_processor.memory import resident_memory
 from collector_processor.notices import NoticeDesk
@@ -37,6 +38,7 @@ def watched(
     canaries: Canaries,
     cohorts: Cohorts,
     notices: NoticeDesk,
+    incidents: IncidentKeeper,
     last_reload: Callable[[], Reload],
     directory: Path,
 ) -> Watched:
@@ -58,6 +60,7 @@ def watched(
         forward_waiting=lambda: _waiting(forwarders, outbox),
         forward_held=lambda: [(float(f.is_held), {"destination": f.destination}) for f in forwarders],
         anomalies=lambda: [(desk.open_episodes, {})],
+        incidents=lambda: [(incidents.open_incidents, {})],
         coverage=lambda: coverage(desk.saved_bands, cohorts.kinds(desk.keys)),
         detection_power=lambda: _powers(canaries.proof),
         time_to_detect=lambda: _times_to_detect(canaries.proof),

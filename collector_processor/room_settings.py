@@ -6,6 +6,7 @@ from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.config import Config
 from collector_processor.config.settings import SilencesConfig
 from collector_processor.forwarding import additions_of, destinations_of
+from collector_processor.incidents.correlate import CorrelationSettings
 from collector_processor.pipeline import PipelineSettings
 from collector_processor.policy import Policies
 from collector_processor.signals.admit import TimeLimits
@@ -44,6 +45,12 @@ def pipeline_settings(config: Config) -> PipelineSettings:
         destinations=destinations_of(config.forward),
         additions=additions_of(config.forward),
     )
+
+
+def incident_settings(config: Config) -> CorrelationSettings:
+    """Return when episodes are one incident."""
+    incidents = config.incidents
+    return CorrelationSettings(incidents.agreement, _nanos(incidents.within), _nanos(incidents.reopen))
 
 
 def training_settings(config: Config) -> TrainingSettings:

@@ -41,6 +41,7 @@ class Watched:
     forward_waiting: _Rows
     forward_held: _Rows
     anomalies: _Rows
+    incidents: _Rows
     coverage: _Rows
     detection_power: _Rows
     time_to_detect: _Rows
@@ -83,6 +84,7 @@ class SelfTelemetry:
             ("foreband.config.reload.success", "1", "1: the last attempt to read it succeeded", watched.reload_success),
             ("foreband.config.reload.timestamp", "s", "when it last succeeded, Unix time", watched.reload_time),
             ("foreband.episodes.open", "{episode}", "episodes open now", watched.anomalies),
+            ("foreband.incidents.open", "{incident}", "incidents open now", watched.incidents),
         ):
             meter.create_observable_gauge(name, [_callback(rows)], unit, text)
         for name, unit, text, rows in (

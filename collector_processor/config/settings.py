@@ -112,6 +112,18 @@ class DetectConfig(Section):
     )
 
 
+class IncidentsConfig(Section):
+    """Which episodes are one incident."""
+
+    agreement: int = Field(2, ge=2, le=100, description="episodes of so many series of one service or host are one")
+    within: Annotated[Duration, Field(ge=timedelta(seconds=10), le=timedelta(hours=6))] = Field(
+        timedelta(minutes=15), description="which began within this long of each other; so do those of neighbours"
+    )
+    reopen: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(days=1))] = Field(
+        timedelta(minutes=30), description="what begins this long after the last of them still belongs to it"
+    )
+
+
 class GrafanaConfig(Section):
     """The HTTP side: Prometheus API, JSON rows, built-in page."""
 
@@ -140,6 +152,7 @@ class Config(Section):
     store: StoreConfig = StoreConfig()
     forecast: ForecastConfig = ForecastConfig()
     detect: DetectConfig = DetectConfig()
+    incidents: IncidentsConfig = IncidentsConfig()
     forward: ForwardConfig = ForwardConfig()
     grafana: GrafanaConfig = GrafanaConfig()
     silences: SilencesConfig = SilencesConfig()

@@ -21,7 +21,9 @@ from collector_processor.pipeline.state import PipelineState
 from collector_processor.policy.budget import BUDGETS_BLOB
 from collector_processor.store.base import Commit
 from collector_processor.telemetry.band import BandStates
+from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.feedback import Feedback, Said
+from collector_processor.telemetry.incident import Incident
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Int32
 from collector_processor.telemetry.proof import PROOF_BLOB, Proof
@@ -148,6 +150,18 @@ class SeriesDesk:
     def keep_proof(self, proof: Proof) -> None:
         """Make the newest proof durable."""
         self._state.writer.commit(Commit(blobs={PROOF_BLOB: orjson.dumps(proof.fields())}))
+
+    def take_reports(self) -> list[tuple[SeriesKey, Episode]]:
+        """Return the episodes that changed since the last call, in order; for one thread, any.
+
+        What nobody takes is kept up to 50,000, the newest.
+        """
+        reports = self._state.reports
+        return [reports.popleft() for _ in range(len(reports))]
+
+    def keep_incidents(self, incidents: Sequence[Incident]) -> None:
+        """Make incidents durable."""
+        self._state.writer.commit(Commit(incidents=incidents))
 
     def save_memory(self, *, takes_new_series: bool) -> None:
         """Forget what can be found again; take new series, or none, from now on."""

@@ -214,6 +214,7 @@ class Pipeline:
             )
         )
         state.times.note(batch.points)
+        state.reports.extend((state.catalog.keys[episode.series], episode) for episode in batch.episodes)
         state.receipts.keep(receipts)
         state.is_in_step = True
         if receipts:

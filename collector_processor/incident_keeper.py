@@ -1,0 +1,176 @@
+"""Keep incidents: take reports of episodes, find out what belongs together and what caused it, and have it kept.
+
+All of it happens in a thread of its own, beside the fast path, which only leaves its reports of episodes where this
+thread takes them. Nothing but incidents is kept: at a start they are read again, with the episodes that may belong to
+them, so an incident that a crash kept from being written is found anew, under the same id.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event, Thread
+
+import numpy as np
+
+from collector_processor.clock import MINUTE, NANOS_PER_SECOND, Clock
+from collector_processor.errors import ForebandError
+from collector_processor.incidents.cause import rank
+from collector_processor.incidents.change import words_of
+from collector_processor.incidents.correlate import CorrelationSettings, Correlator
+from collector_processor.incidents.explain import sentence
+from collector_processor.incidents.scene import scene_of, seen, span_of, suspects, worth_reading
+from collector_processor.incidents.topology import Topology
+from collector_processor.store.base import SeriesReader
+from collector_processor.store.sqlite import open_reader
+from collector_processor.telemetry.episode import Episode
+from collector_processor.telemetry.incident import Incident, Member, entity_of
+from collector_processor.telemetry.series import SeriesKey
+from collector_processor.telemetry.service_graph import GRAPH_BLOB, ServiceGraph
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 2.0
+SETTLED_AFTER = 15 * MINUTE
+"""After that what is known of a cause is not looked at again."""
+
+_LOOKS = tuple(seconds * NANOS_PER_SECOND for seconds in (0, 60, 180, 420, 900))
+Report = tuple[SeriesKey, Episode]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where reports and series come from, and where incidents go."""
+
+    reports: Callable[[], Sequence[Report]]
+    keys: Callable[[], Sequence[SeriesKey]]
+    keep: Callable[[Sequence[Incident]], None]
+
+
+class IncidentKeeper:
+    """A thread that looks every two seconds; it reads nothing where nothing happened."""
+
+    def __init__(self, directory: Path, sources: Sources, clock: Clock, settings: CorrelationSettings) -> None:
+        self._directory = directory
+        self._sources = sources
+        self._clock = clock
+        self._correlator = Correlator(settings)
+        self._looks: dict[str, int] = {}  # by incident: how often its cause was looked for
+        self._by_entity: tuple[int, Mapping[str, Sequence[int]]] = (-1, {})
+        self._is_restored = False
+        self._settings = settings
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="incidents", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take what was reported and end the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def open_incidents(self) -> int:
+        """Return how many incidents are open."""
+        return self._correlator.open_count
+
+    def look(self, now: int) -> None:
+        """Take the reports there are, and look for the causes of what they make.
+
+        Raises:
+            ForebandError: if the store cannot be read, or does not keep anything now.
+        """
+        if not self._is_restored:
+            self._restore(now)
+        reports = self._sources.reports()
+        if reports or self._is_due(now):
+            with closing(open_reader(self._directory)) as reader:
+                topology = Topology(ServiceGraph.from_bytes(reader.blob(GRAPH_BLOB)))
+                for key, episode in reports:
+                    self._correlator.take(_member(key, episode), topology, now)
+                for incident in self._correlator.open_incidents():
+                    if self._is_worth_a_look(incident, now):
+                        self._explain(incident, topology, reader, now)
+        changed = self._correlator.take_changed()
+        if changed:
+            self._sources.keep(changed)
+        self._correlator.expire(now)
+
+    def forget(self) -> None:
+        """Begin anew from the store at the next look."""
+        self._is_restored = False
+
+    def _run(self) -> None:
+        while not self._stop.wait(EVERY_SECONDS):
+            self._attempt()
+        self._attempt()
+
+    def _attempt(self) -> None:
+        try:
+            self.look(self._clock.now_unix_nano())
+        except ForebandError as error:
+            log.warning("incidents could not be kept, will look again at the stored episodes: %s", error)
+            self.forget()
+
+    def _restore(self, now: int) -> None:
+        """Begin anew from what is stored; reports of episodes that are stored already change nothing."""
+        self._correlator, self._looks = Correlator(self._settings), {}
+        keys = self._sources.keys()
+        with closing(open_reader(self._directory)) as reader:
+            incidents = reader.incidents(now - 2 * self._settings.reopen, now + 1)
+            self._correlator.restore(incidents)
+            topology = Topology(ServiceGraph.from_bytes(reader.blob(GRAPH_BLOB)))
+            for member in _over(incidents, reader, now):
+                self._correlator.take(member, topology, now)
+            for episode in reader.episodes(now - 2 * self._settings.within, now + 1):
+                if episode.series < len(keys):
+                    self._correlator.take(_member(keys[episode.series], episode), topology, now)
+        self._is_restored = True
+
+    def _is_due(self, now: int) -> bool:
+        return any(self._is_worth_a_look(incident, now) for incident in self._correlator.open_incidents())
+
+    def _is_worth_a_look(self, incident: Incident, now: int) -> bool:
+        """Tell whether it is time to look for the cause of an incident, for the first time or with more points."""
+        looks = self._looks.get(incident.incident_id, 0)
+        return looks < len(_LOOKS) and now - incident.opened_unix_nano >= _LOOKS[looks]
+
+    def _explain(self, incident: Incident, topology: Topology, reader: SeriesReader, now: int) -> None:
+        name = incident.incident_id
+        self._looks[name] = self._looks.get(name, 0) + 1
+        keys = self._sources.keys()
+        chosen = worth_reading(suspects(incident, topology), self._of_entity(keys))
+        points = reader.read_points(np.array(sorted(chosen), np.int32), *span_of(incident, now))
+        ranking = rank(scene_of(incident, topology, seen(chosen, keys, points), now))
+        text = sentence(incident, ranking)
+        self._correlator.explain(name, ranking.causes, ranking.no_cause, text)
+        log.info("incident %s: %s", name, text)
+
+    def _of_entity(self, keys: Sequence[SeriesKey]) -> Mapping[str, Sequence[int]]:
+        """Return the ids of modelled series by entity; found again when there are more of them."""
+        if self._by_entity[0] != len(keys):
+            found = defaultdict[str, list[int]](list)
+            for series, key in enumerate(keys):
+                if key.statistic.is_modelled:
+                    found[entity_of(key)].append(series)
+            self._by_entity = (len(keys), found)
+        return self._by_entity[1]
+
+
+def _member(key: SeriesKey, episode: Episode) -> Member:
+    return Member.of(key, words_of(key), episode)
+
+
+def _over(incidents: Sequence[Incident], reader: SeriesReader, now: int) -> list[Member]:
+    """Return members that are open by what is stored of their incidents, and are not any more, or are forgotten."""
+    members = [member for incident in incidents for member in incident.members if member.end_unix_nano is None]
+    ends = {member.episode_id: _end(reader.episode(member.episode_id), now) for member in members}
+    return [replace(m, end_unix_nano=end) for m in members if (end := ends[m.episode_id]) is not None]
+
+
+def _end(episode: Episode | None, now: int) -> int | None:
+    return now if episode is None else episode.end_unix_nano

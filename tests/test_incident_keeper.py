@@ -1,0 +1,118 @@
+"""The keeper of incidents on a real pipeline and store, asked to look by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from collector_processor.clock import MINUTE, ManualClock
+from collector_processor.errors import StoreError
+from collector_processor.incident_keeper import IncidentKeeper, Sources
+from collector_processor.incidents.correlate import CorrelationSettings
+from collector_processor.telemetry.incident import Incident
+from tests.pipeline_room import NOW, SECOND, Room, gauge_request, opened
+
+NAMES = ("cpu", "memory", "disk")
+
+
+def keeper_of(room: Room, directory: Path) -> IncidentKeeper:
+    desk = room.desk
+    sources = Sources(desk.take_reports, lambda: desk.keys, desk.keep_incidents)
+    return IncidentKeeper(directory, sources, ManualClock(NOW), CorrelationSettings())
+
+
+def send(room: Room, value: float, *minutes: int, names: tuple[str, ...] = NAMES) -> None:
+    for minute in minutes:
+        for name in names:
+            room.metrics(gauge_request(name, (60.0 * minute, value)), now=NOW + minute * MINUTE)
+
+
+def teach(room: Room) -> None:
+    send(room, 10.0, *range(-30, 0))
+    for name in NAMES:
+        room.teach(f"{name}/value", 10.0)
+
+
+def stored(room: Room) -> list[Incident]:
+    return room.writer.incidents(0, 2**62)
+
+
+def test_series_that_leave_their_bands_together_are_an_incident_with_a_cause(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        teach(room)
+        keeper = keeper_of(room, tmp_path)
+        send(room, 50.0, 0, 1)
+        keeper.look(NOW + MINUTE)
+        (found,) = stored(room)
+        assert (found.entities, found.is_open, len(found.members)) == (("shop",), True, 3)
+        assert found.cause is not None
+        assert found.cause.entity == "shop"
+        assert found.sentence.startswith("3 series of shop went out of their usual range; the likeliest cause is shop")
+        assert keeper.open_incidents == 1
+        send(room, 10.0, *range(2, 9))
+        keeper.look(NOW + 9 * MINUTE)
+        (over,) = stored(room)
+        assert (over.incident_id, over.is_open) == (found.incident_id, False)
+
+
+def test_one_series_alone_is_none(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        teach(room)
+        keeper = keeper_of(room, tmp_path)
+        send(room, 50.0, 0, 1, names=("cpu",))
+        keeper.look(NOW + MINUTE)
+        assert stored(room) == []
+
+
+def test_an_incident_that_a_crash_kept_from_being_written_is_found_anew(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        teach(room)
+        send(room, 50.0, 0, 1)  # nobody looks
+        again = keeper_of(room, tmp_path)
+        room.desk.take_reports()
+        again.look(NOW + MINUTE)
+        (found,) = stored(room)
+        keeper_of(room, tmp_path).look(NOW + 2 * MINUTE)
+        (after,) = stored(room)
+        assert (after.incident_id, after.is_open, len(after.members)) == (found.incident_id, True, 3)
+
+
+def test_an_episode_that_ended_while_nobody_looked_ends_its_incident(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        teach(room)
+        send(room, 50.0, 0, 1)
+        keeper_of(room, tmp_path).look(NOW + MINUTE)
+        send(room, 10.0, *range(2, 9))
+        room.desk.take_reports()  # went with the process
+        keeper_of(room, tmp_path).look(NOW + 60 * MINUTE)
+        assert not stored(room)[0].is_open
+
+
+def test_what_the_store_refused_is_kept_at_the_next_look(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        teach(room)
+        desk, is_full = room.desk, [True]
+
+        def keep(incidents: Sequence[Incident]) -> None:
+            if is_full.pop():
+                raise StoreError("full")
+            desk.keep_incidents(incidents)
+
+        clock = ManualClock(NOW + 2 * MINUTE)
+        sources = Sources(desk.take_reports, lambda: desk.keys, keep)
+        keeper = IncidentKeeper(tmp_path, sources, clock, CorrelationSettings())
+        is_full.insert(0, False)
+        send(room, 50.0, 0, 1)
+        with pytest.raises(StoreError):
+            keeper.look(NOW + MINUTE)
+        keeper.forget()
+        keeper.look(NOW + MINUTE + SECOND)
+        assert len(stored(room)) == 1
+
+
+def test_reports_nobody_takes_are_bounded(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        teach(room)
+        send(room, 50.0, 0)
+        assert len(room.desk.take_reports()) == 3
+        assert room.desk.take_reports() == []
