@@ -27,6 +27,7 @@ from grafana_datasource.budget import QueryTimeoutError
 from grafana_datasource.capacity import Capacity
 from grafana_datasource.feedback import FeedbackDoor, feedback_routes
 from grafana_datasource.hooks.routes import HookDoor, hook_routes
+from grafana_datasource.incidents import incident_routes
 from grafana_datasource.legacy import legacy_routes
 from grafana_datasource.open_episodes import episode_figures
 from grafana_datasource.openapi.routes import openapi_routes
@@ -131,6 +132,7 @@ def create_app(settings: Settings) -> Flask:
     for routes in (
         prometheus_routes(backend),
         row_routes(backend, proof, capacity),
+        incident_routes(backend),
         summary_routes(backend),
         map_routes(backend),
         legacy_routes(backend),

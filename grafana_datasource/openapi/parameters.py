@@ -73,6 +73,7 @@ INTERVAL_WIDTH = _choice("interval_width", "of the band", *(f"{width:g}" for wid
 MAX_POINTS = _whole("max_points", "points of a series at most", 1, _LIMITS.points_per_series)
 MANY = _whole("limit", "how many at most; 0 and absent mean as many as there may be", 0, 2**31)
 SERIES_ID = Parameter("series", "id of a series", _STABLE_ID)
+INCIDENT_ID = _text("incident", "id of an incident", minLength=1)
 EPISODE_ID = _text("episode", "id of an episode", minLength=1)
 FEEDBACK_ID = _text("feedback", "id of an answer", minLength=1)
 SERIES_OF_ANSWERS = Parameter("series", "of this series only", _STABLE_ID)

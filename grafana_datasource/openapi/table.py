@@ -7,7 +7,7 @@ from grafana_datasource.hooks.payload import Notification
 from grafana_datasource.openapi import parameters as p
 from grafana_datasource.openapi import questions
 from grafana_datasource.openapi.operation import Operation, Parameter
-from grafana_datasource.openapi.shapes import base, episodes, prometheus, series, services
+from grafana_datasource.openapi.shapes import base, episodes, incidents, prometheus, series, services
 
 _Rows = list[dict[str, Any]]
 
@@ -105,6 +105,17 @@ _SUMMARIES = {
     ),
 }
 
+_INCIDENTS = {
+    "every": Operation(
+        "List incidents, the newest first.",
+        list[incidents.IncidentRow],
+        (p.SERVICE, *p.SPAN, _SEVERITY, _OPEN, _OFFSET, p.MANY),
+    ),
+    "one": Operation(
+        "Describe one incident, with its causes and episodes.", incidents.Incident, at=p.INCIDENT_ID, refusals=(404,)
+    ),
+}
+
 _LEGACY = {
     "health": Operation("Health check of the JSON plugins.", base.Status),
     "search": Operation("Metrics, for SimpleJSON.", list[str], body=questions.Wanted),
@@ -170,6 +181,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "prometheus._-_ready": Operation("Say that Foreband answers."),
     **{f"rows.{name}": operation for name, operation in _ROWS.items()},
     **{f"summaries.{name}": operation for name, operation in _SUMMARIES.items()},
+    **{f"incidents.{name}": operation for name, operation in _INCIDENTS.items()},
     **{f"map.{name}": operation for name, operation in _MAP.items()},
     **{f"legacy.{name}": operation for name, operation in _LEGACY.items()},
     **{f"feedback.{name}": operation for name, operation in _FEEDBACK.items()},

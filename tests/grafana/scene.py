@@ -19,6 +19,7 @@ from collector_processor.store.sqlite import open_writer
 from collector_processor.telemetry.band import LEVEL, BandStates, Reason, unknown_bands
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.exemplar import TraceLink
+from collector_processor.telemetry.incident import Cause, Evidence, Incident, Member
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Float64, Int64, PointBatch
 from collector_processor.telemetry.proof import PROOF_BLOB, Power, Proof
@@ -59,6 +60,8 @@ TOTAL = SeriesKey(
 TWIN = SeriesKey(_HOST, Scope("other"), CPU.metric, CPU.unit, CPU.kind, CPU.statistic, CPU.attributes)
 
 KEYS = [CALLS, DURATION, ERRORS, PAY, LOGS, CPU, MEMORY, GAPPY, WARMING, SILENT, TOTAL, TWIN]
+SHOP = [CALLS, DURATION, ERRORS]
+INCIDENT_ID = "0123456789abcdef"
 MODELLED = [CALLS, DURATION, ERRORS, PAY, LOGS, CPU, MEMORY, GAPPY]
 
 
@@ -101,7 +104,8 @@ def write_scene(directory: Path, *, now: int = NOW, days: int = 3, step: int = M
                 verdicts=verdicts,
                 models=records,
                 bands={0: bands},
-                episodes=_episodes(points, verdicts, now),
+                episodes=(episodes := _episodes(points, verdicts, now)),
+                incidents=[_incident(episodes, now)],
                 exemplars=[TraceLink(KEYS.index(DURATION), now - 20 * HOUR, 0.4, TRACE, SPAN)],
                 blobs={PROOF_BLOB: orjson.dumps(proof(now).fields()), GRAPH_BLOB: graph(now).to_bytes()},
             )
@@ -256,6 +260,24 @@ def _episodes(points: PointBatch, verdicts: VerdictBatch, now: int) -> list[Epis
                 )
             )
     return found
+
+
+def _incident(episodes: list[Episode], now: int) -> Incident:
+    """Return the incident that the shop's episodes are said to be."""
+    members = tuple(
+        Member.of(KEYS[each.series], KEYS[each.series].metric, each) for each in episodes if KEYS[each.series] in SHOP
+    )
+    evidence = Evidence("duration", "GET /cart p95 duration rose from 0.2 to 0.9", 3.4)
+    return Incident(
+        incident_id=INCIDENT_ID,
+        start_unix_nano=min(member.start_unix_nano for member in members),
+        opened_unix_nano=now - 4 * MINUTE,
+        end_unix_nano=None,
+        entities=("checkout",),
+        members=members,
+        causes=(Cause("checkout", is_peer=False, score=0.8, series=DURATION.stable_id, evidence=(evidence,)),),
+        sentence="2 series of checkout went out of their usual range; the likeliest cause is checkout (80%).",
+    )
 
 
 def _points(series: int, times: Int64, value: Float64) -> PointBatch:

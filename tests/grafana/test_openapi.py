@@ -19,7 +19,7 @@ from collector_processor.cli import cli
 from grafana_datasource.openapi.document import document
 from grafana_datasource.openapi.table import OPERATIONS, OUTSIDE
 from tests.grafana.fuzz import quickly, served
-from tests.grafana.scene import CALLS, DURATION, NOW, Scene
+from tests.grafana.scene import CALLS, DURATION, INCIDENT_ID, NOW, Scene
 from tests.grafana.strict import body_of, error_of
 
 S = NOW // 10**9
@@ -49,6 +49,7 @@ def path_of(path: str) -> str:
     values = {
         "series": DURATION.stable_id,
         "episode": "1-7418",
+        "incident": INCIDENT_ID,
         "label": "service_name",
         "feedback": "none",
         "rule": "silence",
