@@ -17,6 +17,7 @@ class Budget:
 
     limits: Limits
     clock: Clock
+    started_nano: int
     deadline_nano: int
     samples: int = 0
 
@@ -24,7 +25,13 @@ class Budget:
     def start(cls, limits: Limits, clock: Clock, seconds: float | None = None) -> "Budget":
         """Return a full budget; `seconds` can only shorten its time."""
         allowed = limits.seconds if seconds is None else min(seconds, limits.seconds)
-        return cls(limits, clock, clock.monotonic_nano() + int(allowed * NANOS_PER_SECOND))
+        started = clock.monotonic_nano()
+        return cls(limits, clock, started, started + int(allowed * NANOS_PER_SECOND))
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the request has run."""
+        return (self.clock.monotonic_nano() - self.started_nano) / NANOS_PER_SECOND
 
     def spend(self, samples: int) -> None:
         """Count samples that were read.

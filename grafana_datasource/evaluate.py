@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,13 +13,15 @@ from grafana_datasource.backend import Session
 from grafana_datasource.catalog import STATES
 from grafana_datasource.directory import Entry
 from grafana_datasource.promql.engine import Evaluation
-from grafana_datasource.promql.samples import Samples
+from grafana_datasource.promql.samples import LOOKBACK, Samples
 from grafana_datasource.promql.syntax import Aggregate, Call, Expression, Range, Subquery
 from grafana_datasource.promql.vector import Vector, sort_key
 from grafana_datasource.query import Grid
 from grafana_datasource.session_source import SessionSource
 
 _ORDERING = {"sort", "sort_desc", "sort_by_label", "sort_by_label_desc", "topk", "bottomk"}
+
+_TRUNCATED = "results truncated due to limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +30,45 @@ class Answer:
 
     result: Float64 | Vector | Samples | str
     infos: list[str]
+    warnings: list[str] = field(default_factory=list)
 
 
-def evaluate(expression: Expression, grid: Grid, session: Session, *, end: int | None = None) -> Answer:
-    """Evaluate at every time of the grid; `end` is the end that was asked for where the last step does not reach it.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a query wants to be answered.
+
+    `lookback` says for how long a stored sample stands, `most` how many series are wanted at most (0: all), `end` which
+    end was asked for where the last step does not reach it.
+    """
+
+    lookback: int = LOOKBACK
+    most: int = 0
+    end: int | None = None
+
+
+def evaluate(expression: Expression, grid: Grid, session: Session, asked: Asked | None = None) -> Answer:
+    """Evaluate at every time of the grid.
 
     Raises:
         TooLargeError: if the answer has too many series or samples.
         InvalidQueryError: if the query has no value, or none on this data.
     """
-    source = SessionSource(session)
-    evaluation = Evaluation(source, grid, grid.end if end is None else end, session.limits.samples_read)
+    asked = asked or Asked()
+    source = SessionSource(session, asked.lookback)
+    evaluation = Evaluation(source, grid, grid.end if asked.end is None else asked.end, session.limits.samples_read)
     if isinstance(expression, Range | Subquery):
-        return Answer(evaluation.ranged(expression), [])
-    result = evaluation.run(expression)
+        samples, warnings = _first(evaluation.ranged(expression), asked.most)
+        return Answer(samples, [], warnings)
+    result, warnings = evaluation.run(expression), []
     if isinstance(result, Vector):
-        result = _checked(result, grid, session)
+        result = result.compact().merged()
         if grid.count > 1 or not _is_ordered(expression):
             result = _by_labels(result)
-    return Answer(result, [*state_notes(session, source.derived.values()), *_bucket_notes(source.buckets)])
+        if 0 < asked.most < len(result.labels):
+            result, warnings = result.take(np.arange(asked.most)), [_TRUNCATED]
+        _check(result, grid, session)
+    infos = [*state_notes(session, source.derived.values()), *_bucket_notes(source.buckets)]
+    return Answer(result, infos, warnings)
 
 
 def state_notes(session: Session, entries: Iterable[Entry]) -> list[str]:
@@ -66,8 +88,16 @@ def _bucket_notes(names: Iterable[str]) -> list[str]:
     return [f"no buckets of {name} are kept: ask {name}_p50, _p95 or _p99" for name in sorted(names)]
 
 
-def _checked(vector: Vector, grid: Grid, session: Session) -> Vector:
-    vector = vector.compact().merged()
+def _first(samples: Samples, most: int) -> tuple[Samples, list[str]]:
+    """Return the first series that have samples, and what to say where that is not all."""
+    (held,) = np.nonzero(np.diff(samples.bounds))
+    if not 0 < most < held.size:
+        return samples, []
+    stop = int(held[most])
+    return replace(samples, labels=samples.labels[:stop], bounds=samples.bounds[: stop + 1]), [_TRUNCATED]
+
+
+def _check(vector: Vector, grid: Grid, session: Session) -> None:
     limits = session.limits
     most = limits.series if grid.count > 1 else limits.instant_series
     if len(vector.labels) > most:
@@ -76,7 +106,6 @@ def _checked(vector: Vector, grid: Grid, session: Session) -> Vector:
         raise TooLargeError(
             f"more than {limits.samples_returned} samples in the answer: take a larger step or fewer series"
         )
-    return vector
 
 
 def _by_labels(vector: Vector) -> Vector:

@@ -5,6 +5,7 @@ answered with the forecast.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -12,23 +13,34 @@ from flask import Blueprint, Response, request
 
 from collector_processor.clock import HOUR
 from collector_processor.errors import InvalidQueryError
-from grafana_datasource.backend import Backend
+from grafana_datasource.backend import Backend, Session
 from grafana_datasource.discovery import derived_entries, label_names, label_values, meant, metadata
-from grafana_datasource.evaluate import evaluate, state_notes
+from grafana_datasource.evaluate import Asked, evaluate, state_notes
 from grafana_datasource.exemplars import exemplar_data
 from grafana_datasource.federation import CONTENT_TYPE, federated
 from grafana_datasource.matching import Matcher
 from grafana_datasource.promql.parser import formatted, parse, parse_selector
+from grafana_datasource.promql.samples import LOOKBACK
 from grafana_datasource.promql.syntax import Range, Subquery, Text
 from grafana_datasource.promql.vector import as_vector
-from grafana_datasource.query import Grid, Params, limit, optional, parse_time, range_grid, required, timeout
+from grafana_datasource.query import (
+    Grid,
+    Params,
+    limit,
+    optional,
+    parse_step,
+    parse_time,
+    range_grid,
+    required,
+    timeout,
+    whole,
+)
 from grafana_datasource.replies import reply
 from grafana_datasource.results import instant_data, range_data
 from grafana_datasource.series_names import decode_label
+from grafana_datasource.standing import FIXED, cardinality
 
-API_VERSION = "2.55.0"
-"""The Prometheus version whose API this is; without `features`, so that nobody takes it for a Mimir."""
-
+_MOST_LISTED = 10
 _METHODS = ["GET", "POST"]
 
 
@@ -47,48 +59,51 @@ def prometheus_routes(backend: Backend) -> Blueprint:
     route("/api/v1/label/<path:name>/values", lambda name: _label_values(backend, name))
     route("/api/v1/series", lambda: _series(backend))
     route("/api/v1/metadata", lambda: _metadata(backend))
-    for path, data in _NOTHING_OF_THE_KIND.items():
-        route(path, lambda data=data: _success(data))
+    route("/api/v1/status/tsdb", lambda: _cardinality(backend))
+    for path, data in FIXED.items():
+        route(f"/api/v1/{path}", lambda data=data: _success(data))
     route("/federate", lambda: _federate(backend))
+    route("/", lambda: Response("Foreband speaks the Prometheus HTTP API below this path.\n", mimetype="text/plain"))
     route("/-/healthy", lambda: Response("Foreband is healthy.\n", mimetype="text/plain"))
     route("/-/ready", lambda: Response("Foreband is ready.\n", mimetype="text/plain"))
     return routes
 
 
-_NOTHING_OF_THE_KIND: dict[str, Any] = {
-    "/api/v1/rules": {"groups": []},
-    "/api/v1/alerts": {"alerts": []},
-    "/api/v1/alertmanagers": {"activeAlertmanagers": [], "droppedAlertmanagers": []},
-    "/api/v1/targets": {"activeTargets": [], "droppedTargets": []},
-    "/api/v1/status/buildinfo": {
-        "version": API_VERSION,
-        **dict.fromkeys(("revision", "branch", "buildUser", "buildDate", "goVersion"), ""),
-    },
-    "/api/v1/status/config": {"yaml": ""},
-    "/api/v1/status/flags": {"query.lookback-delta": "5m", "query.timeout": "30s"},
-}
-"""What never changes, most of it because Foreband scrapes nothing and evaluates no rules."""
-
-
 def _query(backend: Backend) -> Response:
     params = request.values
-    expression = parse(required(params, "query", _text))
+    expression, asked = parse(required(params, "query", _text)), _asked(params)
     with backend.session(timeout(params)) as session:
         grid = Grid.instant(optional(params, "time", parse_time, session.now))
-        answer = evaluate(expression, grid, session)
-    return _success(instant_data(answer.result, grid.start), answer.infos)
+        answer = evaluate(expression, grid, session, asked)
+        data = instant_data(answer.result, grid.start) | _stats(params, session)
+    return _success(data, answer.infos, answer.warnings)
 
 
 def _query_range(backend: Backend) -> Response:
     params = request.values
-    expression = parse(required(params, "query", _text))
+    expression, asked = parse(required(params, "query", _text)), _asked(params)
     grid, end = range_grid(params, backend.limits), required(params, "end", parse_time)
     if isinstance(expression, Text | Range | Subquery):
         kind = "string" if isinstance(expression, Text) else "range vector"
         raise InvalidQueryError(f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')
     with backend.session(timeout(params)) as session:
-        answer = evaluate(expression, grid, session, end=end)
-    return _success(range_data(as_vector(answer.result), grid.times()), answer.infos)
+        answer = evaluate(expression, grid, session, replace(asked, end=end))
+        data = range_data(as_vector(answer.result), grid.times()) | _stats(params, session)
+    return _success(data, answer.infos, answer.warnings)
+
+
+def _asked(params: Params) -> Asked:
+    most = optional(params, "limit", lambda name, text: whole(name, text, 0, 2**31), 0)
+    return Asked(optional(params, "lookback_delta", parse_step, LOOKBACK), most)
+
+
+def _stats(params: Params, session: Session) -> dict[str, Any]:
+    """Return what the query cost, where that is asked for."""
+    if not params.get("stats"):
+        return {}
+    seconds, samples = session.budget.seconds, session.budget.samples
+    timings = {"evalTotalTime": seconds, "execTotalTime": seconds}
+    return {"stats": {"timings": timings, "samples": {"totalQueryableSamples": samples, "peakSamples": samples}}}
 
 
 def _query_exemplars(backend: Backend) -> Response:
@@ -142,6 +157,12 @@ def _metadata(backend: Backend) -> Response:
     most = limit(params, backend.limits.label_values)
     with backend.session() as session:
         return _success(metadata(session.outlook.directory, params.get("metric", ""), most))
+
+
+def _cardinality(backend: Backend) -> Response:
+    most = limit(request.values, backend.limits.label_values) if request.values.get("limit") else _MOST_LISTED
+    with backend.session() as session:
+        return _success(cardinality(session.outlook.directory, most))
 
 
 def _federate(backend: Backend) -> Response:

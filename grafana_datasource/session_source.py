@@ -27,17 +27,19 @@ _BUCKET = "_bucket"
 class SessionSource:
     """A `promql.source.Source` over one session.
 
-    `derived` collects the series whose derived metrics were asked for, `buckets` histograms whose buckets were.
+    A stored sample stands for `lookback` nanoseconds. `derived` collects the series whose derived metrics were asked
+    for, `buckets` histograms whose buckets were.
     """
 
     session: Session
+    lookback: int = LOOKBACK
     derived: dict[int, Entry] = field(default_factory=dict)
     buckets: set[str] = field(default_factory=set)
 
     def instant(self, matchers: Sequence[Matcher], times: Int64) -> Vector:
         """See `Source.instant`."""
         picked = self._select(matchers)
-        stored = selected(self._lookback(picked, times), times)
+        stored = selected(self._lookback(picked, times), times, self.lookback)
         now = as_vector(self._figures(matchers), times, self.session.now)
         return Vector.concat([*self._viewed(picked, times), now, stored], times.size)
 
@@ -45,7 +47,7 @@ class SessionSource:
         """See `Source.moments`."""
         picked = self._select(matchers)
         samples = self._lookback(picked, times)
-        row, present = newest(samples, times)
+        row, present = newest(samples, times, self.lookback)
         seconds = unix_seconds(samples.time)[row] if samples.time.size else np.zeros(row.shape)
         stored = Vector(samples.labels, seconds, present).compact()
         steps = unix_seconds(times)[np.newaxis]
@@ -94,7 +96,7 @@ class SessionSource:
         return found(self.session.figures, self.session, matchers)
 
     def _lookback(self, picked: Sequence[Picked], times: Int64) -> Samples:
-        return self._stored(picked, TimeRange(max(0, int(times[0]) - LOOKBACK), max(0, int(times[-1])) + 1))
+        return self._stored(picked, TimeRange(max(0, int(times[0]) - self.lookback), max(0, int(times[-1])) + 1))
 
     def _stored(self, picked: Sequence[Picked], span: TimeRange) -> Samples:
         """Read stored series, in order of their ids."""

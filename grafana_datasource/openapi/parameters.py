@@ -44,6 +44,8 @@ START = Parameter("start", f"first step; {_WHEN}", _TIME)
 END = Parameter("end", f"last step, may lie ahead; {_WHEN}", _TIME)
 STEP = Parameter("step", "distance of steps: seconds or a duration like 1m", _DURATION)
 TIMEOUT = Parameter("timeout", "seconds or a duration; shortens the time there is", _DURATION)
+LOOKBACK_DELTA = Parameter("lookback_delta", "for how long a stored sample stands; absent means 5m", _DURATION)
+STATS = _text("stats", "say what the query cost", examples=["all"])
 MATCH = Parameter(
     "match[]",
     "a selector; may be repeated",
@@ -51,6 +53,7 @@ MATCH = Parameter(
     is_repeated=True,
 )
 NAMES = _whole("limit", "how many at most; 0 and absent mean as many as there may be", 0, 2**31)
+HOW = (TIMEOUT, NAMES, LOOKBACK_DELTA, STATS)
 METRIC_NAME = _text("metric", "of this metric only")
 LABEL = _text("label", "name of a label; `U__service_2e_name` is `service.name`", minLength=1)
 

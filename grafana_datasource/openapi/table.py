@@ -29,11 +29,11 @@ _SEVERITY = Parameter(
 )
 
 _PROMETHEUS = {
-    "query": Operation("Evaluate PromQL at one time.", prometheus.Instant, (p.QUERY.required(), p.TIME, p.TIMEOUT)),
+    "query": Operation("Evaluate PromQL at one time.", prometheus.Instant, (p.QUERY.required(), p.TIME, *p.HOW)),
     "query_range": Operation(
         "Evaluate PromQL over a range; what lies ahead is answered with the forecast.",
         prometheus.Range,
-        (p.QUERY.required(), p.START.required(), p.END.required(), p.STEP.required(), p.TIMEOUT),
+        (p.QUERY.required(), p.START.required(), p.END.required(), p.STEP.required(), *p.HOW),
     ),
     "query_exemplars": Operation(
         "List the traces behind an expression.",
@@ -47,12 +47,17 @@ _PROMETHEUS = {
     "metadata": Operation("Describe metrics.", prometheus.Descriptions, (p.METRIC_NAME, p.NAMES)),
     **{
         name: Operation("Say that there are none: rules and targets are elsewhere.", prometheus.Settings)
-        for name in ("rules", "alerts", "alertmanagers", "targets")
+        for name in ("rules", "alerts", "alertmanagers", "targets", "scrape_pools")
+    },
+    **{
+        name: Operation("Say that there are none.", prometheus.Nothing)
+        for name in ("notifications", "targets_metadata")
     },
     **{
         f"status_{name}": Operation("Say what a Prometheus says of itself.", prometheus.Settings)
-        for name in ("buildinfo", "config", "flags")
+        for name in ("buildinfo", "config", "flags", "runtimeinfo")
     },
+    "status_tsdb": Operation("Count series by name and label.", prometheus.Settings, (p.NAMES,)),
 }
 
 _ROWS = {
@@ -177,6 +182,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "prometheus._federate": Operation(
         "What selectors mean right now, for a Prometheus that scrapes it.", None, (p.MATCH,)
     ),
+    "prometheus._": Operation("Say what is below this path."),
     "prometheus._-_healthy": Operation("Say that Foreband is there."),
     "prometheus._-_ready": Operation("Say that Foreband answers."),
     **{f"rows.{name}": operation for name, operation in _ROWS.items()},

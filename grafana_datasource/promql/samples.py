@@ -86,19 +86,19 @@ class Samples:
         return np.searchsorted(key, asked.ravel(), side).reshape(asked.shape)
 
 
-def newest(samples: Samples, times: Int64) -> tuple[Int64, Bool]:
+def newest(samples: Samples, times: Int64, lookback: int = LOOKBACK) -> tuple[Int64, Bool]:
     """Return `(k, n)` the row of the newest sample at each time, and whether there is one that is not too old."""
     row = samples.places(times, "right") - 1
     has_row = row >= samples.bounds[:-1, np.newaxis]
     row = np.where(has_row, row, 0)
     if not samples.time.size:
         return row, np.zeros(row.shape, np.bool_)
-    return row, has_row & (times - samples.time[row] <= LOOKBACK) & ~samples.is_stale[row]
+    return row, has_row & (times - samples.time[row] <= lookback) & ~samples.is_stale[row]
 
 
-def selected(samples: Samples, times: Int64) -> Vector:
+def selected(samples: Samples, times: Int64, lookback: int = LOOKBACK) -> Vector:
     """Return the newest sample of every series at each time."""
-    row, present = newest(samples, times)
+    row, present = newest(samples, times, lookback)
     values = samples.value[row] if samples.value.size else np.zeros(row.shape)
     return Vector(samples.labels, values, present).compact()
 

@@ -1,8 +1,8 @@
 """Describe Foreband as data sources: Prometheus (the default), Infinity and, where asked for, simPod's JSON."""
 
-from grafana_datasource.prometheus import API_VERSION
 from grafana_datasource.provisioning.names import INFINITY, PROMETHEUS, SIMPOD, Json
 from grafana_datasource.provisioning.site import Site
+from grafana_datasource.standing import API_VERSION
 
 _HEADER, _VALUE = "httpHeaderName1", "httpHeaderValue1"
 

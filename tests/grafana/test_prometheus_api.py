@@ -42,6 +42,11 @@ ROUTES = [
     ("targets", {}),
     ("alertmanagers", {}),
     ("format_query", {"query": "sum(x)by(a)"}),
+    ("status/runtimeinfo", {}),
+    ("status/tsdb", {"limit": "3"}),
+    ("targets/metadata", {"match_target": "{}"}),
+    ("scrape_pools", {}),
+    ("notifications", {}),
 ]
 
 
@@ -194,6 +199,51 @@ def test_people_are_told_which_series_are_not_active_and_why(client: FlaskClient
     assert any("degraded" in info for info in infos)
     active = f'foreband_yhat{{series="{CPU.stable_id}"}}'
     assert "infos" not in body_of(client.get("/prom/api/v1/query", query_string={"query": active}))
+
+
+def test_a_limit_cuts_the_answer_and_says_so(client: FlaskClient) -> None:
+    span = {"start": str(S - HOUR), "end": str(S), "step": "600"}
+    for route, text in (
+        ("query", "foreband_actual"),
+        ("query", "foreband_actual[5m]"),
+        ("query_range", "foreband_actual"),
+    ):
+        whole, cut = (
+            body_of(client.post(f"/prom/api/v1/{route}", data={"query": text, "limit": limit, **span}))
+            for limit in ("0", "2")
+        )
+        assert len(whole["data"]["result"]) > 2
+        assert cut["data"]["result"] == whole["data"]["result"][:2]
+        assert (whole.get("warnings"), cut["warnings"]) == (None, ["results truncated due to limit"])
+
+
+def test_a_sample_stands_for_as_long_as_the_query_says(client: FlaskClient) -> None:
+    (sample,) = ask(client, "timestamp(queue_length)", time=str(S - HOUR))["result"]
+    later = str(float(sample["value"][1]) + 30)
+    for lookback, found in (("29", 0), ("31s", 1), ("", 1)):
+        assert len(ask(client, "queue_length", time=later, lookback_delta=lookback)["result"]) == found
+    response = client.get("/prom/api/v1/query?query=1&lookback_delta=soon")
+    assert "lookback_delta" in error_of(response, 400)
+
+
+def test_who_asks_is_told_what_a_query_cost(client: FlaskClient) -> None:
+    body = body_of(client.get("/prom/api/v1/query", query_string={"query": "foreband_actual", "stats": "all"}))
+    stats = body["data"]["stats"]
+    assert stats["samples"]["totalQueryableSamples"] > 0
+    assert stats["timings"]["execTotalTime"] >= 0
+
+
+def test_series_are_counted_by_name_and_label(client: FlaskClient) -> None:
+    data = body_of(client.get("/prom/api/v1/status/tsdb?limit=2"))["data"]
+    assert data["headStats"]["numSeries"] == len(KEYS)
+    assert len(data["seriesCountByMetricName"]) == 2
+    counts = [row["value"] for row in data["seriesCountByLabelValuePair"]]
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_clients_that_try_the_bare_address_find_somebody(client: FlaskClient) -> None:
+    for path in ("/prom", "/prom/"):
+        assert client.get(path).status_code == 200
 
 
 def test_who_asks_for_buckets_is_told_of_the_quantiles_there_are(client: FlaskClient) -> None:

@@ -36,21 +36,34 @@ class MatrixRow(Shape):
     values: list[Sample]
 
 
-class Vector(Shape):
+class Stats(Shape):
+    """What a query cost: seconds, and samples."""
+
+    timings: dict[str, float]
+    samples: dict[str, int]
+
+
+class Result(Shape):
+    """What a query came to; `stats` where they were asked for."""
+
+    stats: Stats | None = None
+
+
+class Vector(Result):
     """Many series at one time."""
 
     resultType: Literal["vector"]  # noqa: N815 - Prometheus' names, here and below
     result: list[VectorRow]
 
 
-class Matrix(Shape):
+class Matrix(Result):
     """Many series over time."""
 
     resultType: Literal["matrix"]  # noqa: N815
     result: list[MatrixRow]
 
 
-class Scalar(Shape):
+class Scalar(Result):
     """One number, or one text."""
 
     resultType: Literal["scalar", "string"]  # noqa: N815
@@ -106,6 +119,10 @@ class Descriptions(Success[dict[str, list[Description]]]):
 
 class Formatted(Success[str]):
     """A query."""
+
+
+class Nothing(Success[list[object]]):
+    """What only a Prometheus that scrapes and evaluates rules has."""
 
 
 class Settings(Success[dict[str, object]]):
