@@ -8,23 +8,41 @@ from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.series import Statistic
 from grafana_datasource.backend import Session
 from grafana_datasource.directory import Entry
-from grafana_datasource.query import Params, choice, stable_id, stable_ids
+from grafana_datasource.query import Params, choice, full_match, stable_id, stable_ids
 
 _FIELDS = {"service": "service_name", "metric": "metric", "statistic": "statistic"}
 """Parameters that narrow, and the label of every series that each is about."""
 
+_ALL_SERVICES = ".*"
+"""What a dashboard's variable says where all services are chosen."""
+
 
 def is_narrowed(params: Params) -> bool:
     """Whether a request names series at all."""
-    return any(params.get(name) for name in ("series", *_FIELDS))
+    return any(params.get(name) for name in ("series", *_FIELDS)) or _pattern(params) != _ALL_SERVICES
 
 
 def chosen(params: Params, session: Session) -> list[Entry]:
     """Return the modelled series that `series`, `service`, `metric` and `statistic` name; absent means all.
 
+    Of those, where there is a `service_pattern`, the ones of services whose whole names match it.
+
     Raises:
-        InvalidQueryError: if an id is none, or there is no such statistic.
+        InvalidQueryError: if an id or a pattern is none, or there is no such statistic.
     """
+    entries, pattern = _named(params, session), _pattern(params)
+    if pattern == _ALL_SERVICES:
+        return entries
+    matches = full_match(pattern)
+    services = {name for name in session.outlook.directory.texts.get("service_name", {}) if matches(name)}
+    return [entry for entry in entries if entry.own["service_name"] in services]
+
+
+def _pattern(params: Params) -> str:
+    return params.get("service_pattern") or _ALL_SERVICES
+
+
+def _named(params: Params, session: Session) -> list[Entry]:
     directory = session.outlook.directory
     if params.get("statistic"):
         choice(params, "statistic", [each.value for each in Statistic], "")

@@ -5,7 +5,7 @@ from typing import Any
 from collector_processor.telemetry.band import INTERVAL_WIDTHS
 from collector_processor.telemetry.series import Statistic
 from grafana_datasource.openapi.operation import Parameter
-from grafana_datasource.query import Limits
+from grafana_datasource.query import LONGEST_REGEX, Limits
 
 _LIMITS = Limits()
 _LATEST = 9_223_372_036
@@ -66,9 +66,12 @@ SERIES = Parameter(
     is_repeated=True,
 )
 SERVICE = _text("service", "of this service only")
+SERVICE_PATTERN = _text(
+    "service_pattern", "of services whose whole names this regular expression matches", maxLength=LONGEST_REGEX
+)
 METRIC = _text("metric", "of this OpenTelemetry metric only")
 STATISTIC = _choice("statistic", "of this statistic only", *(each.value for each in Statistic))
-CHOSEN = (SERIES, SERVICE, METRIC, STATISTIC)
+CHOSEN = (SERIES, SERVICE, SERVICE_PATTERN, METRIC, STATISTIC)
 SPAN = (FROM, TO)
 KIND = _choice("kind", "which number", "value", "yhat", "lower", "upper", "score", "anomaly", "state")
 BAND = _choice("band", "whose edge", "alert", "calibrated", "prophet")

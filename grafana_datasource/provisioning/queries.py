@@ -7,6 +7,9 @@ from grafana_datasource.provisioning.names import CHOSEN_INFINITY, CHOSEN_PROMET
 BETWEEN = {"from": "${__timeFrom}", "to": "${__timeTo}"}
 """The time range of a panel in milliseconds, put in by Infinity's own server part."""
 
+OF_SERVICE = {"service_pattern": "${service:regex}"}
+"""Rows of the services that are chosen above the dashboard."""
+
 
 def over_time(ref: str, expr: str, legend: str = "__auto", source: Json = CHOSEN_PROMETHEUS) -> Json:
     """Ask over the range of the panel."""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -18,6 +18,7 @@ _MILLISECOND = 10**6
 _VARIABLES = {
     "${series}": CALLS.stable_id,
     "$series": CALLS.stable_id,
+    "${service:regex}": ".*",
     "$service": ".*",
     "$metric": ".*",
     "$level": "0.95",
@@ -89,8 +90,9 @@ def _names(node: Any) -> Iterator[str]:
             yield from _names(getattr(node, name))
 
 
-def infinity_queries() -> list[dict[str, Any]]:
-    parts = [*loaded_dashboards(), *loaded_rules()]
+def infinity_queries(parts: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Return every question for rows, of some parts or of all."""
+    parts = parts or [*loaded_dashboards(), *loaded_rules()]
     return [node for part in parts for node in walk(part) if "url_options" in node]
 
 

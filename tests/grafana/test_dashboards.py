@@ -204,6 +204,21 @@ def test_every_expression_is_answered(client: FlaskClient, expr: str) -> None:
     assert now["result"] or over["result"] or is_empty_here(expr)
 
 
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda each: each["uid"])
+def test_rows_are_of_the_service_that_is_chosen(client: FlaskClient, dashboard: dict[str, Any]) -> None:
+    if "service" not in {variable["name"] for variable in dashboard["templating"]["list"]}:
+        return
+    for query in infinity_queries([dashboard]):
+        names = {column["selector"] for column in query["columns"]}
+        if "${" in query["url"] or "service" not in names:
+            continue
+        chosen = {
+            param["key"]: param["value"].replace("${service:regex}", "host") for param in query["url_options"]["params"]
+        }
+        answer = body_of(client.get(query["url"], query_string={name: filled(value) for name, value in chosen.items()}))
+        assert {row["service"] for row in answer} <= {"host"}, query["url"]
+
+
 def test_every_metric_that_is_asked_for_exists(client: FlaskClient) -> None:
     names = body_of(client.get("/prom/api/v1/label/__name__/values"))["data"]
     assert metric_names() <= set(names)
@@ -247,4 +262,4 @@ def test_variables_find_what_they_offer(client: FlaskClient) -> None:
 
 def _uses(node: dict[str, Any], name: str) -> bool:
     texts = [text for text in node.values() if isinstance(text, str)]
-    return any(f"${name}" in text or f"${{{name}}}" in text for text in texts)
+    return any(f"${name}" in text or f"${{{name}}}" in text or f"${{{name}:" in text for text in texts)

@@ -44,6 +44,23 @@ def test_rows_can_be_narrowed_by_series_and_by_identity(client: FlaskClient) -> 
     assert rows(client, "series", series="0" * 16) == []
 
 
+@pytest.mark.parametrize(
+    ("pattern", "services"),
+    [
+        ("checkout|host", {"checkout", "host"}),
+        ("check", set()),
+        (".*", {"checkout", "host", "mailer"}),
+        ("(?i)HOST", {"host"}),
+    ],
+)
+def test_rows_can_be_narrowed_by_a_pattern_of_services(client: FlaskClient, pattern: str, services: set[str]) -> None:
+    assert {row["service"] for row in rows(client, "anomalies/current", service_pattern=pattern)} == services
+
+
+def test_a_pattern_that_is_none_is_refused(client: FlaskClient) -> None:
+    error_of(client.get("/api/v1/episodes?service_pattern=("), 400)
+
+
 def test_rows_stay_within_max_points_per_series(client: FlaskClient) -> None:
     found = rows(client, "series", series=CPU.stable_id, max_points=10, **{"from": MS - 24 * HOUR})
     assert 8 <= len(found) <= 10

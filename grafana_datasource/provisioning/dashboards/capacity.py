@@ -5,7 +5,7 @@ from grafana_datasource.provisioning.dashboards.incidents import regions
 from grafana_datasource.provisioning.dashboards.links import to_series
 from grafana_datasource.provisioning.names import CAPACITY, Json
 from grafana_datasource.provisioning.panels import Panel, bars, fixed, lines, override, table
-from grafana_datasource.provisioning.queries import now, over_time, rows
+from grafana_datasource.provisioning.queries import OF_SERVICE, now, over_time, rows
 from grafana_datasource.provisioning.site import Site
 from grafana_datasource.provisioning.variables import metric, series, service
 
@@ -58,9 +58,8 @@ def _list(site: Site) -> Panel:
         override("probability", unit="percentunit"),
         *seconds.values(),
     ]
-    return table(
-        "Series with a bound", 24, 10, rows("A", "/api/v1/capacity", _COLUMNS), sort="probability", overrides=overrides
-    )
+    target = rows("A", "/api/v1/capacity", _COLUMNS, OF_SERVICE)
+    return table("Series with a bound", 24, 10, target, sort="probability", overrides=overrides)
 
 
 def _ahead() -> Panel:

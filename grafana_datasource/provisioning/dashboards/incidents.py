@@ -4,7 +4,7 @@ from grafana_datasource.provisioning.board import Row, board
 from grafana_datasource.provisioning.dashboards.links import to_episode, to_series, to_trace
 from grafana_datasource.provisioning.names import CHOSEN_INFINITY, INCIDENTS, Json
 from grafana_datasource.provisioning.panels import DIRECTIONS, Panel, lines, override, table, timeline
-from grafana_datasource.provisioning.queries import BETWEEN, over_time, rows
+from grafana_datasource.provisioning.queries import BETWEEN, OF_SERVICE, over_time, rows
 from grafana_datasource.provisioning.site import Site
 from grafana_datasource.provisioning.variables import episode, service
 
@@ -40,8 +40,8 @@ def incidents(site: Site) -> Json:
 
 
 def regions() -> Json:
-    """Shade episodes, and what capacity says is ahead."""
-    target = rows("Anno", "/api/v1/annotations", _TELLING, BETWEEN, shape="dataframe")
+    """Shade episodes of the chosen services, and what capacity says is ahead."""
+    target = rows("Anno", "/api/v1/annotations", _TELLING, BETWEEN | OF_SERVICE, shape="dataframe")
     return {
         "name": "Episodes",
         "enable": True,
@@ -69,9 +69,8 @@ def _list(site: Site) -> Panel:
         override("severity", mappings=[_COLOURS], custom__cellOptions={"type": "color-background"}),
         override("explanation", custom__width=420),
     ]
-    return table(
-        "Episodes", 24, 12, rows("A", "/api/v1/episodes", _COLUMNS, BETWEEN), sort="start", overrides=overrides
-    )
+    target = rows("A", "/api/v1/episodes", _COLUMNS, BETWEEN | OF_SERVICE)
+    return table("Episodes", 24, 12, target, sort="start", overrides=overrides)
 
 
 def _why(site: Site) -> Panel:
