@@ -19,7 +19,7 @@ _ALL_SERVICES = ".*"
 
 def is_narrowed(params: Params) -> bool:
     """Whether a request names series at all."""
-    return any(params.get(name) for name in ("series", *_FIELDS)) or _pattern(params) != _ALL_SERVICES
+    return any(params.get(name) for name in ("series", *_FIELDS)) or service_pattern(params) != _ALL_SERVICES
 
 
 def chosen(params: Params, session: Session) -> list[Entry]:
@@ -30,7 +30,7 @@ def chosen(params: Params, session: Session) -> list[Entry]:
     Raises:
         InvalidQueryError: if an id or a pattern is none, or there is no such statistic.
     """
-    entries, pattern = _named(params, session), _pattern(params)
+    entries, pattern = _named(params, session), service_pattern(params)
     if pattern == _ALL_SERVICES:
         return entries
     matches = full_match(pattern)
@@ -38,7 +38,8 @@ def chosen(params: Params, session: Session) -> list[Entry]:
     return [entry for entry in entries if entry.own["service_name"] in services]
 
 
-def _pattern(params: Params) -> str:
+def service_pattern(params: Params) -> str:
+    """Return which services are asked for, as a regular expression of their whole names."""
     return params.get("service_pattern") or _ALL_SERVICES
 
 

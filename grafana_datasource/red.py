@@ -1,117 +1,141 @@
-"""Rate, errors and duration of services and their operations, as of their last windows, from the series of spans."""
+"""Rate, errors and duration of services and their operations, as of their last windows.
+
+Requests add up, errors are shares of them, and durations of several parts are what `mixture` makes of their quantiles.
+"""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from collector_processor.clock import MINUTE
 from collector_processor.telemetry.episode import Episode
-from collector_processor.telemetry.series import Kind, Statistic
 from grafana_datasource.backend import Session
 from grafana_datasource.directory import Entry
-from grafana_datasource.series_names import attribute_text
+from grafana_datasource.mixture import mixed_quantiles
+from grafana_datasource.operations import DURATIONS, Asked, Operation, Part, operations
 
 FRESH_FOR = 15 * MINUTE
 """A service that shows no span for longer than this has no rate, errors or duration of now."""
 
-_SIGNALS = {
-    Statistic.RATE: "requests",
-    Statistic.ERROR_RATIO: "errors",
-    Statistic.P50: "p50",
-    Statistic.P95: "p95",
-    Statistic.P99: "p99",
-}
+_SIGNALS = ("requests", "errors", *DURATIONS)
 _ANSWERING = {"server", "consumer"}
 
 
-@dataclass(slots=True)
-class Operation:
-    """One span name and kind of a service: its series by signal."""
-
-    service: str
-    name: str
-    kind: str
-    series: dict[str, Entry] = field(default_factory=dict)
-
-
-def operations(entries: Iterable[Entry]) -> list[Operation]:
-    """Group the series of spans by service, name and kind."""
-    found: dict[tuple[str, str, str], Operation] = {}
-    for entry in entries:
-        key = entry.key
-        if key.kind is not Kind.SPAN or key.statistic not in _SIGNALS:
-            continue
-        said = dict(key.attributes)
-        which = key.service, attribute_text(said.get("span.name", "")), attribute_text(said.get("span.kind", ""))
-        found.setdefault(which, Operation(*which)).series[_SIGNALS[key.statistic]] = entry
-    return list(found.values())
-
-
 def service_rows(
-    session: Session, entries: Iterable[Entry], opened: Mapping[int, Episode], most: int
+    session: Session,
+    entries: Iterable[Entry],
+    opened: Mapping[int, Episode],
+    most: int,
+    is_asked: Asked = lambda _: True,
 ) -> list[dict[str, Any]]:
     """Return one row per service with spans, the busiest first.
 
-    What a service answers counts, or all it does where it answers nothing. Errors and durations are means over its
-    operations, weighted by their requests: a mean of quantiles says which way durations go, and is no quantile itself.
+    What a service answers counts, or all it does where it answers nothing.
     """
     by_service: dict[str, list[Operation]] = {}
-    for operation in operations(entries):
+    for operation in operations(entries, is_asked):
         by_service.setdefault(operation.service, []).append(operation)
-    rows = [_service_row(session, service, own, opened) for service, own in by_service.items()]
+    answered = [[each for each in own if each.kind in _ANSWERING] or own for own in by_service.values()]
+    values = _values(session, [[part for each in own for part in each.parts.values()] for own in answered])
+    rows: list[dict[str, Any]] = [
+        {"service": service, "operations": len(own), **signals, "anomalous": _anomalous(own, opened)}
+        for (service, own), signals in zip(by_service.items(), values, strict=True)
+    ]
     return sorted(rows, key=lambda row: (-(row["requests"] or 0.0), row["service"].lower()))[:most]
 
 
 def operation_rows(
-    session: Session, entries: Iterable[Entry], opened: Mapping[int, Episode], most: int
+    session: Session, entries: Iterable[Entry], opened: Mapping[int, Episode], most: int, is_asked: Asked
 ) -> list[dict[str, Any]]:
     """Return one row per operation, the busiest first, with id, value and direction of anomaly of each signal."""
-    rows = [
-        {
-            "service": operation.service,
-            "operation": operation.name,
-            "kind": operation.kind,
-            **{signal: _signal(session, entry, opened) for signal, entry in operation.series.items()},
-        }
-        for operation in operations(entries)
-    ]
-    return sorted(rows, key=lambda row: (-_requests_of(row), row["operation"], row["kind"]))[:most]
+    found = operations(entries, is_asked)
+    values = _values(session, [list(each.parts.values()) for each in found])
+    pairs = sorted(
+        zip(found, values, strict=True),
+        key=lambda pair: (-(pair[1]["requests"] or 0.0), pair[0].name, pair[0].kind),
+    )
+    return [_operation_row(session, operation, own, opened) for operation, own in pairs[:most]]
 
 
-def _service_row(session: Session, service: str, own: list[Operation], opened: Mapping[int, Episode]) -> dict[str, Any]:
-    counted = [each for each in own if each.kind in _ANSWERING] or own
-    weights = [_fresh(session, each.series.get("requests")) or 0.0 for each in counted]
-    has_any = any(_fresh(session, each.series.get("requests")) is not None for each in counted)
+def _operation_row(
+    session: Session, operation: Operation, values: Mapping[str, float | None], opened: Mapping[int, Episode]
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"service": operation.service, "operation": operation.name, "kind": operation.kind}
+    for signal in _SIGNALS:
+        series = _busiest_first(session, _followed(operation, signal))
+        if not series and values[signal] is not None:
+            series = _followed(operation, "requests")  # nothing failed so far
+        if series:
+            episodes = [opened[each.series].direction for each in series if each.series in opened]
+            row[signal] = {"id": series[0].stable_id, "value": values[signal], "anomaly": next(iter(episodes), 0)}
+    return row
+
+
+def _anomalous(own: Sequence[Operation], opened: Mapping[int, Episode]) -> dict[str, int]:
     return {
-        "service": service,
-        "operations": len(own),
-        "requests": sum(weights) if has_any else None,
-        **{signal: _weighted(session, counted, weights, signal) for signal in ("errors", "p50", "p95", "p99")},
-        "anomalous": {
-            signal: sum(each.series[signal].series in opened for each in own if signal in each.series)
-            for signal in _SIGNALS.values()
-        },
+        signal: sum(entry.series in opened for each in own for entry in _followed(each, signal)) for signal in _SIGNALS
     }
 
 
-def _weighted(session: Session, counted: list[Operation], weights: list[float], signal: str) -> float | None:
-    pairs = [
-        (value, weight)
-        for each, weight in zip(counted, weights, strict=True)
-        if (value := _fresh(session, each.series.get(signal))) is not None
+def _followed(operation: Operation, signal: str) -> list[Entry]:
+    """Return the series that say how a signal does: errors of span metrics are the requests that failed."""
+    parts = operation.parts.values()
+    if signal == "errors":
+        return [entry for part in parts if (entry := _errors_of(part)) is not None]
+    kept = [part for part in parts if signal != "requests" or not part.has_failed] or list(parts)
+    return [part.series[signal] for part in kept if signal in part.series]
+
+
+def _errors_of(part: Part) -> Entry | None:
+    return part.series.get("requests") if part.has_failed else part.series.get("errors")
+
+
+def _busiest_first(session: Session, series: list[Entry]) -> list[Entry]:
+    return sorted(series, key=lambda entry: -(_fresh(session, entry) or 0.0)) if len(series) > 1 else series
+
+
+def _values(session: Session, groups: Sequence[Sequence[Part]]) -> list[dict[str, float | None]]:
+    """Return requests, errors and durations of each group of parts, None where nothing fresh says it."""
+    live = [_live(session, parts) for parts in groups]
+    group = np.repeat(np.arange(len(live)), [len(parts) for parts in live])
+    requests = [_fresh(session, part.series.get("requests")) for parts in live for part in parts]
+    known = np.array([_durations(session, part) for parts in live for part in parts]).reshape(-1, len(DURATIONS))
+    weight = np.array([math.nan if each is None else each for each in requests])
+    quantiles = mixed_quantiles(len(live), group, weight, known)
+    return [
+        {"requests": _sum(session, parts), "errors": _share(session, parts)}
+        | {name: None if math.isnan(value) else value for name, value in zip(DURATIONS, row, strict=True)}
+        for parts, row in zip(live, quantiles.tolist(), strict=True)
     ]
-    total = sum(weight for _, weight in pairs)
-    return sum(value * weight for value, weight in pairs) / total if total else None
 
 
-def _signal(session: Session, entry: Entry, opened: Mapping[int, Episode]) -> dict[str, Any]:
-    episode = opened.get(entry.series)
-    return {
-        "id": entry.stable_id,
-        "value": _fresh(session, entry),
-        "anomaly": episode.direction if episode else 0,
-    }
+def _live(session: Session, parts: Sequence[Part]) -> list[Part]:
+    """Keep what counts now: where span metrics came, spans count no more, and their last windows would count twice."""
+    fresh = [part for part in parts if any(_fresh(session, entry) is not None for entry in part.series.values())]
+    return [part for part in fresh if part.is_measured] or fresh
+
+
+def _durations(session: Session, part: Part) -> list[float]:
+    values = [_fresh(session, part.series.get(name)) for name in DURATIONS]
+    return [math.nan if value is None else value * part.scale for value in values]
+
+
+def _sum(session: Session, parts: Sequence[Part]) -> float | None:
+    found = [value for part in parts if (value := _fresh(session, part.series.get("requests"))) is not None]
+    return sum(found) if found else None
+
+
+def _share(session: Session, parts: Sequence[Part]) -> float | None:
+    """Return the share of requests that failed, of those parts that say it."""
+    failed = requests = 0.0
+    for part in parts:
+        share = float(part.has_failed) if part.has_failed is not None else _fresh(session, part.series.get("errors"))
+        weight = _fresh(session, part.series.get("requests"))
+        if share is not None and weight is not None:
+            failed, requests = failed + share * weight, requests + weight
+    return failed / requests if requests else None
 
 
 def _fresh(session: Session, entry: Entry | None) -> float | None:
@@ -119,7 +143,3 @@ def _fresh(session: Session, entry: Entry | None) -> float | None:
         return None
     value = float(session.outlook.last_value[entry.series])
     return None if math.isnan(value) else value
-
-
-def _requests_of(row: dict[str, Any]) -> float:
-    return (row.get("requests") or {}).get("value") or 0.0

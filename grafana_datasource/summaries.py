@@ -12,12 +12,12 @@ from collector_processor.clock import DAY
 from collector_processor.errors import TooLargeError
 from grafana_datasource.backend import Backend, Session
 from grafana_datasource.catalog import Wish, catalog_page
-from grafana_datasource.chosen import chosen, chosen_one, is_narrowed, open_episodes
+from grafana_datasource.chosen import chosen, chosen_one, is_narrowed, open_episodes, service_pattern
 from grafana_datasource.fleet import fleet
 from grafana_datasource.horizon import COMPONENTS, component
 from grafana_datasource.naming import Names
 from grafana_datasource.quality import model_row, quality
-from grafana_datasource.query import MILLISECOND, limit, max_points, optional, time_range, whole
+from grafana_datasource.query import MILLISECOND, Params, full_match, limit, max_points, optional, time_range, whole
 from grafana_datasource.red import operation_rows, service_rows
 from grafana_datasource.replies import reply
 from grafana_datasource.sparks import spark
@@ -77,9 +77,13 @@ class _Summaries:
         params = request.values
         most = limit(params, _SERVICES)
         with self._backend.session() as session:
-            entries, opened = chosen(params, session), open_episodes(session)
-            rows = operation_rows if params.get("service") else service_rows
-            return reply(rows(session, entries, opened, most))
+            opened, rest = open_episodes(session), Params(params)
+            for name in ("service", "service_pattern"):  # as span metrics name it: their own may be a Collector's
+                rest.poplist(name)
+            entries = chosen(rest, session)
+            if service := params.get("service"):
+                return reply(operation_rows(session, entries, opened, most, service.__eq__))
+            return reply(service_rows(session, entries, opened, most, full_match(service_pattern(params))))
 
     def quality(self) -> Response:
         """Answer how good the models are."""

@@ -12,9 +12,9 @@ import numpy as np
 from collector_processor.clock import MINUTE
 from collector_processor.signals.catalog import Catalog
 from collector_processor.signals.columns import grown
-from collector_processor.signals.spanmetrics import MeasuredService, RedRole, red_of
 from collector_processor.telemetry.points import PointBatch
 from collector_processor.telemetry.series import Attributes
+from collector_processor.telemetry.span_metrics import MeasuredService, RedRole, red_of
 
 GRACE = 10 * MINUTE
 """Silence after which a service's spans are taken over again."""

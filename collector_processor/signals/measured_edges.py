@@ -5,10 +5,10 @@ import numpy as np
 from collector_processor.clock import MINUTE
 from collector_processor.signals.catalog import Catalog
 from collector_processor.signals.columns import grown
-from collector_processor.signals.spanmetrics import EdgeRole, edge_of
 from collector_processor.telemetry.points import PointBatch
 from collector_processor.telemetry.series import Statistic
 from collector_processor.telemetry.service_graph import Edge
+from collector_processor.telemetry.span_metrics import EdgeRole, edge_of
 
 _CURRENT = 10 * MINUTE
 _NOBODY = -1

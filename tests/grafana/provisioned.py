@@ -50,6 +50,11 @@ def loaded_dashboards() -> list[dict[str, Any]]:
     return [json.loads(text) for name, text in provisioning_files(SITE).items() if name.endswith(".json")]
 
 
+def panel_named(dashboard: str, title: str) -> dict[str, Any]:
+    panels = (panel for board in loaded_dashboards() if board["uid"] == dashboard for panel in board["panels"])
+    return next(panel for panel in panels if panel["title"] == title)
+
+
 def loaded_rules() -> list[dict[str, Any]]:
     (group,) = load("alerting/foreband.yaml")["groups"]
     return list(group["rules"])
@@ -81,7 +86,8 @@ def metric_names() -> set[str]:
 
 def _names(node: Any) -> Iterator[str]:
     if isinstance(node, Selector):
-        yield from (matcher.text for matcher in node.matchers if matcher.label == "__name__")
+        named = (matcher for matcher in node.matchers if matcher.label == "__name__" and matcher.operator == "=")
+        yield from (matcher.text for matcher in named)
     elif isinstance(node, tuple):
         for part in node:
             yield from _names(part)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import numpy as np
@@ -32,6 +33,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from collector_processor.ledger import Signal
 from collector_processor.otlp.receiver import EXPORT_METHODS
 from collector_processor.store.sqlite import open_reader
+from tests.grafana.provisioned import filled, panel_named
 from tests.house import Moment
 from tests.otlp.stock import ExportMetricsServiceRequest, attribute
 from tests.process import Process, end, free_port, wait_until
@@ -295,11 +297,27 @@ def test_all_of_a_service_goes_to_one_of_several_forebands(binary: str, tmp_path
 
 def test_span_metrics_of_a_collector_are_used_as_they_are(binary: str, tmp_path: Path, process: Process) -> None:
     process.start()
-    settings = {"FOREBAND_ENDPOINT": process.otlp, "FLUSH_INTERVAL": "500ms"}
+    settings = {"FOREBAND_ENDPOINT": process.otlp, "FLUSH_INTERVAL": "1s"}
     with Collector(binary, CONFIGS / "spanmetrics.yaml", tmp_path, **settings) as collector:
-        Recorder(collector.grpc).send_everything()
-        wanted = {"shop traces.span.metrics.calls rate", "shop traces.span.metrics.duration p95"}
-        assert wait_until(lambda: wanted <= stored_names(process)), stored_names(process)
+        tracing = Recorder(collector.grpc).tracing
+
+        def services() -> list[dict[str, Any]]:
+            """Call the service once more, and return services whose requests and durations are known by now."""
+            with tracing.get_tracer("t").start_as_current_span("GET /", kind=SpanKind.SERVER):
+                pass
+            rows = process.get("/api/v1/red")
+            return [row for row in rows if None not in {row[name] for name in ("requests", "p50", "p95", "p99")}]
+
+        assert wait_until(services), stored_names(process)
+        tracing.shutdown()
+    names = stored_names(process)
+    assert {"shop traces.span.metrics.calls rate", "shop traces.span.metrics.duration p95"} <= names
+    (row,) = process.get("/api/v1/red")
+    assert (row["service"], row["operations"]) == ("shop", 1)
+    for title in ("Requests a second", "Share of requests that failed"):
+        (target,) = panel_named("foreband-services", title)["targets"]
+        (sample,) = process.get(f"/prom/api/v1/query?query={quote(filled(target['expr']))}")["data"]["result"]
+        assert sample["metric"] == {"service_name": "shop"}, title
     process.assert_balanced()
 
 

@@ -1,8 +1,8 @@
 import pytest
 
 from collector_processor.signals.measured import GRACE
-from collector_processor.signals.spanmetrics import EdgeRole, EdgeSeries, RedRole, edge_of, red_of
 from collector_processor.telemetry.series import Attributes, Kind, Scope, SeriesKey, Statistic
+from collector_processor.telemetry.span_metrics import EdgeRole, EdgeSeries, RedRole, edge_of, red_of
 from tests.signals.room import SECOND, Room, span_metrics, spans
 
 GRACE_SECONDS = GRACE / SECOND

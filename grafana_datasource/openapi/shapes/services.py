@@ -46,7 +46,7 @@ class Signal(Shape):
 
 
 class OperationRow(Shape):
-    """One span name and kind of a service; signals it lacks are left out."""
+    """One span name and kind of a service; signals it lacks are left out, durations are in seconds."""
 
     service: str
     operation: str
@@ -59,7 +59,10 @@ class OperationRow(Shape):
 
 
 class ServiceRow(Shape):
-    """Rate, errors and duration of one service, and how many of its series are outside their bands by signal."""
+    """Rate, errors and duration of one service, and how many of its series are outside their bands by signal.
+
+    Durations are estimated from the quantiles of its operations and how often each is called.
+    """
 
     service: str
     operations: int

@@ -33,12 +33,12 @@ export const all = {
   render({ fleet, red, nodes, edges }, place) {
     const traffic = (row) => red.get(row.service)?.requests ?? -1;
     const named = (a, b) => a.service.localeCompare(b.service, "en", { numeric: true });
-    const rows = [...fleet.services].sort((a, b) => b.level - a.level || traffic(b) - traffic(a) || named(a, b));
+    const rows = [...fleet.services, ...measuredElsewhere(fleet, red)].sort((a, b) => b.level - a.level || traffic(b) - traffic(a) || named(a, b));
     return [
       heading("Services", `${format.count(fleet.services_in_all)} services; rate, errors and durations of those that are traced, as of their last window`, ranges(place)),
       serviceMap(nodes, edges),
       rows.length
-        ? card("Rate, errors, duration", h("span", { class: "quiet only-wide" }, "durations are means over operations, by traffic"), servicesTable(rows, red, place))
+        ? card("Rate, errors, duration", h("span", { class: "quiet only-wide" }, "durations are estimated from those of operations and their traffic"), servicesTable(rows, red, place))
         : card("Rate, errors, duration", null, nothing("No service has reported yet.")),
     ];
   },
@@ -59,7 +59,7 @@ export const one = {
   },
 
   render({ service, operations, catalog, episodes, now }, place) {
-    if (!catalog.total) return [heading(h("bdi", {}, format.name(service))), nothing("No series of a service of that name.")];
+    if (!catalog.total && !operations.length) return [heading(h("bdi", {}, format.name(service))), nothing("No series of a service of that name.")];
     const all = h("a", { href: href({ view: "episodes", service, range: place.range }) }, "On a timeline");
     return [
       h("nav", { class: "crumbs", "aria-label": "Where this is" }, h("a", { href: href({ view: "services" }) }, "Services")),
@@ -74,13 +74,20 @@ export const one = {
   },
 };
 
+// Services that only span metrics of another process name: they have no series of their own.
+function measuredElsewhere(fleet, red) {
+  if (fleet.services.length < fleet.services_in_all) return [];
+  const known = new Set(fleet.services.map((row) => row.service));
+  return [...red.keys()].filter((service) => !known.has(service)).map((service) => ({ service, level: 0, open: 0, warming: 0, series: 0, cells: [] }));
+}
+
 function servicesTable(rows, red, place) {
   const head = ["Service", ["State"], ...SIGNALS.map(([, text]) => text), [`Last ${format.stretch(place.range)}`]];
   return table("Services", head, rows.map((row) => serviceRow(row, red.get(row.service))));
 }
 
 function serviceRow(row, red) {
-  const state = row.level ? badge(SEVERITIES[3 - row.level], `${row.open} open`) : row.warming === row.series ? badge("warming", "Warming") : badge("active", "Usual");
+  const state = !row.series ? h("span", { class: "quiet" }, "–") : row.level ? badge(SEVERITIES[3 - row.level], `${row.open} open`) : row.warming === row.series ? badge("warming", "Warming") : badge("active", "Usual");
   return h(
     "tr",
     { "data-key": row.service },

@@ -1,6 +1,6 @@
 """Where a click leads: to the dashboard of a series or an episode, to the built-in page, to a trace."""
 
-from grafana_datasource.provisioning.names import INCIDENTS, SERIES, Json
+from grafana_datasource.provisioning.names import INCIDENTS, SERIES, SERVICES, Json
 from grafana_datasource.provisioning.panels import link
 from grafana_datasource.provisioning.site import Site
 
@@ -12,6 +12,15 @@ def to_series(site: Site, field: str) -> list[Json]:
     return [
         link("Band and forecast", f"/d/{SERIES}?var-series={field}&{_RANGE}"),
         link("Built-in page", f"{site.page}/?series={field}", is_new_tab=True),
+    ]
+
+
+def to_service(site: Site) -> list[Json]:
+    """Lead from a service to itself alone, and to its place on the page."""
+    name = "${__value.raw:percentencode}"
+    return [
+        link("This service only", f"/d/{SERVICES}?var-service={name}&{_RANGE}"),
+        link("Built-in page", f"{site.page}/?service={name}", is_new_tab=True),
     ]
 
 

@@ -9,6 +9,7 @@ are not derived from its spans a second time.
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from collector_processor.telemetry.series import Attributes, AttributeValue, SeriesKey
 
@@ -16,6 +17,7 @@ _PREFIX = re.compile(r"traces_span_?metrics_|span_?metrics_")
 _SUFFIX = re.compile(r"(?:_milliseconds|_seconds)?(?:_total|_bucket|_count|_sum)?$")
 _GRAPH_PREFIX = "traces_service_graph_request"
 
+_NAMES_KNOWN = 10_000  # a fleet has few, and each many times
 _SERVICE = ("service.name", "service_name", "service")
 _NAME = ("span.name", "span_name")
 _KIND = ("span.kind", "span_kind")
@@ -92,19 +94,16 @@ def red_of(key: SeriesKey) -> RedSeries | None:
 
     Only a metric with the namespace in its name is believed without the attributes of a span.
     """
-    base = _SUFFIX.sub("", key.metric.lower().replace(".", "_"))
-    prefix = _PREFIX.match(base)
-    name = base[prefix.end() :] if prefix else base
-    if name not in {"calls", "duration", "latency"}:
+    role, is_certain = _role(key.metric)
+    if role is None:
         return None
     attributes = dict(key.attributes)
     span_name, kind, status = (_text(attributes, keys) for keys in (_NAME, _KIND, _STATUS))
-    if not prefix and (name == "latency" or span_name is None or kind is None):
+    if not is_certain and (span_name is None or kind is None):
         return None
     service = _service(key, attributes)
     if service is None:
         return None
-    role = RedRole.CALLS if name == "calls" else RedRole.DURATION
     return RedSeries(
         role,
         service,
@@ -112,6 +111,17 @@ def red_of(key: SeriesKey) -> RedSeries | None:
         kind and kind.lower().removeprefix("span_kind_"),
         None if status is None else status.upper().removeprefix("STATUS_CODE_") in {"ERROR", "2"},
     )
+
+
+@lru_cache(_NAMES_KNOWN)
+def _role(metric: str) -> tuple[RedRole | None, bool]:
+    """Return what a metric of that name would follow, and whether the name alone says so."""
+    base = _SUFFIX.sub("", metric.lower().replace(".", "_"))
+    prefix = _PREFIX.match(base)
+    name = base[prefix.end() :] if prefix else base
+    if name not in {"calls", "duration", "latency"} or (name == "latency" and not prefix):
+        return None, False
+    return (RedRole.CALLS if name == "calls" else RedRole.DURATION), prefix is not None
 
 
 def edge_of(key: SeriesKey) -> EdgeSeries | None:
