@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from collector_processor.clock import DAY, SystemClock
-from collector_processor.store import chunks, head, layout, rollup, rows
+from collector_processor.store import chunks, head_rows, layout, rollup, rows
 from collector_processor.store.chunk_writer import ChunkWriter
 from collector_processor.store.connection import transaction
 from collector_processor.store.rows import Columns
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 def compact_head(connection: sqlite3.Connection, max_points: int, step: int) -> Iterator[None]:
     """Move the oldest rows of the head, up to about that many points, into chunks."""
-    last_id, held = yield from head.oldest(connection, max_points)
+    last_id, held = yield from head_rows.oldest(connection, max_points)
     for chosen in _neighbours(held[0]):
         portion = rows.take(held, chosen)
         part = _target_parts(connection, portion)

@@ -1,74 +1,20 @@
-"""The head: points as they came, one row per commit, until they are compacted into chunks.
+"""The head in memory: each connection keeps the columns of its rows, and adds only rows it has not seen.
 
-Other rows of the store are found by key; the head has to be searched. So each connection keeps the head's columns in
-memory and adds only rows it has not seen; what compaction removed from the front is noticed by the smallest id.
+Other rows of the store are found by key; the head has to be searched. What compaction removed from its front is noticed
+by the smallest id.
 """
 
 import sqlite3
-from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 
 from collector_processor.store import rows
-from collector_processor.store.codec import seal, unseal
+from collector_processor.store.head_rows import unpack
 from collector_processor.store.rows import Columns
-from collector_processor.store.verdict_codec import is_absent, rounded
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
-from collector_processor.telemetry.verdict import VerdictBatch
 
-_VERDICT_DTYPE = np.dtype(
-    [
-        ("row", "<u4"),
-        ("yhat", "<f8"),
-        ("lower", "<f8"),
-        ("upper", "<f8"),
-        ("score", "<f8"),
-        ("anomaly", "i1"),
-    ]
-)
-_BYTES_PER_POINT = 4 + 8 + 8
 _MAX_MERGED_POINTS = 100_000
-_POINTS_AT_ONCE = 10_000
-
-
-def append(connection: sqlite3.Connection, sequence: int, points: PointBatch, verdicts: VerdictBatch | None) -> None:
-    """Write one commit's points as row `sequence`."""
-    body = points.series.tobytes() + points.time_unix_nano.tobytes() + points.value.tobytes()
-    packed = None if verdicts is None else _pack(rounded(points.value, verdicts))
-    connection.execute(
-        "INSERT INTO head (id, points, verdicts) VALUES (?, ?, ?)",
-        (sequence, seal(body, sequence), None if packed is None else seal(packed, sequence)),
-    )
-
-
-def oldest(connection: sqlite3.Connection, max_points: int) -> Generator[None, None, tuple[int, Columns]]:
-    """Read the oldest rows that hold at least `max_points`, or all, in steps; return the last one's id, and them."""
-    (newest,) = connection.execute("SELECT max(id) FROM head").fetchone()
-    found: list[Columns] = []
-    last_id = points = 0
-    while points < max_points and last_id < (newest or 0):
-        page = _page(connection, last_id)
-        found += page.values()
-        last_id, points = max(page), points + sum(columns[0].size for columns in page.values())
-        yield
-    joined = []
-    for pieces in zip(*found, strict=True):
-        joined.append(np.concatenate(pieces))
-        yield
-    return last_id, tuple(joined) or rows.concat([])
-
-
-def _page(connection: sqlite3.Connection, after: int) -> dict[int, Columns]:
-    """Return the next rows, by id, that hold some thousand points."""
-    page: dict[int, Columns] = {}
-    points = 0
-    for row in connection.execute("SELECT id, points, verdicts FROM head WHERE id > ? ORDER BY id", (after,)):
-        page[row[0]] = _unpack(*row)
-        points += page[row[0]][0].size
-        if points >= _POINTS_AT_ONCE:
-            break
-    return page
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +49,7 @@ class Head:
             "SELECT id, points, verdicts FROM head WHERE id > ? ORDER BY id", (self._last_id,)
         ).fetchall()
         if found:
-            self._segments.append(_segment([(row[0], _unpack(*row)) for row in found]))
+            self._segments.append(_segment([(row[0], unpack(*row)) for row in found]))
             self._last_id = found[-1][0]
             self._merge_small()
 
@@ -166,34 +112,6 @@ def _merged(segments: list[_Segment]) -> _Segment:
         np.concatenate([segment.row_id for segment in segments]),
         rows.concat([segment.columns for segment in segments]),
     )
-
-
-def _pack(verdicts: VerdictBatch) -> bytes | None:
-    """Keep the rows that say something; None if no row does."""
-    (said,) = np.nonzero(~is_absent(verdicts))
-    if not said.size:
-        return None
-    packed = np.empty(said.size, _VERDICT_DTYPE)
-    packed["row"] = said
-    for name in ("yhat", "lower", "upper", "score", "anomaly"):
-        packed[name] = getattr(verdicts, name)[said]
-    return packed.tobytes()
-
-
-def _unpack(sequence: int, sealed_points: bytes, sealed_verdicts: bytes | None) -> Columns:
-    body = unseal(sealed_points, sequence, "head row")
-    n = len(body) // _BYTES_PER_POINT
-    points = PointBatch(
-        np.frombuffer(body, np.int32, n),
-        np.frombuffer(body, np.int64, n, offset=4 * n),
-        np.frombuffer(body, np.float64, n, offset=12 * n),
-    )
-    verdicts = VerdictBatch.absent(n)
-    if sealed_verdicts is not None:
-        packed = np.frombuffer(unseal(sealed_verdicts, sequence, "head row"), _VERDICT_DTYPE)
-        for name in ("yhat", "lower", "upper", "score", "anomaly"):
-            getattr(verdicts, name)[packed["row"]] = packed[name]
-    return rows.judged_rows(points, verdicts)
 
 
 def _is_in(series: Int32, wanted: Int32) -> Bool:

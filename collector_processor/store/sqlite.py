@@ -31,7 +31,7 @@ from collector_processor.store import (
     answers,
     exemplars,
     forgetting,
-    head,
+    head_rows,
     incidents,
     layout,
     models,
@@ -170,7 +170,7 @@ class SqliteWriter(SqliteReader):
             forgetting.note_replaced(self._connection, commit.series, records.last_series(self._connection))
         records.put_series(self._connection, commit.series)
         if len(commit.points):
-            head.append(self._connection, sequence, commit.points, commit.verdicts)
+            head_rows.append(self._connection, sequence, commit.points, commit.verdicts)
 
     def _write_records(self, commit: Commit, sequence: int) -> None:
         if len(commit.events):
