@@ -22,6 +22,7 @@ from collector_processor.pipeline import SeriesDesk
 from collector_processor.policy import Policies, PoliciesInForce
 from collector_processor.security.certificates import Certificate, Certificates
 from collector_processor.security.tokens import Permission, Scope, Tokens
+from collector_processor.store.head import Head
 from collector_processor.store.reader import KnownSeries
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.feedback import Feedback, Said
@@ -148,7 +149,7 @@ def grafana_door(
     """
     app = create_app(
         GrafanaSettings(
-            open_reader=partial(open_reader, config.store.directory, known),
+            open_reader=partial(open_reader, config.store.directory, known, Head()),
             clock=clock,
             not_ready=not_ready,
             metrics_text=metrics_text,

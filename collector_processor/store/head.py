@@ -1,16 +1,17 @@
-"""The head in memory: each connection keeps the columns of its rows, and adds only rows it has not seen.
+"""The head in memory: the columns of its rows are kept, and only rows that were not seen yet are read.
 
-Other rows of the store are found by key; the head has to be searched. What compaction removed from its front is noticed
-by the smallest id.
+Other rows of the store are found by key; the head has to be searched. Any number of connections to one store may share
+a head: each sees what its own snapshot holds. Verdicts are kept from the first time on that somebody asks for them.
 """
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 
-from collector_processor.store import rows
-from collector_processor.store.head_rows import unpack
+from collector_processor.store import head_rows, rows
 from collector_processor.store.rows import Columns
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 
@@ -19,47 +20,46 @@ _MAX_MERGED_POINTS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """Some rows of the head, one after another; `row_id` is the commit of each point."""
+    """Some rows of the head, one after another: ids `(m,)`, behind which point each ends `(m,)`, columns of all."""
 
     row_id: Int64
+    end: Int64
     columns: Columns
 
+    def __len__(self) -> int:
+        return int(self.columns[0].size)
 
-class Head:
-    """The head as seen by one connection; rows are in order of commit."""
+    def between(self, first_id: int, last_id: int) -> "_Segment":
+        """Return the part with ids in `[first_id, last_id]`, as a view."""
+        start, stop = np.searchsorted(self.row_id, [first_id, last_id + 1])
+        skipped, end = (int(self.end[at - 1]) if at else 0 for at in (start, stop))
+        return _Segment(
+            self.row_id[start:stop], self.end[start:stop] - skipped, rows.take(self.columns, slice(skipped, end))
+        )
 
-    def __init__(self) -> None:
-        self._last_id = 0
-        self._segments: list[_Segment] = []
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The head as one snapshot holds it, in order of commit; judged rows where they were asked for, else points."""
+
+    segments: tuple[_Segment, ...] = ()
+
+    def __len__(self) -> int:
+        return sum(map(len, self.segments))
 
     @property
     def first_row_newest(self) -> int:
-        """Return the newest time of the oldest commit; the head is not empty."""
-        oldest = self._segments[0]
-        return int(oldest.columns[1][oldest.row_id == oldest.row_id[0]].max())
+        """Return the newest time of the oldest commit; there is one."""
+        oldest = self.segments[0]
+        return int(oldest.columns[1][: oldest.end[0]].max())
 
-    def __len__(self) -> int:
-        return sum(segment.row_id.size for segment in self._segments)
-
-    def refresh(self, connection: sqlite3.Connection) -> None:
-        """Catch up with the connection's snapshot."""
-        (first_id,) = connection.execute("SELECT min(id) FROM head").fetchone()
-        self._drop_before(self._last_id + 1 if first_id is None else first_id)
-        found = connection.execute(
-            "SELECT id, points, verdicts FROM head WHERE id > ? ORDER BY id", (self._last_id,)
-        ).fetchall()
-        if found:
-            self._segments.append(_segment([(row[0], unpack(*row)) for row in found]))
-            self._last_id = found[-1][0]
-            self._merge_small()
-
-    def columns(self) -> Columns:
-        """Return all rows in order of commit."""
-        return rows.concat([segment.columns for segment in self._segments])
+    def points(self) -> Columns:
+        """Return all points."""
+        return rows.concat([segment.columns[:3] for segment in self.segments])
 
     def series_count(self) -> int:
         """Return how many series have points here."""
-        columns = [segment.columns[0] for segment in self._segments]
+        columns = [segment.columns[0] for segment in self.segments]
         is_here = np.zeros(max((int(series.max(initial=-1)) + 1 for series in columns), default=0), np.bool_)
         for series in columns:
             is_here[series] = True
@@ -68,7 +68,7 @@ class Head:
     def select(self, wanted: Int32, start: int, end: int) -> Columns:
         """Return the rows of `wanted` (ascending ids) in `[start, end)`, sorted, the last of equal ones."""
         found = []
-        for segment in self._segments:
+        for segment in self.segments:
             series, time = segment.columns[:2]
             hit = (time >= start) & (time < end)
             hit[hit] = _is_in(series[hit], wanted)
@@ -83,33 +83,79 @@ class Head:
         found = at >= 0
         return found, np.where(found, held[2][at] if held[2].size else np.nan, np.nan)
 
+
+class Head:
+    """What all connections that share it have read of the head; for any thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._read = head_rows.points_after
+        self._forget()
+
+    def at(self, connection: sqlite3.Connection) -> Recent:
+        """Return the points of the connection's snapshot."""
+        with self._lock:
+            return self._at(connection)
+
+    def judged_at(self, connection: sqlite3.Connection) -> Recent:
+        """Return the judged rows of the connection's snapshot."""
+        with self._lock:
+            if self._read is not head_rows.judged_after:
+                self._read = head_rows.judged_after
+                self._forget()
+            return self._at(connection)
+
+    def _forget(self) -> None:
+        self._first_id = self._last_id = 0
+        self._segments: list[_Segment] = []
+
+    def _at(self, connection: sqlite3.Connection) -> Recent:
+        query = "SELECT (SELECT min(id) FROM head), (SELECT max(id) FROM head)"
+        first_id, last_id = connection.execute(query).fetchone()
+        if first_id is None:
+            self._forget()
+            return Recent()
+        if first_id < self._first_id:  # an older snapshot, from before rows were compacted that others know to be gone
+            return Recent((_segment(self._read(connection, 0)),))
+        self._drop_before(first_id)
+        if last_id > self._last_id:
+            self._segments.append(_segment(self._read(connection, self._last_id)))
+            self._last_id = last_id
+            self._merge_small()
+        if last_id == self._last_id:
+            return Recent(tuple(self._segments))
+        older = (segment.between(first_id, last_id) for segment in self._segments)
+        return Recent(tuple(segment for segment in older if len(segment)))
+
     def _merge_small(self) -> None:
         """Keep segments in sizes that halve up to a limit: a search visits few, and adding copies little."""
         while len(self._segments) > 1:
             left, right = self._segments[-2:]
-            if left.row_id.size >= min(2 * right.row_id.size, _MAX_MERGED_POINTS):
+            if len(left) >= min(2 * len(right), _MAX_MERGED_POINTS):
                 return
             self._segments[-2:] = [_merged([left, right])]
 
     def _drop_before(self, first_id: int) -> None:
         """Forget rows that were compacted."""
+        self._first_id = first_id
         while self._segments and self._segments[0].row_id[0] < first_id:
-            segment = self._segments.pop(0)
-            start = np.searchsorted(segment.row_id, first_id)
-            if start < segment.row_id.size:
-                kept = _Segment(segment.row_id[start:], rows.take(segment.columns, slice(start, None)))
+            kept = self._segments.pop(0).between(first_id, self._last_id)
+            if len(kept):
                 self._segments.insert(0, _merged([kept]))  # a copy: a view would keep the rest in memory
 
 
-def _segment(found: list[tuple[int, Columns]]) -> _Segment:
-    sizes = [columns[0].size for _, columns in found]
-    row_id = np.repeat(np.array([row_id for row_id, _ in found], np.int64), sizes)
-    return _Segment(row_id, rows.concat([columns for _, columns in found]))
+def _segment(found: Sequence[tuple[int, Columns]]) -> _Segment:
+    return _Segment(
+        np.array([row_id for row_id, _ in found], np.int64),
+        np.cumsum([columns[0].size for _, columns in found]),
+        rows.concat([columns for _, columns in found]),
+    )
 
 
-def _merged(segments: list[_Segment]) -> _Segment:
+def _merged(segments: Sequence[_Segment]) -> _Segment:
     return _Segment(
         np.concatenate([segment.row_id for segment in segments]),
+        np.cumsum(np.concatenate([np.diff(segment.end, prepend=0) for segment in segments])),
         rows.concat([segment.columns for segment in segments]),
     )
 

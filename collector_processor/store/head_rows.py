@@ -46,9 +46,11 @@ def oldest(connection: sqlite3.Connection, max_points: int) -> Generator[None, N
         found += page.values()
         last_id, points = max(page), points + sum(columns[0].size for columns in page.values())
         yield
-    joined = []
-    for pieces in zip(*found, strict=True):
+    columns, joined = [list(pieces) for pieces in zip(*found, strict=True)], []
+    found.clear()
+    for pieces in columns:
         joined.append(np.concatenate(pieces))
+        pieces.clear()  # or all would be held twice
         yield
     return last_id, tuple(joined) or rows.concat([])
 
@@ -58,7 +60,7 @@ def _page(connection: sqlite3.Connection, after: int) -> dict[int, Columns]:
     page: dict[int, Columns] = {}
     points = 0
     for row in connection.execute("SELECT id, points, verdicts FROM head WHERE id > ? ORDER BY id", (after,)):
-        page[row[0]] = unpack(*row)
+        page[row[0]] = _judged(*row)
         points += page[row[0]][0].size
         if points >= _POINTS_AT_ONCE:
             break
@@ -77,16 +79,31 @@ def _pack(verdicts: VerdictBatch) -> bytes | None:
     return packed.tobytes()
 
 
-def unpack(sequence: int, sealed_points: bytes, sealed_verdicts: bytes | None) -> Columns:
-    """Return the points of one commit with their verdicts, as judged rows."""
-    body = unseal(sealed_points, sequence, "head row")
+def points_after(connection: sqlite3.Connection, row_id: int) -> list[tuple[int, Columns]]:
+    """Return the ids of later rows, ascending, with their points."""
+    found = connection.execute("SELECT id, points FROM head WHERE id > ? ORDER BY id", (row_id,))
+    return [(one, _points(one, sealed)) for one, sealed in found]
+
+
+def judged_after(connection: sqlite3.Connection, row_id: int) -> list[tuple[int, Columns]]:
+    """Return the ids of later rows, ascending, with their points and verdicts, as judged rows."""
+    found = connection.execute("SELECT id, points, verdicts FROM head WHERE id > ? ORDER BY id", (row_id,))
+    return [(row[0], _judged(*row)) for row in found]
+
+
+def _points(sequence: int, sealed: bytes) -> Columns:
+    body = unseal(sealed, sequence, "head row")
     n = len(body) // _BYTES_PER_POINT
-    points = PointBatch(
+    return (
         np.frombuffer(body, np.int32, n),
         np.frombuffer(body, np.int64, n, offset=4 * n),
         np.frombuffer(body, np.float64, n, offset=12 * n),
     )
-    verdicts = VerdictBatch.absent(n)
+
+
+def _judged(sequence: int, sealed_points: bytes, sealed_verdicts: bytes | None) -> Columns:
+    points = rows.points_of(_points(sequence, sealed_points))
+    verdicts = VerdictBatch.absent(len(points))
     if sealed_verdicts is not None:
         packed = np.frombuffer(unseal(sealed_verdicts, sequence, "head row"), _VERDICT_DTYPE)
         for name in ("yhat", "lower", "upper", "score", "anomaly"):

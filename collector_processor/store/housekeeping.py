@@ -9,7 +9,7 @@ from collector_processor.errors import StoreError
 from collector_processor.store import compact, exemplars, incidents, layout, records, rollup
 from collector_processor.store.connection import snapshot, transaction
 from collector_processor.store.faults import translated
-from collector_processor.store.head import Head
+from collector_processor.store.head import Head, Recent
 from collector_processor.store.settings import StoreSettings
 
 _HEAD_POINTS = 250_000
@@ -70,11 +70,11 @@ class Housekeeping:
 
     def _next_job(self, now: int, newest: int) -> Iterator[None] | None:
         with snapshot(self._connection):
-            self._head.refresh(self._connection)
+            recent = self._head.at(self._connection)
             day = compact.day_to_merge(self._connection, newest)
             bare = compact.part_to_roll_up(self._connection, self._rollup_step)
-        self._head_points = len(self._head)
-        if self._is_compaction_due(newest):
+        self._head_points = len(recent)
+        if self._is_compaction_due(recent, newest):
             return self._compaction()
         if day is not None:
             return compact.merge_day(self._connection, day, self._rollup_step)
@@ -87,30 +87,26 @@ class Housekeeping:
             return self._checkpoint()
         return None
 
-    def _is_compaction_due(self, newest: int) -> bool:
+    def _is_compaction_due(self, recent: Recent, newest: int) -> bool:
         if not self._head_points:
             return False
-        if newest - self._head.first_row_newest >= layout.BLOCK:
+        if newest - recent.first_row_newest >= layout.BLOCK:
             return True
         if self._head_points < self._worth_compacting:
             return False
-        self._worth_compacting = self._points_per_compaction()  # only grows until then: not asked for at each slice
+        self._worth_compacting = _points_per_compaction(recent)  # only grows until then: not asked for at each slice
         return self._head_points >= self._worth_compacting
-
-    def _points_per_compaction(self) -> int:
-        """Return how many points are worth rewriting the chunks of their series."""
-        return max(_HEAD_POINTS, _HEAD_POINTS_PER_SERIES * self._head.series_count())
 
     def _is_retention_due(self, now: int) -> bool:
         last = self._last_retention
         return last is None or not 0 <= now - last < _RETENTION_INTERVAL
 
     def _compaction(self) -> Iterator[None]:
-        self._head.refresh(self._connection)
-        for _ in compact.compact_head(self._connection, self._points_per_compaction(), self._rollup_step):
-            self._head.refresh(self._connection)  # a little now rather than all that came meanwhile in the end
+        enough = _points_per_compaction(self._head.at(self._connection))
+        for _ in compact.compact_head(self._connection, enough, self._rollup_step):
+            self._head.at(self._connection)  # a little now rather than all that came meanwhile in the end
             yield
-        self._head_points, self._worth_compacting = len(self._head), _HEAD_POINTS
+        self._head_points, self._worth_compacting = len(self._head.at(self._connection)), _HEAD_POINTS
         yield from self._checkpoint()
 
     def _retention(self, now: int, newest: int) -> Iterator[None]:
@@ -133,3 +129,8 @@ class Housekeeping:
         self._points_in_log = 0
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         yield
+
+
+def _points_per_compaction(recent: Recent) -> int:
+    """Return how many points are worth rewriting the chunks of their series."""
+    return max(_HEAD_POINTS, _HEAD_POINTS_PER_SERIES * recent.series_count())

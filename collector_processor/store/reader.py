@@ -22,7 +22,7 @@ from collector_processor.store.base import JudgedBatch, Renewals, RequestReceipt
 from collector_processor.store.connection import snapshot
 from collector_processor.store.faults import translated
 from collector_processor.store.finite import Piece
-from collector_processor.store.head import Head
+from collector_processor.store.head import Head, Recent
 from collector_processor.store.rows import Columns
 from collector_processor.store.step_means import Layer
 from collector_processor.telemetry.band import BandStates
@@ -51,10 +51,12 @@ def _no_series() -> Sequence[SeriesKey]:
 class SqliteReader:
     """A SeriesReader on one connection; every method reads one committed state."""
 
-    def __init__(self, connection: sqlite3.Connection, known: KnownSeries = _no_series) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, known: KnownSeries = _no_series, head: Head | None = None
+    ) -> None:
         self._connection = connection
         self._known = known
-        self._head = Head()
+        self._head = head or Head()
         with translated():
             ((instance_id,),) = connection.execute("SELECT instance_id FROM store")
         self._instance_id = str(instance_id)
@@ -82,16 +84,17 @@ class SqliteReader:
         """See `SeriesReader.read_points`."""
         wanted, start, end = _bounded(series, start, end)
         with snapshot(self._connection):
-            return self._points(self._parts(start, end), wanted, start, end)
+            recent = self._head.at(self._connection)
+            return self._points(self._parts(start, end), recent, wanted, start, end)
 
     def read_means(self, series: Int32, start: int, end: int, step: int) -> StepMeans:
         """See `SeriesReader.read_means`."""
         wanted, start, end = _bounded(series, start, end)
         with snapshot(self._connection):
-            parts = self._parts(start, end)
+            recent, parts = self._head.at(self._connection), self._parts(start, end)
             layers: list[Layer] = []
             served = np.zeros(wanted.size, np.bool_)
-            head = rows.points_of(self._head.select(wanted, start, end))
+            head = rows.points_of(recent.select(wanted, start, end))
             if wanted.size and chunks.rolled_up(self._connection, step).issuperset(parts):
                 for part in parts:
                     layers += step_means.read_layers(self._connection, part, wanted, step)
@@ -99,7 +102,7 @@ class SqliteReader:
             rest = wanted[~served]
             newer = [finite.summed(_pieces(head.take(np.isin(head.series, wanted[served]))), step)]
             for first in range(0, rest.size, _SERIES_READ_AT_ONCE):
-                points = self._points(parts, rest[first : first + _SERIES_READ_AT_ONCE], start, end)
+                points = self._points(parts, recent, rest[first : first + _SERIES_READ_AT_ONCE], start, end)
                 newer.append(finite.summed(_pieces(points), step))
         serving = [layer for layer in (layer.only(served) for layer in layers) if layer.rows.size]
         return step_means.assemble(wanted, step, serving, newer)
@@ -109,9 +112,10 @@ class SqliteReader:
         wanted, start, end = _bounded(series, start, end)
         found: list[Columns] = []
         with snapshot(self._connection):
+            head = self._head.judged_at(self._connection)
             for part in self._parts(start, end):
                 found.extend(chunks.read_judged(self._connection, part, wanted, start, end))
-        recent = self._head.select(wanted, start, end)
+        recent = head.select(wanted, start, end)
         if not found:
             return JudgedBatch(rows.points_of(recent), rows.verdicts_of(recent))
         found.extend(rows.by_series(recent))
@@ -123,8 +127,7 @@ class SqliteReader:
         """See `SeriesReader.last_points`."""
         with snapshot(self._connection):
             ends = list(chunks.ends(self._connection))
-            self._head.refresh(self._connection)
-        recent = self._head.columns()
+            recent = self._head.at(self._connection).points()
         series = np.concatenate([*(end["series"] for end in ends), recent[0]])
         time = np.concatenate([*(end["last"] for end in ends), recent[1]])
         value = np.concatenate([*(end["last_value"] for end in ends), recent[2]])
@@ -140,8 +143,7 @@ class SqliteReader:
         """See `SeriesReader.first_times`."""
         with snapshot(self._connection):
             ends = list(chunks.ends(self._connection))
-            self._head.refresh(self._connection)
-        recent = self._head.columns()
+            recent = self._head.at(self._connection).points()
         series = np.concatenate([*(end["series"] for end in ends), recent[0]])
         time = np.concatenate([*(end["first"] for end in ends), recent[1]])
         never = np.iinfo(np.int64).max
@@ -155,8 +157,7 @@ class SqliteReader:
         if not len(points):
             return np.empty(0, np.bool_), np.empty(0, np.float64)
         with snapshot(self._connection):
-            self._head.refresh(self._connection)
-            found, value = self._head.lookup(points)
+            found, value = self._head.at(self._connection).lookup(points)
             for part in reversed(chunks.parts(self._connection)):
                 start, end = layout.span(part)
                 time = points.time_unix_nano
@@ -240,19 +241,18 @@ class SqliteReader:
         with translated():
             self._connection.close()
 
-    def _points(self, parts: list[int], wanted: Int32, start: int, end: int) -> PointBatch:
+    def _points(self, parts: list[int], head: Recent, wanted: Int32, start: int, end: int) -> PointBatch:
         found: list[Piece] = []
         for part in parts:
             found.extend(chunks.read_points(self._connection, part, wanted, start, end))
-        recent = self._head.select(wanted, start, end)
+        recent = head.select(wanted, start, end)
         if not found:
             return rows.points_of(recent)
         found.extend(_pieces(rows.points_of(recent)))
         return rows.joined(found)
 
     def _parts(self, start: int, end: int) -> list[int]:
-        """Return blocks and days that touch `[start, end)`, and bring the head, which lies over them, up to date."""
-        self._head.refresh(self._connection)
+        """Return blocks and days that touch `[start, end)`."""
         spans = [(part, *layout.span(part)) for part in chunks.parts(self._connection)]
         return [part for part, first, last in spans if first < end and start < last]
 

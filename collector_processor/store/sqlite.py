@@ -42,6 +42,7 @@ from collector_processor.store.base import Commit
 from collector_processor.store.connection import connect_reader, connect_writer, inspect, transaction
 from collector_processor.store.faults import DamagedStoreError, translated
 from collector_processor.store.files import AcknowledgedMark, DirectoryLock, OpenFiles, create_database, prepare
+from collector_processor.store.head import Head
 from collector_processor.store.housekeeping import Housekeeping
 from collector_processor.store.outbox import Outbox
 from collector_processor.store.reader import KnownSeries, SqliteReader
@@ -49,16 +50,16 @@ from collector_processor.store.reserve import Reserve
 from collector_processor.store.settings import StoreSettings
 
 
-def open_reader(directory: Path, known: KnownSeries | None = None) -> SqliteReader:
+def open_reader(directory: Path, known: KnownSeries | None = None, head: Head | None = None) -> SqliteReader:
     """Open a store for reading, in any process, whether its writer runs or not.
 
-    Keys that are `known` here need not be read and held a second time.
+    Keys that are `known` here need not be read and held a second time, nor what readers that share a `head` have read.
 
     Raises:
         StoreError: if there is no store, or it cannot be read.
     """
     connection = connect_reader(directory)
-    return SqliteReader(connection) if known is None else SqliteReader(connection, known)
+    return SqliteReader(connection, head=head) if known is None else SqliteReader(connection, known, head)
 
 
 def open_writer(directory: Path, settings: StoreSettings) -> "SqliteWriter":

@@ -591,15 +591,6 @@ def test_a_head_that_nobody_maintains_stays_bounded(stores: SqliteStores, monkey
     assert len(read_all(store).points) == 2000
 
 
-def test_the_head_counts_each_of_its_series_once(stores: SqliteStores) -> None:
-    store = stores.writer()
-    assert store._head.series_count() == 0
-    for number in range(3):
-        store.commit(tick(number, series=7))
-    store._head.refresh(store._connection)
-    assert store._head.series_count() == 7
-
-
 def test_a_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be used"):
