@@ -9,6 +9,7 @@ from grafana_datasource.dialects import DIALECTS
 from grafana_datasource.directory import Directory, Entry
 from grafana_datasource.families import DERIVED, STORED, Family
 from grafana_datasource.matching import Matcher
+from grafana_datasource.unit_names import spelled_with_units
 
 _NAME = "__name__"
 _ONLY_OF_FAMILIES = frozenset({"band", "interval_width"})
@@ -103,6 +104,16 @@ def _named(directory: Directory, family: Family, by_name: Sequence[Matcher]) -> 
     held = directory.by_name if family is STORED else directory.modelled_by_name
     for name in _names(held, by_name, family.metric):
         yield name + family.metric, held[name]
+    if family is STORED:
+        yield from _with_units(directory, by_name)
+
+
+def _with_units(directory: Directory, by_name: Sequence[Matcher]) -> Iterator[tuple[str, Sequence[Entry]]]:
+    """Yield names that are spelled out as Prometheus writes them for OpenTelemetry."""
+    spelled = next((matcher.text for matcher in by_name if matcher.operator in {"=", "=~"}), "")
+    for name, entries in spelled_with_units(directory, spelled):
+        if _accepts(by_name, name):
+            yield name, entries
 
 
 def _names(held: Mapping[str, Sequence[Entry]], by_name: Sequence[Matcher], suffix: str) -> Iterable[str]:

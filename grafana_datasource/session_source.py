@@ -17,6 +17,8 @@ from grafana_datasource.promql.samples import LOOKBACK, Samples, newest, selecte
 from grafana_datasource.promql.vector import NAME, Vector
 from grafana_datasource.query import TimeRange
 from grafana_datasource.selection import Picked, select
+from grafana_datasource.series_names import legacy_metric
+from grafana_datasource.unit_names import series_of
 from grafana_datasource.view import aligned, sampled
 
 _LATEST = 2**63 - 2
@@ -83,14 +85,13 @@ class SessionSource:
 
     def _note_buckets(self, matchers: Sequence[Matcher]) -> None:
         """Remember a histogram of which there are quantiles, where somebody asks for its buckets."""
+        directory = self.session.outlook.directory
         for matcher in matchers:
             name = matcher.text.removesuffix(_BUCKET)
-            if (
-                matcher.label == NAME
-                and name != matcher.text
-                and f"{name}_p95" in self.session.outlook.directory.by_name
-            ):
-                self.buckets.add(name)
+            if matcher.label != NAME or name == matcher.text:
+                continue
+            counted = [legacy_metric(entry.key.metric) for entry in series_of(directory, f"{name}_count")]
+            self.buckets.update(own for own in (name, *counted) if f"{own}_p95" in directory.by_name)
 
     def _figures(self, matchers: Sequence[Matcher]) -> list[Figure]:
         return found(self.session.figures, self.session, matchers)
