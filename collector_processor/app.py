@@ -291,7 +291,10 @@ class Foreband:
         def keep(incidents: Sequence[Incident]) -> None:
             self._consumer.call(lambda _now: desk.keep_incidents(incidents)).result()
 
-        sources = Sources(desk.take_reports, lambda: desk.keys, keep)
+        reports = desk.reports
+        sources = Sources(
+            reports.take_episodes, reports.take_strains, lambda: desk.keys, lambda: desk.saved_bands, keep
+        )
         keeper = IncidentKeeper(self.config.store.directory, sources, self._clock, incident_settings(self.config))
         keeper.start()
         opened.callback(keeper.stop)

@@ -22,13 +22,17 @@ from collector_processor.incidents.change import words_of
 from collector_processor.incidents.correlate import CorrelationSettings, Correlator
 from collector_processor.incidents.explain import sentence
 from collector_processor.incidents.scene import scene_of, seen, span_of, suspects, worth_reading
+from collector_processor.incidents.swarm import Swarms
 from collector_processor.incidents.topology import Topology
 from collector_processor.store.base import SeriesReader
 from collector_processor.store.sqlite import open_reader
+from collector_processor.telemetry.band import BandStates
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.incident import Incident, Member, entity_of
 from collector_processor.telemetry.series import SeriesKey
 from collector_processor.telemetry.service_graph import GRAPH_BLOB, ServiceGraph
+from collector_processor.telemetry.strain import Strain
+from collector_processor.telemetry.verdict import State
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +40,18 @@ EVERY_SECONDS = 2.0
 SETTLED_AFTER = 15 * MINUTE
 """After that what is known of a cause is not looked at again."""
 
+_ACTIVE = list(State).index(State.ACTIVE)
 _LOOKS = tuple(seconds * NANOS_PER_SECOND for seconds in (0, 60, 180, 420, 900))
-Report = tuple[SeriesKey, Episode]
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where reports and series come from, and where incidents go."""
 
-    reports: Callable[[], Sequence[Report]]
+    episodes: Callable[[], Sequence[tuple[SeriesKey, Episode]]]
+    strains: Callable[[], Sequence[Strain]]
     keys: Callable[[], Sequence[SeriesKey]]
+    bands: Callable[[], BandStates]
     keep: Callable[[Sequence[Incident]], None]
 
 
@@ -57,6 +63,7 @@ class IncidentKeeper:
         self._sources = sources
         self._clock = clock
         self._correlator = Correlator(settings)
+        self._swarms = Swarms()
         self._looks: dict[str, int] = {}  # by incident: how often its cause was looked for
         self._by_entity: tuple[int, Mapping[str, Sequence[int]]] = (-1, {})
         self._is_restored = False
@@ -86,12 +93,14 @@ class IncidentKeeper:
         """
         if not self._is_restored:
             self._restore(now)
-        reports = self._sources.reports()
-        if reports or self._is_due(now):
+        reports, groups = self._sources.episodes(), self._swarms_of(self._sources.strains())
+        if reports or groups or self._is_due(now):
             with closing(open_reader(self._directory)) as reader:
                 topology = Topology(ServiceGraph.from_bytes(reader.blob(GRAPH_BLOB)))
                 for key, episode in reports:
                     self._correlator.take(_member(key, episode), topology, now)
+                for group in groups:
+                    self._correlator.take_group(group, topology, now)
                 for incident in self._correlator.open_incidents():
                     if self._is_worth_a_look(incident, now):
                         self._explain(incident, topology, reader, now)
@@ -130,6 +139,15 @@ class IncidentKeeper:
                 if episode.series < len(keys):
                     self._correlator.take(_member(keys[episode.series], episode), topology, now)
         self._is_restored = True
+
+    def _swarms_of(self, strains: Sequence[Strain]) -> list[list[Member]]:
+        """Return the swarms that changed; series whose bands are provisional or in doubt belong to none."""
+        if not strains:
+            return []
+        bands, sizes = self._sources.bands(), self._of_entity(self._sources.keys())
+        is_active = bands["state"] == _ACTIVE
+        sure = [s for s in strains if not s.is_strained or (s.series < is_active.size and is_active[s.series])]
+        return self._swarms.take(sure, lambda entity: len(sizes.get(entity, ())))
 
     def _is_due(self, now: int) -> bool:
         return any(self._is_worth_a_look(incident, now) for incident in self._correlator.open_incidents())

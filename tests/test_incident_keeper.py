@@ -1,6 +1,6 @@
 """The keeper of incidents on a real pipeline and store, asked to look by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,16 +9,21 @@ from collector_processor.clock import MINUTE, ManualClock
 from collector_processor.errors import StoreError
 from collector_processor.incident_keeper import IncidentKeeper, Sources
 from collector_processor.incidents.correlate import CorrelationSettings
-from collector_processor.telemetry.incident import Incident
+from collector_processor.telemetry.incident import TOGETHER, Incident
 from tests.pipeline_room import NOW, SECOND, Room, gauge_request, opened
 
 NAMES = ("cpu", "memory", "disk")
 
 
 def keeper_of(room: Room, directory: Path) -> IncidentKeeper:
-    desk = room.desk
-    sources = Sources(desk.take_reports, lambda: desk.keys, desk.keep_incidents)
-    return IncidentKeeper(directory, sources, ManualClock(NOW), CorrelationSettings())
+    return IncidentKeeper(
+        directory, sources_of(room, room.desk.keep_incidents), ManualClock(NOW), CorrelationSettings()
+    )
+
+
+def sources_of(room: Room, keep: Callable[[Sequence[Incident]], None]) -> Sources:
+    desk, reports = room.desk, room.desk.reports
+    return Sources(reports.take_episodes, reports.take_strains, lambda: desk.keys, lambda: desk.saved_bands, keep)
 
 
 def send(room: Room, value: float, *minutes: int, names: tuple[str, ...] = NAMES) -> None:
@@ -69,7 +74,7 @@ def test_an_incident_that_a_crash_kept_from_being_written_is_found_anew(tmp_path
         teach(room)
         send(room, 50.0, 0, 1)  # nobody looks
         again = keeper_of(room, tmp_path)
-        room.desk.take_reports()
+        room.desk.reports.take_episodes()
         again.look(NOW + MINUTE)
         (found,) = stored(room)
         keeper_of(room, tmp_path).look(NOW + 2 * MINUTE)
@@ -83,7 +88,7 @@ def test_an_episode_that_ended_while_nobody_looked_ends_its_incident(tmp_path: P
         send(room, 50.0, 0, 1)
         keeper_of(room, tmp_path).look(NOW + MINUTE)
         send(room, 10.0, *range(2, 9))
-        room.desk.take_reports()  # went with the process
+        room.desk.reports.take_episodes()  # went with the process
         keeper_of(room, tmp_path).look(NOW + 60 * MINUTE)
         assert not stored(room)[0].is_open
 
@@ -99,8 +104,7 @@ def test_what_the_store_refused_is_kept_at_the_next_look(tmp_path: Path) -> None
             desk.keep_incidents(incidents)
 
         clock = ManualClock(NOW + 2 * MINUTE)
-        sources = Sources(desk.take_reports, lambda: desk.keys, keep)
-        keeper = IncidentKeeper(tmp_path, sources, clock, CorrelationSettings())
+        keeper = IncidentKeeper(tmp_path, sources_of(room, keep), clock, CorrelationSettings())
         is_full.insert(0, False)
         send(room, 50.0, 0, 1)
         with pytest.raises(StoreError):
@@ -114,5 +118,31 @@ def test_reports_nobody_takes_are_bounded(tmp_path: Path) -> None:
     with opened(tmp_path) as room:
         teach(room)
         send(room, 50.0, 0)
-        assert len(room.desk.take_reports()) == 3
-        assert room.desk.take_reports() == []
+        assert len(room.desk.reports.take_episodes()) == 3
+        assert room.desk.reports.take_episodes() == []
+
+
+def test_many_series_that_are_far_out_together_are_an_incident_though_each_is_within_its_band(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        teach(room)
+        room.pipeline.tick(NOW, is_last=True)  # bands are saved
+        keeper = keeper_of(room, tmp_path)
+        send(room, 10.9, 0, 1)
+        assert room.desk.open_episodes == 0
+        keeper.look(NOW + MINUTE)
+        (found,) = stored(room)
+        assert {member.kind for member in found.members} == {TOGETHER}
+        assert (found.entities, len(found.members), found.is_open) == (("shop",), 3, True)
+        send(room, 10.0, 2, 3)
+        keeper.look(NOW + 3 * MINUTE)
+        assert stored(room)[0].end_unix_nano == NOW + 2 * MINUTE
+
+
+def test_two_series_that_are_far_out_together_are_none(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        teach(room)
+        room.pipeline.tick(NOW, is_last=True)
+        keeper = keeper_of(room, tmp_path)
+        send(room, 10.9, 0, 1, names=NAMES[:2])
+        keeper.look(NOW + MINUTE)
+        assert stored(room) == []

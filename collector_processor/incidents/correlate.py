@@ -19,10 +19,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
-from collector_processor.clock import MINUTE
+from collector_processor.clock import HOUR, MINUTE
 from collector_processor.incidents.topology import Topology
 from collector_processor.telemetry.episode import DRIFT
-from collector_processor.telemetry.incident import MOST_MEMBERS, Cause, Incident, Member
+from collector_processor.telemetry.incident import MOST_MEMBERS, TOGETHER, Cause, Incident, Member
 
 MOST_INCIDENTS = 500
 MOST_WAITING = 20_000
@@ -34,7 +34,7 @@ class CorrelationSettings:
 
     agreement: int = 2
     within: int = 15 * MINUTE
-    reopen: int = 30 * MINUTE
+    reopen: int = HOUR
 
 
 STOCK_CORRELATION = CorrelationSettings()
@@ -65,7 +65,14 @@ class _Live:
         )
 
     def put(self, member: Member) -> None:
-        """Take in a report of an episode, new or known."""
+        """Take in a report of an episode, new or known; strain of a series with an episode is no news."""
+        same = [each for each in self.members.values() if each.series == member.series]
+        if member.kind == TOGETHER and any(each.kind != TOGETHER for each in same):
+            return
+        for each in same:
+            if each.kind == TOGETHER != member.kind:
+                del self.members[each.episode_id]
+                self.open.discard(each.episode_id)
         name = member.episode_id
         if name in self.members or len(self.members) < MOST_MEMBERS:
             self.members[name] = member
@@ -129,6 +136,18 @@ class Correlator:
         agreeing = self._agreeing(member, topology)
         if agreeing:
             self._open(agreeing, now)
+
+    def take_group(self, members: Sequence[Member], topology: Topology, now: int) -> None:
+        """Take in reports that agree with each other: of one swarm."""
+        known = [member for member in members if member.episode_id in self._of_episode]
+        new = [m for m in members if m.episode_id not in self._of_episode and m.end_unix_nano is None]
+        for member in known:
+            self.take(member, topology, now)
+        if new and not self._homes(new[0], topology):
+            self._open(sorted(new, key=lambda each: (each.start_unix_nano, each.episode_id)), now)
+            return
+        for member in new:
+            self._join(self._homes(member, topology), member, now)
 
     def take_changed(self) -> list[Incident]:
         """Return the incidents that changed since the last call, merged ones included."""

@@ -16,12 +16,12 @@ from collector_processor.detect.seed import Seed
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.pipeline.feedback import FeedbackDesk
 from collector_processor.pipeline.overview import Overview
+from collector_processor.pipeline.reports import Reports
 from collector_processor.pipeline.saving import names_of
 from collector_processor.pipeline.state import PipelineState
 from collector_processor.policy.budget import BUDGETS_BLOB
 from collector_processor.store.base import Commit
 from collector_processor.telemetry.band import BandStates
-from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.feedback import Feedback, Said
 from collector_processor.telemetry.incident import Incident
 from collector_processor.telemetry.model import ModelRecord
@@ -151,13 +151,10 @@ class SeriesDesk:
         """Make the newest proof durable."""
         self._state.writer.commit(Commit(blobs={PROOF_BLOB: orjson.dumps(proof.fields())}))
 
-    def take_reports(self) -> list[tuple[SeriesKey, Episode]]:
-        """Return the episodes that changed since the last call, in order; for one thread, any.
-
-        What nobody takes is kept up to 50,000, the newest.
-        """
-        reports = self._state.reports
-        return [reports.popleft() for _ in range(len(reports))]
+    @property
+    def reports(self) -> Reports:
+        """What the fast path left for whoever looks for incidents; for one thread, any."""
+        return self._state.reports
 
     def keep_incidents(self, incidents: Sequence[Incident]) -> None:
         """Make incidents durable."""

@@ -214,7 +214,7 @@ class Pipeline:
             )
         )
         state.times.note(batch.points)
-        state.reports.extend((state.catalog.keys[episode.series], episode) for episode in batch.episodes)
+        state.reports.leave(batch.episodes, batch.points, batch.verdicts, state.catalog.keys)
         state.receipts.keep(receipts)
         state.is_in_step = True
         if receipts:

@@ -1,6 +1,5 @@
 """All that is known of all series in memory: made from what is durable, and made anew from it when a commit failed."""
 
-from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ from collector_processor.pipeline.onsets import Onsets
 from collector_processor.pipeline.outgoing import Outgoing
 from collector_processor.pipeline.overview import SeriesTimes
 from collector_processor.pipeline.receipts import Receipts
+from collector_processor.pipeline.reports import Reports
 from collector_processor.pipeline.saving import SavedBands, load_detector, names_of, saved_blobs
 from collector_processor.pipeline.settings import PipelineSettings
 from collector_processor.policy.budget import BUDGETS_BLOB, BudgetLog
@@ -23,9 +23,7 @@ from collector_processor.signals.pace import piece_names
 from collector_processor.signals.spans import SpanSignals
 from collector_processor.store.base import Commit, SeriesWriter
 from collector_processor.telemetry.band import BandStates, unknown_bands
-from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.points import Int32, PointBatch
-from collector_processor.telemetry.series import SeriesKey
 from collector_processor.telemetry.service_graph import GRAPH_BLOB, ServiceGraph
 
 NOTICED = (
@@ -39,8 +37,6 @@ NOTICED = (
 """What is taken and yet odd: sent again, sent again with another value, two writers of one counter, exemplars dropped
 for their ids, metrics of two kinds or units, histograms past `series.buckets`."""
 
-_MOST_REPORTS = 50_000
-
 
 class PipelineState:
     """The parts that the stages work on; most exist from the first `reload` on."""
@@ -53,7 +49,7 @@ class PipelineState:
         self.takes_new_series = True
         self.noticed = dict.fromkeys(NOTICED, 0)
         self.forgotten = 0  # series
-        self.reports: deque[tuple[SeriesKey, Episode]] = deque(maxlen=_MOST_REPORTS)
+        self.reports = Reports()
         self.fleet = FleetModel.empty()
         self.times = SeriesTimes(np.empty(0, np.int32), np.empty(0, np.int64), PointBatch.empty())
         self._bands = SavedBands(unknown_bands(0))

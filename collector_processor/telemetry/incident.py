@@ -12,6 +12,9 @@ MOST_MEMBERS = 200
 
 MOST_CAUSES = 5
 
+TOGETHER = "together"
+"""Kind of a member that is no episode: a series within its band, far out at the same time as many of its entity."""
+
 NO_SERVICE = "unknown_service"
 _PLACES = ("host.name", "k8s.node.name", "k8s.pod.name", "container.name", "host.id", "service.instance.id")
 

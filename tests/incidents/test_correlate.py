@@ -112,10 +112,10 @@ def test_it_ends_with_its_last_episode(room: Room) -> None:
 
 def test_what_begins_soon_after_the_end_opens_it_again_and_later_makes_another(room: Room) -> None:
     room.take(member("a"), member("b"), member("a", end=10.0), member("b", end=20.0))
-    (found,) = room.take(member("c", at=49.0))
+    (found,) = room.take(member("c", at=79.0))
     assert (found.is_open, found.reopened) == (True, 1)
-    room.take(member("c", at=49.0, end=50.0))
-    assert len(room.take(member("d", at=81.0), member("e", at=81.0))) == 2
+    room.take(member("c", at=79.0, end=80.0))
+    assert len(room.take(member("d", at=141.0), member("e", at=141.0))) == 2
 
 
 def test_an_episode_that_goes_on_after_its_end_opens_its_incident_again(room: Room) -> None:
