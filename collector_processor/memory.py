@@ -14,11 +14,13 @@ minute, since then it is not a burst but what there is.
 import ctypes
 import gc
 import logging
+import os
 import resource
 import sys
 import time
 from collections.abc import Callable
 from enum import IntEnum
+from functools import cache
 from pathlib import Path
 from threading import Event, Thread
 
@@ -90,6 +92,7 @@ class MemoryWatch:
 
     def start(self) -> None:
         """Begin to watch."""
+        self._resident_bytes()  # opens what it reads, while there are file descriptors for sure
         self._thread.start()
 
     def stop(self) -> None:
@@ -112,11 +115,18 @@ class MemoryWatch:
 
 def resident_memory() -> float:
     """Return the resident memory of this process now (Linux), or the largest so far (elsewhere), in bytes."""
-    status = Path("/proc/self/statm")
-    if status.exists():
-        return float(status.read_text().split()[1]) * resource.getpagesize()
+    status = _status_of(os.getpid())
+    if status is not None:
+        return float(os.pread(status, 256, 0).split()[1]) * resource.getpagesize()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+@cache
+def _status_of(process: int) -> int | None:
+    """Open a process's status once and for all: it is read also when no file descriptor is left."""
+    path = Path(f"/proc/{process}/statm")
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path.exists() else None
 
 
 def share_arenas() -> bool:

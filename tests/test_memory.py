@@ -72,6 +72,28 @@ def iterated(values: Sequence[float]) -> Callable[[], float]:
     return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is opened")
+def test_memory_is_watched_also_when_no_file_descriptor_is_left() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_DESCRIPTORS], check=True, timeout=60)
+
+
+WITHOUT_DESCRIPTORS = """
+import resource
+from threading import Event
+from collector_processor.memory import MemoryWatch
+
+changed = Event()
+watch = MemoryWatch(1, lambda _: changed.set(), check_seconds=0.01)
+watch.start()
+most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, most[1]))
+is_watched = changed.wait(30)
+resource.setrlimit(resource.RLIMIT_NOFILE, most)  # threads cannot end without
+watch.stop()
+assert is_watched
+"""
+
+
 def test_the_resident_memory_is_that_of_this_process() -> None:
     before = resident_memory()
     block = b"\x01" * (64 << 20)
