@@ -197,7 +197,7 @@ def _canonical(parts: list[Any]) -> bytes:
     with suppress(orjson.JSONEncodeError):  # half of a surrogate pair
         written = orjson.dumps(parts)
         if written.isascii() and b"\x7f" not in written:
-            return written
+            return bytes(memoryview(written))  # orjson leaves it all 4 KiB that were reserved for writing it
     return json.dumps(parts, separators=(",", ":")).encode()
 
 

@@ -5,6 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector_processor.memory import resident_memory
 from collector_processor.telemetry.series import Attributes, Kind, Scope, SeriesKey, Statistic, tagged
 
 texts = st.text(st.characters(), max_size=12) | st.text(st.characters(max_codepoint=127), max_size=12)
@@ -44,3 +45,9 @@ def test_what_two_series_have_in_common_is_held_once() -> None:
 def test_values_that_are_equal_and_of_other_types_are_not_held_once() -> None:
     kinds = [type(_read((("a", value),)).attributes[0][1]) for value in (1, True, 1.0, "1")]
     assert kinds == [int, bool, float, str]
+
+
+def test_an_identity_takes_no_more_memory_than_it_is_long() -> None:
+    resident = resident_memory()
+    keys = [_read((("cpu", i),)) for i in range(5_000)]
+    assert resident_memory() - resident < 2_000 * len(keys)
