@@ -6,7 +6,7 @@ stays flagged; from then on the 72-hour rule keeps repeats quiet. A point that i
 of its series is judged, but neither learned from nor part of an episode.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,11 @@ from collector_processor.detect.known import Known
 from collector_processor.detect.rulebook import Rulebook
 from collector_processor.detect.score import Scored, judge
 from collector_processor.detect.siblings import Siblings
+from collector_processor.detect.threshold import Standing
 from collector_processor.detect.waves import waves
 from collector_processor.telemetry.band import FORECASTS, LEVEL, Reason
 from collector_processor.telemetry.episode import Episode
-from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
+from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 
 SECOND_SHARE = 0.77
@@ -65,7 +66,8 @@ class Judge:
         """Return yhat and the alert band `(n,)` that a point would be judged by now; nothing is learned."""
         forecasts = forecasts.copy()
         forecasts[:, LEVEL] = self.level(series)
-        return self._judged(series, np.full(series.size, np.nan), forecasts, winner).verdicts
+        standing = self._known.maxima.standing(series)
+        return self._scored(series, np.full(series.size, np.nan), forecasts, winner, standing).verdicts
 
     def level(self, series: Int32) -> Float64:
         """Return the level `(n,)` that series are judged by now."""
@@ -82,20 +84,20 @@ class Judge:
         self, points: PointBatch, forecasts: Float64, winner: npt.NDArray[np.uint8], held: npt.NDArray[np.uint8]
     ) -> tuple[VerdictBatch, list[Episode]]:
         """Judge and learn points of which each series has one; those `held` for a reason are only held to a band."""
-        series = points.series
-        self._known.levels.advance(series, points.time_unix_nano)
+        series, known = points.series, self._known
+        known.levels.advance(series, points.time_unix_nano)
         drifts = self._look_for_drift(points)
-        forecasts[:, LEVEL] = self._known.levels.at(series, points.time_unix_nano)
-        at = np.flatnonzero(self._known.episodes.is_open(series))
-        forecasts[at, LEVEL] = self._known.holding.level(series[at], forecasts[at])
-        scored, unjudged = self._rulebook.applied(series, self._judged(series, points.value, forecasts, winner), held)
-        self._known.status.note(series, scored.disagree, unjudged)
-        learnable = (points.time_unix_nano > self._known.maxima.newest(series)) & np.isfinite(points.value)
-        learnable &= held == Reason.NONE
-        if learnable.all():
-            changed = self._learn(points, scored)
-        else:
-            changed = self._learn(points.take(learnable), scored.take(learnable))
+        forecasts[:, LEVEL] = known.levels.at(series, points.time_unix_nano)
+        was_open = known.episodes.is_open(series)
+        at = np.flatnonzero(was_open)
+        if at.size:
+            forecasts[at, LEVEL] = known.holding.level(series[at], forecasts[at])
+        standing = known.maxima.standing(series)
+        scored = self._scored(series, points.value, forecasts, winner, standing)
+        scored, unjudged = self._rulebook.applied(series, scored, held)
+        known.status.note(series, scored.disagree, unjudged)
+        learnable = (points.time_unix_nano > standing.newest) & np.isfinite(points.value) & (held == Reason.NONE)
+        changed = self._learn(_Judged(points, scored, standing, was_open).where(learnable))
         verdicts = self._without_muted(points, scored.verdicts)
         at = np.flatnonzero(np.isnan(verdicts.yhat))
         at = at[self._known.maxima.is_unknown(series[at])]
@@ -126,49 +128,74 @@ class Judge:
 
     def _without_muted(self, points: PointBatch, verdicts: VerdictBatch) -> VerdictBatch:
         """Take back the flags of episodes that go on unchanged for hours."""
-        muted = self._known.episodes.is_muted(points.series, points.time_unix_nano)
-        return replace(verdicts, anomaly=np.where(muted, np.int8(0), verdicts.anomaly)) if muted.any() else verdicts
+        at = np.flatnonzero(verdicts.anomaly)
+        at = at[self._known.episodes.is_muted(points.series[at], points.time_unix_nano[at])]
+        if at.size:
+            verdicts.anomaly[at] = 0
+        return verdicts
 
-    def _judged(self, series: Int32, value: Float64, forecasts: Float64, winner: npt.NDArray[np.uint8]) -> Scored:
-        standing = self._known.maxima.standing(series)
+    def _scored(
+        self, series: Int32, value: Float64, forecasts: Float64, winner: npt.NDArray[np.uint8], standing: Standing
+    ) -> Scored:
         tolerance = standing.tolerance + _ROUNDING * np.abs(forecasts)
         is_active = (standing.complete_days >= 1) & ~self._known.status.is_marked(series, Reason.NOT_MODELLED)
         threshold = self.threshold(series)
         limits = self._rulebook.limits_around(series, value)
         return judge(value, forecasts, winner, tolerance, threshold, limits, is_active)
 
-    def _learn(self, points: PointBatch, scored: Scored) -> list[Episode]:
-        forecasts = scored.forecasts
-        self._known.status.strain(points.series, scored.verdicts.score)
-        known = ~np.isnan(scored.verdicts.yhat)
-        judged, scored = (points, scored) if known.all() else (points.take(known), scored.take(known))
-        verdicts = scored.verdicts
-        was_open = self._known.episodes.is_open(judged.series)
-        held = self._held(judged, scored, np.flatnonzero(was_open))
-        changed = self._known.episodes.update(judged.series, judged.time_unix_nano, judged.value, verdicts, held)
-        opened = np.flatnonzero(self._known.episodes.is_open(judged.series) & ~was_open)
-        self._known.holding.begin(judged.series[opened], scored.forecasts[opened])
-        reach = self._known.maxima.reach(judged.series).max(axis=1)
-        residual = judged.value - verdicts.yhat
-        self._known.tracker.learn(judged.series, residual, reach, self._known.episodes.is_open(judged.series))
-        self._known.levels.learn(points.series, points.value)
-        distance = np.abs(points.value[:, np.newaxis] - forecasts)
-        unwanted = self._known.status.is_unjudged(points.series, Reason.OTHER_DIRECTION)
-        distance[unwanted] *= 0.0  # a fall says nothing about rises; NaN stays
-        is_open = self._known.episodes.is_open(points.series)
-        distance = self._known.status.hold_back(points.series, is_open, distance)
-        self._known.maxima.learn(points.series, points.time_unix_nano, distance)
+    def _learn(self, judged: "_Judged") -> list[Episode]:
+        points, known = judged.points, self._known
+        known.status.strain(points.series, judged.scored.verdicts.score)
+        changed = self._learn_known(judged.where(~np.isnan(judged.scored.verdicts.yhat)))
+        known.levels.learn(points.series, points.value)
+        distance = np.abs(points.value[:, np.newaxis] - judged.scored.forecasts)
+        unwanted = np.flatnonzero(known.status.is_unjudged(points.series, Reason.OTHER_DIRECTION))
+        if unwanted.size:
+            distance[unwanted] *= 0.0  # a fall says nothing about rises; NaN stays
+        distance = known.status.hold_back(points.series, known.episodes.is_open(points.series), distance)
+        known.maxima.learn(points.series, points.time_unix_nano, distance)
         return changed
 
-    def _held(self, points: PointBatch, scored: Scored, at: Int64) -> Held:
+    def _learn_known(self, judged: "_Judged") -> list[Episode]:
+        """Learn from points that something was expected of; return the episodes that changed."""
+        points, scored, known = judged.points, judged.scored, self._known
+        verdicts, held = scored.verdicts, self._held(judged, np.flatnonzero(judged.was_open))
+        changed = known.episodes.update(points.series, points.time_unix_nano, points.value, verdicts, held)
+        is_open = known.episodes.is_open(points.series) if changed else judged.was_open
+        opened = np.flatnonzero(is_open & ~judged.was_open)
+        if opened.size:
+            known.holding.begin(points.series[opened], scored.forecasts[opened])
+        known.tracker.learn(points.series, points.value - verdicts.yhat, judged.standing.reach, is_open)
+        return changed
+
+    def _held(self, judged: "_Judged", at: Int64) -> Held:
         """Hold points `at` which an episode is open against what was expected at its onset."""
+        points, scored = judged.points, judged.scored
         held = Held.none(len(points))
         if at.size:
             series, forecasts = points.series[at], scored.forecasts[at]
-            tolerance = self._known.maxima.standing(series).tolerance + _ROUNDING * np.abs(forecasts)
+            tolerance = judged.standing.tolerance[at] + _ROUNDING * np.abs(forecasts)
             median, limits = self._known.levels.now(series), self._rulebook.limits(series)
             held.put(at, look(Now(points.value[at], scored.verdicts.yhat[at], median, forecasts, tolerance, limits)))
         return held
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Points `(n,)` with what they were judged by, and which of their series had an episode open before."""
+
+    points: PointBatch
+    scored: Scored
+    standing: Standing
+    was_open: Bool
+
+    def where(self, chosen: Bool) -> "_Judged":
+        """Select rows by mask; nearly always it is all of them."""
+        if chosen.all():
+            return self
+        return _Judged(
+            self.points.take(chosen), self.scored.take(chosen), self.standing.take(chosen), self.was_open[chosen]
+        )
 
 
 def _put(target: VerdictBatch, at: Int64, rows: VerdictBatch) -> None:

@@ -77,7 +77,9 @@ class Known:
 
     def grow(self, n: int) -> None:
         """Make room for series ids below `n`; known series keep what is known."""
-        self.size = max(self.size, n)
+        if n <= self.size:
+            return
+        self.size = n
         self.maxima.grow(n)
         for part in self._flat_parts().values():
             part.grow(n)

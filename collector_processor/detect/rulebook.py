@@ -37,6 +37,8 @@ class Rulebook:
     def grow(self, n: int) -> None:
         """Make room for series ids below `n`; what has no rule of its own has no limits."""
         known = self._rules.size
+        if n <= known:
+            return
         self._rules = record.grown(self._rules, n, self._initial)
         self._rules["limits"][known:] = np.array(NO_LIMITS, self._rules["limits"].dtype)
         self._factor = np.append(self._factor, np.ones(self._rules.size - self._factor.size))
@@ -113,6 +115,8 @@ class Rulebook:
 
     def held(self, points: PointBatch) -> npt.NDArray[np.uint8]:
         """Return why points `(n,)` are not to be judged, Reason.NONE where they are."""
+        if not self._traffic.counts_any and not self._maintenance:
+            return np.zeros(len(points), np.uint8)
         rules = self._rules.take(points.series)
         requests = self._traffic.requests(points, rules["companion"])
         reason = np.where(requests < rules["least_events"], np.uint8(Reason.LOW_TRAFFIC), np.uint8(Reason.NONE))

@@ -44,8 +44,8 @@ def judge(
     """
     expected = expectation(forecasts, winner, tolerance, threshold, limits)
     score = _score(value, expected)
-    outside = np.abs(score) > 1.0  # False for NaN
-    anomaly = np.where(outside & is_active, np.sign(np.nan_to_num(score)), 0.0).astype(np.int8)
+    above, below = is_active & (score > 1.0), is_active & (score < -1.0)  # neither for NaN
+    anomaly = above.astype(np.int8) - below
     verdicts = VerdictBatch(expected.yhat, expected.lower, expected.upper, score, anomaly)
     return Scored(verdicts, expected.disagree, expected.forecasts)
 

@@ -65,14 +65,10 @@ class Silence:
 
     def note(self, points: PointBatch, now: int) -> None:
         """Take note of points that arrive now, in any order."""
-        is_sorted = bool((points.series[1:] > points.series[:-1]).all())
-        order = slice(None) if is_sorted else np.lexsort((points.time_unix_nano, points.series))
-        ordered = points.series[order]
-        last = np.flatnonzero(np.diff(ordered, append=-1))
-        series, time, value = ordered[last], points.time_unix_nano[order][last], points.value[order][last]
-        rows, count = self.records.take(series), np.diff(last, prepend=-1)
+        newest, oldest_time, count = _heard(points)
+        rows, time = self.records.take(newest.series), newest.time_unix_nano
         is_newer, is_known = time > rows["newest"], rows["newest"] > 0
-        before = np.where(is_known, rows["newest"], points.time_unix_nano[order][last - count + 1])
+        before = np.where(is_known, rows["newest"], oldest_time)
         span = np.where(is_newer, time - before, 0)
         gap, waited = span / np.maximum(count - ~is_known, 1), np.where(rows["seen"] > 0, now - rows["seen"], 0)
         is_regular = gap <= _REGULAR * np.where(rows["usual"] > 0, rows["usual"], gap)
@@ -81,9 +77,9 @@ class Silence:
         rows["usual"] = _followed(rows["usual"], gap)
         rows["pause"] = _followed(rows["pause"], waited.astype(np.float64))
         rows["newest"] = np.where(is_newer, time, rows["newest"])
-        rows["value"] = np.where(is_newer, value, rows["value"])
+        rows["value"] = np.where(is_newer, newest.value, rows["value"])
         rows["seen"] = now
-        self.records.put(series, rows)
+        self.records.put(newest.series, rows)
 
     def look(self, now: int, rules: Rules, is_flagged: Bool) -> list[Episode]:
         """Return the episodes that opened or closed by now, for the rules of all series `(S,)`.
@@ -195,6 +191,16 @@ _REASON = {
 def _text(interval: float) -> str:
     seconds = interval / 1e9
     return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.3g} min"
+
+
+def _heard(points: PointBatch) -> tuple[PointBatch, Int64, Int64]:
+    """Return the newest point of each series, the time of its oldest, and how many there are."""
+    if (points.series[1:] > points.series[:-1]).all():
+        return points, points.time_unix_nano, np.ones(len(points), np.int64)
+    points = points.take(np.lexsort((points.time_unix_nano, points.series)))
+    last = np.flatnonzero(np.diff(points.series, append=-1))
+    count = np.diff(last, prepend=-1)
+    return points.take(last), points.time_unix_nano[last - count + 1], count
 
 
 def _followed(usual: Float64, gap: Float64) -> Float64:

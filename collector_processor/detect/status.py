@@ -66,7 +66,7 @@ class Status:
     def hold_back(self, series: Int32, is_open: Bool, distance: Float64) -> Float64:
         """Hold back, in `distance` `(n, F)`, those of series in an episode; give them back where one has ended."""
         held_back = self.records.take(series)["held_back"]
-        at = np.flatnonzero(is_open | (held_back.T != 0.0).any(axis=0))
+        at = np.flatnonzero(is_open | np.ascontiguousarray(held_back.T).any(axis=0))
         if not at.size:
             return distance
         is_open = is_open[at, np.newaxis]

@@ -71,11 +71,18 @@ class Standing:
     """What verdicts need: tolerances `(n, F)`, NaN where a forecast must not be judged by, and whole days `(n,)`.
 
     Not to be judged by is a forecast nothing is known about, or one known for less than a day beside one known for
-    longer. `complete_days` is the calibration of the least known forecast that is judged by.
+    longer. `complete_days` is the calibration of the least known forecast that is judged by. `newest` is the time of
+    the newest point learned, -1 where there is none, and `reach` the largest T of any forecast.
     """
 
     tolerance: Float64
     complete_days: Int64
+    newest: Int64
+    reach: Float64
+
+    def take(self, chosen: Bool) -> "Standing":
+        """Select rows by mask."""
+        return Standing(self.tolerance[chosen], self.complete_days[chosen], self.newest[chosen], self.reach[chosen])
 
 
 class BlockMaxima:
@@ -147,15 +154,17 @@ class BlockMaxima:
     def standing(self, series: Int32) -> Standing:
         """Return tolerances and the length of calibration."""
         current = self._current.take(series)
-        observed = _columns(current["observed"])
-        mature = observed >= DAY
+        days, reach = _columns(current["observed"]) // DAY, _columns(current["reach"])
+        mature = days >= 1
         usable = mature | ((_columns(current["first_block"]) != NEVER) & ~mature.any(axis=0))
-        shortest = np.where(usable, observed, _LONGEST).min(axis=0)
-        tolerance = _columns(current["reach"]) + STD_SHARE * current["std"]
-        tolerance *= 1.0 + COLD_START / np.maximum(observed // DAY, 1.0) ** 1.5
+        shortest = np.where(usable, days, _LONGEST).min(axis=0)
+        credited = np.maximum(days, 1.0)
+        tolerance = (reach + STD_SHARE * current["std"]) * (1.0 + COLD_START / (credited * np.sqrt(credited)))
         return Standing(
             np.where(usable, tolerance, np.nan).T,
-            np.where(shortest == _LONGEST, 0, shortest // DAY),
+            np.where(shortest == _LONGEST, 0, shortest),
+            current["newest"],
+            reach.max(axis=0).astype(np.float64),
         )
 
     def learn(self, series: Int32, time_unix_nano: Int64, distance: Float64) -> None:
@@ -163,18 +172,18 @@ class BlockMaxima:
 
         Points not newer than the newest one learned, or without any forecast, are ignored.
         """
-        fresh = (time_unix_nano > self.newest(series)) & ~np.isnan(distance.T).all(axis=0)
-        if not fresh.all():
-            series, time_unix_nano, distance = series[fresh], time_unix_nano[fresh], distance[fresh]
         newest = self.newest(series)
+        fresh = (time_unix_nano > newest) & ~np.isnan(distance.T).all(axis=0)
+        if not fresh.all():
+            series, newest = series[fresh], newest[fresh]
+            time_unix_nano, distance = time_unix_nano[fresh], distance[fresh]
         hour, old_hour = time_unix_nano // HOUR, newest // HOUR
         moved = np.flatnonzero(hour > old_hour)
         if moved.size:
             self._advance(series[moved], old_hour[moved], hour[moved])
         gap = np.where(newest < 0, 0, np.minimum(time_unix_nano - newest, MAX_CREDITED_GAP))
         current = self._current.take(series)
-        for forecast, column in enumerate(as_stored(distance).T):
-            _learn_forecast(current, forecast, hour, gap, column)
+        _learn_distances(current, hour, gap, as_stored(distance))
         current["newest"] = time_unix_nano
         self._current.put(series, current)
 
@@ -245,16 +254,20 @@ _PER_FORECAST = {
 }
 
 
-def _learn_forecast(current: record.Records, forecast: int, hour: Int64, gap: Int64, distance: Float32) -> None:
-    """Take distances `(n,)` from one forecast into the records of their series; NaN where it is absent."""
-    present, first_block = ~np.isnan(distance), current["first_block"][:, forecast]
-    starting = present & (first_block == NEVER)
+def _learn_distances(current: record.Records, hour: Int64, gap: Int64, distance: Float32) -> None:
+    """Take distances `(n, F)` into the records of their series; NaN where a forecast is absent."""
+    present = ~np.isnan(distance)
+    starting = present & (current["first_block"] == NEVER)
+    credited = np.where(present, gap[:, np.newaxis], 0)
     if starting.any():
-        first_block[starting] = first_block_of(hour[starting])
-    current["observed"][:, forecast] += np.where(present & ~starting, gap, 0)
-    for name in ("this_hour", "reach"):
-        largest = current[name][:, forecast]
-        np.fmax(largest, distance, out=largest)
+        row, column = np.nonzero(starting)
+        current["first_block"][row, column] = first_block_of(hour[row])
+        credited[starting] = 0
+    for forecast in range(_F):  # a forecast at a time: arithmetic over few neighbours is many times slower than over n
+        current["observed"][:, forecast] += credited[:, forecast]
+        for name in ("this_hour", "reach"):
+            largest = current[name][:, forecast]
+            np.fmax(largest, distance[:, forecast], out=largest)
 
 
 def _turned(records: record.Records, time_unix_nano: Int64) -> record.Records:

@@ -31,7 +31,7 @@ class Traffic:
 
     def __init__(self) -> None:
         self._records = record.filled(DTYPE, 0, INITIAL)
-        self._counts_any = False
+        self.counts_any = False
 
     def grow(self, n: int) -> None:
         """Make room for series ids below `n`."""
@@ -40,7 +40,7 @@ class Traffic:
     def count(self, series: Int32) -> None:
         """Follow these rate series from now on."""
         self._records["is_counted"][series] = True
-        self._counts_any |= bool(series.size)
+        self.counts_any |= bool(series.size)
 
     def requests(self, points: PointBatch, companion: Int32) -> Float64:
         """Return how many requests stand behind each point `(n,)`, NaN where nobody knows, and follow the rates.
@@ -48,7 +48,7 @@ class Traffic:
         `companion` `(n,)` is the rate series of each point's own, negative where there is none.
         """
         found = np.full(len(points), np.nan)
-        if not self._counts_any:
+        if not self.counts_any:
             return found
         rates = points.take(self._records["is_counted"][points.series])
         rates = rates.take(np.lexsort((rates.time_unix_nano, rates.series)))

@@ -74,7 +74,7 @@ def alert_band(forecasts: Float64, tolerance: Float64, threshold: Float64) -> Al
         origin = _first_present(f, present)
         offset = np.where(present, f - origin, 0.0)
         inverse = np.where(present, 1.0 / np.maximum(w, _SMALLEST_TOLERANCE), 0.0)
-        count = np.count_nonzero(present, axis=0)
+        count = np.add.reduce(present, axis=0, dtype=np.float64)
         used, disagree = _raised(offset, inverse, count, threshold)
         inverse /= used
         below, above = _edges(offset, inverse, count)
@@ -88,13 +88,15 @@ def clipped_yhat(forecasts: Float64, winner: npt.NDArray[np.uint8], band: AlertB
 
     It keeps 5 % of the band's width away from either edge, else a point beyond that edge would score infinity.
     """
-    chosen = forecasts[np.arange(len(forecasts)), winner]
-    yhat = np.where(np.isnan(chosen), _first_present(forecasts.T, ~np.isnan(forecasts.T)), chosen)
+    yhat = forecasts[np.arange(len(forecasts)), winner]
+    at = np.flatnonzero(np.isnan(yhat))
+    if at.size:
+        yhat[at] = _first_present(forecasts[at].T, ~np.isnan(forecasts[at].T))
     with np.errstate(invalid="ignore"):
         margin = _INNER_MARGIN * (band.upper - band.lower)
-        inside = np.clip(yhat, band.lower + margin, band.upper - margin)
+        inside = np.minimum(np.maximum(yhat, band.lower + margin), band.upper - margin)
     # rounding may put the margin of a tiny band outside it
-    return np.asarray(np.clip(inside, band.lower, band.upper), np.float64)
+    return np.asarray(np.minimum(np.maximum(inside, band.lower), band.upper), np.float64)
 
 
 def calibrated_band(yhat: Float64, offset_lower: Float64, offset_upper: Float64) -> tuple[Float64, Float64]:
@@ -164,13 +166,11 @@ def _first_present(forecasts: Float64, present: Bool) -> Float64:
     """Return, of `(F, n)`, the first present forecast of each column; NaN where there is none."""
     first = np.full(forecasts.shape[1], np.nan)
     for forecast, here in zip(forecasts[::-1], present[::-1], strict=True):
-        first = np.where(here, forecast, first)
+        np.copyto(first, forecast, where=here)
     return first
 
 
-def _raised(
-    offset: Float64, inverse: Float64, count: npt.NDArray[np.int64], threshold: Float64
-) -> tuple[Float64, Bool]:
+def _raised(offset: Float64, inverse: Float64, count: Float64, threshold: Float64) -> tuple[Float64, Bool]:
     """Return the threshold to use and whether it had to be raised.
 
     One value that is good enough proves that nothing has to be raised; the smallest z is sought only where the mean of
@@ -188,7 +188,7 @@ def _raised(
     return used, disagree
 
 
-def _smallest_z(offset: Float64, inverse: Float64, count: npt.NDArray[np.int64]) -> Float64:
+def _smallest_z(offset: Float64, inverse: Float64, count: Float64) -> Float64:
     """Return min z: bisection on the sign of its slope, between the lowest and the highest forecast."""
     steepest = inverse.max(axis=0)
     weight = (inverse / steepest) ** 4
@@ -206,7 +206,7 @@ def _smallest_z(offset: Float64, inverse: Float64, count: npt.NDArray[np.int64])
     return np.asarray(width * steepest * smallest**0.25, np.float64)
 
 
-def _edges(offset: Float64, inverse: Float64, count: npt.NDArray[np.int64]) -> tuple[Float64, Float64]:
+def _edges(offset: Float64, inverse: Float64, count: Float64) -> tuple[Float64, Float64]:
     """Return both solutions of `sum ((x - offset) * inverse)^4 = count`.
 
     The lower edge is the upper edge of the mirrored problem; both are solved together. An upper edge is at most where
@@ -215,7 +215,7 @@ def _edges(offset: Float64, inverse: Float64, count: npt.NDArray[np.int64]) -> t
     """
     both = np.concatenate([offset, -offset], axis=1)
     slope = np.concatenate([inverse, inverse], axis=1)
-    total = np.concatenate([count, count]).astype(np.float64)
+    total = np.concatenate([count, count])
     start = np.where(slope > 0.0, both + np.sqrt(np.sqrt(total)) / slope, np.inf).min(axis=0)
     root = _descend(start, both, slope, total, _MAX_ROUNDS)
     n = count.size

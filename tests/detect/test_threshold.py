@@ -87,9 +87,9 @@ def test_many_series_at_once_are_each_what_they_are_alone() -> None:
 
 
 def test_a_repeat_within_three_days_is_within_reach_and_forgotten_after_them() -> None:
-    maxima = learned(np.array([MIDNIGHT]), np.array([[7.0, NAN]]))
+    maxima = learned(np.array([MIDNIGHT]), two(np.array([7.0]), np.array([NAN])))
     for hours, expected in [(1, 7.0), (72, 7.0), (73, 1.0)]:
-        maxima.learn(ids(0), np.array([MIDNIGHT + hours * HOUR]), np.array([[1.0, NAN]]))
+        maxima.learn(ids(0), np.array([MIDNIGHT + hours * HOUR]), two(np.array([1.0]), np.array([NAN])))
         assert maxima.reach(ids(0))[0, 0] == expected
 
 
@@ -122,8 +122,8 @@ def test_late_and_repeated_points_change_nothing() -> None:
     time, distance = irregular(5, 50)
     maxima = learned(time, distance)
     before = maxima.export(0, 1).tobytes()
-    maxima.learn(ids(0), time[-1:], np.array([[1e9, 1e9]]))
-    maxima.learn(ids(0), time[:1], np.array([[1e9, 1e9]]))
+    maxima.learn(ids(0), time[-1:], np.full((1, F), 1e9))
+    maxima.learn(ids(0), time[:1], np.full((1, F), 1e9))
     assert maxima.export(0, 1).tobytes() == before
 
 
@@ -199,7 +199,7 @@ def test_adopting_a_seed_is_as_if_it_had_been_learned_live() -> None:
 
 
 def test_distances_beyond_single_precision_neither_warn_nor_become_infinite() -> None:
-    maxima = learned(np.array([MIDNIGHT]), np.array([[1e300, np.inf]]))
+    maxima = learned(np.array([MIDNIGHT]), two(np.array([1e300]), np.array([np.inf])))
     assert np.isfinite(maxima.reach(ids(0))).all()
 
 
