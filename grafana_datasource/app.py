@@ -27,6 +27,7 @@ from grafana_datasource.budget import QueryTimeoutError
 from grafana_datasource.capacity import Capacity
 from grafana_datasource.feedback import FeedbackDoor, feedback_routes
 from grafana_datasource.hooks.routes import HookDoor, hook_routes
+from grafana_datasource.incident_figures import incident_figures
 from grafana_datasource.incidents import incident_routes
 from grafana_datasource.legacy import legacy_routes
 from grafana_datasource.open_episodes import episode_figures
@@ -125,7 +126,13 @@ def create_app(settings: Settings) -> Flask:
         queue_seconds=settings.queue_seconds,
         refresh_seconds=settings.refresh_seconds,
         has_memory=settings.has_memory,
-        figures=(proof.figures, capacity.figures, episode_figures(), own_figures(settings.metrics_text)),
+        figures=(
+            proof.figures,
+            capacity.figures,
+            episode_figures(),
+            incident_figures(),
+            own_figures(settings.metrics_text),
+        ),
         known_fleet=settings.known_fleet,
     )
     app.extensions["foreband"] = backend

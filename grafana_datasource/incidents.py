@@ -49,6 +49,25 @@ def incidents_between(session: Session, span: TimeRange) -> list[Incident]:
     return [each for each in found if not each.merged_into]
 
 
+def incident_regions(session: Session, span: TimeRange, service: str) -> list[dict[str, Any]]:
+    """Return incidents as Grafana's annotation regions, those of one service or of all; an open one lasts until now."""
+    until = min(session.now, span.end)
+    found = [each for each in incidents_between(session, span) if not service or service in each.entities]
+    return [_region(each, until if each.end_unix_nano is None else each.end_unix_nano) for each in found]
+
+
+def _region(incident: Incident, end: int) -> dict[str, Any]:
+    tags = ["incident", incident.severity.value, *(["open"] if incident.is_open else [])]
+    return {
+        "id": incident.incident_id,
+        "time": to_ms(incident.start_unix_nano),
+        "timeEnd": to_ms(max(end, incident.start_unix_nano)),
+        "title": f"Incident: {', '.join(incident.entities)}",
+        "text": incident.sentence,
+        "tags": ",".join(tags),
+    }
+
+
 def incident_row(incident: Incident) -> dict[str, Any]:
     """Return one row of the table of incidents; `end` is null while it is open, `cause` empty where none was found."""
     cause = incident.cause

@@ -25,6 +25,7 @@ from grafana_datasource.episodes import annotation, episode_row, episodes_betwee
 from grafana_datasource.exemplars import traces_of
 from grafana_datasource.families import DERIVED, Family
 from grafana_datasource.hooks.annotations import alerts_between
+from grafana_datasource.incidents import incident_regions
 from grafana_datasource.proof import SelfProof
 from grafana_datasource.query import (
     MILLISECOND,
@@ -144,9 +145,11 @@ def _annotations(backend: Backend, capacity: Capacity) -> Response:
         told = [annotation(entry, episode, until, session.now) for entry, episode in found]
         entries = session.outlook.directory.entries
         told += alerts_between(session, span, None if wanted is None else {entries[i].stable_id for i in wanted})
+        if wanted is None or request.values.get("service"):
+            told += incident_regions(session, span, request.values.get("service", ""))
         if span.end > session.now:
             told += capacity.annotations(session, chosen(request.values, session), session.now, span.end)
-        return reply_rows(told, session.limits.rows)
+        return reply_rows(sorted(told, key=lambda row: int(row["time"])), session.limits.rows)
 
 
 def _episodes(backend: Backend) -> Response:

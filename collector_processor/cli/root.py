@@ -14,6 +14,7 @@ from collector_processor.cli.doctor import doctor
 from collector_processor.cli.episodes import episodes
 from collector_processor.cli.feedback import feedback
 from collector_processor.cli.grafana import grafana
+from collector_processor.cli.incidents import incidents
 from collector_processor.cli.models import models
 from collector_processor.cli.quality import backtest, evaluate
 from collector_processor.cli.run import demo, run, serve
@@ -27,7 +28,7 @@ def cli() -> None:
 
 for _command in (
     *(run, serve, demo, doctor, docs),
-    *(config, models, episodes, feedback, capacity),
+    *(config, models, incidents, episodes, feedback, capacity),
     *(backtest, evaluate, backfill, grafana),
 ):
     cli.add_command(_command)

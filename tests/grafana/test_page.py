@@ -17,7 +17,7 @@ from grafana_datasource.app import Settings, create_app, serve
 from grafana_datasource.feedback import FeedbackDoor
 from tests.grafana.browser import Browser
 from tests.grafana.hostile import HOSTILE, write_hostile
-from tests.grafana.scene import CALLS, DURATION, ERRORS, GAPPY, NOW, SILENT, TRACE, WARMING, Scene
+from tests.grafana.scene import CALLS, DURATION, ERRORS, GAPPY, INCIDENT_ID, NOW, SILENT, TRACE, WARMING, Scene
 
 pytestmark = pytest.mark.server
 
@@ -30,6 +30,8 @@ def views(episode: str) -> dict[str, str]:
         "series": f"?series={DURATION.stable_id}&range=24h&band=0.95",
         "services": "?view=services",
         "service": "?service=checkout",
+        "incidents": "?view=incidents",
+        "incident": f"?incident={INCIDENT_ID}",
         "episodes": "?view=episodes",
         "episode": f"?episode={episode}",
         "models": "?view=models",

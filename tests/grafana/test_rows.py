@@ -115,7 +115,7 @@ def test_annotations_are_regions_and_an_open_one_ends_now(client: FlaskClient) -
     found = rows(client, "annotations", **{"from": MS - 24 * HOUR, "to": MS + HOUR})
     assert [row["time"] for row in found] == sorted(row["time"] for row in found)
     assert all(row["time"] < row["timeEnd"] <= MS for row in found)
-    (opened,) = [row for row in found if "open" in row["tags"].split(",")]
+    (opened,) = [row for row in found if {"anomaly", "open"} <= set(row["tags"].split(","))]
     assert opened["timeEnd"] == MS
     assert "below" in opened["title"]
     assert rows(client, "annotations", series=SILENT.stable_id) == []

@@ -8,14 +8,15 @@ import * as feedback from "./feedback.js";
 import * as finder from "./finder.js";
 import * as fleet from "./fleet.js";
 import * as format from "./format.js";
+import * as incidents from "./incidents.js";
 import * as models from "./models.js";
 import { heading } from "./parts.js";
 import { changed, current } from "./route.js";
 import * as series from "./series.js";
 import * as services from "./services.js";
 
-const VIEWS = { fleet, series, services: services.all, service: services.one, episodes, episode, models };
-const PARENTS = { series: "fleet", service: "services", episode: "episodes" };
+const VIEWS = { fleet, series, services: services.all, service: services.one, incidents: incidents.all, incident: incidents.one, episodes, episode, models };
+const PARENTS = { series: "fleet", service: "services", episode: "episodes", incident: "incidents" };
 const REFRESH_MS = 15000;
 const PATIENCE_MS = 150; // before it is said that something is being fetched
 const TYPING_MS = 200;

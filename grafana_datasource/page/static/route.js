@@ -4,12 +4,12 @@ const HOUR = 3600000;
 
 export const RANGES = { "1h": [1, 0.5], "6h": [6, 2], "24h": [24, 6], "7d": [168, 24], "14d": [336, 48] };
 
-const NAMED = ["fleet", "services", "episodes", "models"];
+const NAMED = ["fleet", "services", "incidents", "episodes", "models"];
 
 // What an address shows: a view and its parameters, all texts as they are in the address.
 export function current() {
   const params = Object.fromEntries(new URLSearchParams(location.search));
-  const own = ["series", "episode", "service"].find((name) => params[name] && !params.view);
+  const own = ["series", "episode", "incident", "service"].find((name) => params[name] && !params.view);
   const view = own ?? (NAMED.includes(params.view) ? params.view : "fleet");
   return { view, params, range: Object.hasOwn(RANGES, params.range ?? "") ? params.range : "24h" };
 }

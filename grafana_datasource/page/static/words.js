@@ -18,6 +18,7 @@ export function forecasterName(name) {
 // One word for a kind of episode, also for kinds this page has never heard of.
 export function kindWord(episode) {
   if (episode.kind === "silence") return "Silent";
+  if (episode.kind === "together") return "Far out with others";
   if (!episode.kind || episode.kind === "deviation") return episode.direction < 0 ? "Below" : "Above";
   return capital(format.name(episode.kind).replaceAll("_", " "));
 }

@@ -1,7 +1,7 @@
-"""Episodes: which there were, when, and why one of them is one."""
+"""Incidents and their episodes: which there were, when, what likely caused them, and why an episode is one."""
 
 from grafana_datasource.provisioning.board import Row, board
-from grafana_datasource.provisioning.dashboards.links import to_episode, to_series, to_trace
+from grafana_datasource.provisioning.dashboards.links import to_episode, to_incident, to_series, to_trace
 from grafana_datasource.provisioning.names import CHOSEN_INFINITY, INCIDENTS, Json
 from grafana_datasource.provisioning.panels import DIRECTIONS, Panel, lines, override, table, timeline
 from grafana_datasource.provisioning.queries import BETWEEN, OF_SERVICE, over_time, rows
@@ -15,6 +15,13 @@ _COLUMNS = {
     **dict.fromkeys(("severity", "service", "title", "explanation"), "string"),
     **dict.fromkeys(("peak_score", "actual", "yhat", "lower", "upper", "onsets"), "number"),
     **dict.fromkeys(("kind", "close_reason", "id", "series"), "string"),
+}
+_INCIDENT_COLUMNS = {
+    "start": _TIME,
+    "end": _TIME,
+    **dict.fromkeys(("severity", "services", "cause"), "string"),
+    **dict.fromkeys(("cause_score", "episodes"), "number"),
+    **dict.fromkeys(("explanation", "id"), "string"),
 }
 _EPISODE = "/api/v1/episodes/${episode}"
 _TELLING = {"time": _TIME, "timeEnd": _TIME, "title": "string", "text": "string", "tags": "string", "id": "string"}
@@ -32,6 +39,7 @@ def incidents(site: Site) -> Json:
     """Return the dashboard."""
     layout = [
         Row("", [_count(), _when()]),
+        Row("Incidents", [_incidents(site)]),
         Row("Episodes", [_list(site)]),
         Row("Why: the episode of that id", [_why(site), _traces(site)]),
     ]
@@ -60,6 +68,17 @@ def _when() -> Panel:
     expr = 'foreband_anomaly{service_name=~"$service"} != 0'
     target = over_time("A", expr, "{{service_name}} {{metric}} {{statistic}}")
     return timeline("Series that were outside their band", 14, 9, target, mappings=[DIRECTIONS])
+
+
+def _incidents(site: Site) -> Panel:
+    overrides = [
+        override("id", links=to_incident(site, "${__value.raw}")),
+        override("severity", mappings=[_COLOURS], custom__cellOptions={"type": "color-background"}),
+        override("cause_score", unit="percentunit"),
+        override("explanation", custom__width=620),
+    ]
+    target = rows("A", "/api/v1/incidents", _INCIDENT_COLUMNS, BETWEEN)
+    return table("Incidents", 24, 8, target, sort="start", overrides=overrides)
 
 
 def _list(site: Site) -> Panel:

@@ -29,6 +29,11 @@ def to_episode(field: str) -> list[Json]:
     return [link("Why", f"/d/{INCIDENTS}?var-episode={field}&{_RANGE}")]
 
 
+def to_incident(site: Site, field: str) -> list[Json]:
+    """Lead from an incident id to its place on the page."""
+    return [link("Causes and evidence", f"{site.page}/?incident={field}", is_new_tab=True)]
+
+
 def to_trace(site: Site) -> list[Json]:
     """Lead from a trace id to where traces are shown, if they are anywhere."""
     url = site.trace_link("${__value.raw}")
