@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,20 @@ from collector_processor.telemetry.points import Bool
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The forecast that is drawn, what the backtest behind it said, and whose settings the model has."""
+    """The forecast that is drawn, what the backtest behind it said, and whose settings the model has.
+
+    `said` is JSON, empty without a backtest: as objects it would take twice the memory, and it is rarely asked for.
+    """
 
     forecaster: str
-    backtest: dict[str, Any] | None
+    said: str = ""
     fingerprint: str = ""
+
+    @classmethod
+    def by(cls, forecaster: str, backtest: dict[str, Any] | None, fingerprint: str = "") -> "Drawn":
+        """Return the choice of a backtest, None where there was none."""
+        said = "" if backtest is None else orjson.dumps(backtest).decode()
+        return cls(intern(forecaster), said, intern(fingerprint))
 
     @classmethod
     def of(cls, record: ModelRecord) -> "Drawn | None":
@@ -29,7 +39,13 @@ class Drawn:
                 found = {**found, "end_unix_nano": int(found["end_unix_nano"]), "reason": str(found["reason"])}
         except (KeyError, TypeError, ValueError):
             return None
-        return cls(record.forecaster, found, str(said.get("fingerprint", "")))
+        return cls.by(record.forecaster, found, str(said.get("fingerprint", "")))
+
+    @property
+    def backtest(self) -> dict[str, Any] | None:
+        """Return what the backtest said."""
+        found: dict[str, Any] | None = orjson.loads(self.said) if self.said else None
+        return found
 
 
 class DrawnForecasts:
@@ -65,4 +81,4 @@ class DrawnForecasts:
         return {forecaster: count for forecaster, count in self._counts.items() if count}
 
 
-_NOTHING_CHOSEN = Drawn("seasonal", None)
+_NOTHING_CHOSEN = Drawn("seasonal")

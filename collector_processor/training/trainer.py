@@ -163,7 +163,7 @@ class Trainer:
                     record.series,
                     record.created_unix_nano,
                     record.trained_end_unix_nano,
-                    drawn.backtest["end_unix_nano"] if drawn.backtest else 0,
+                    backtest["end_unix_nano"] if (backtest := drawn.backtest) else 0,
                 )
                 if drawn.fingerprint != self._settings_of(record.series).fingerprint:
                     self._schedule.renew(record.series, self._clock.now_unix_nano())
@@ -223,7 +223,7 @@ class Trainer:
             step=self._settings.step,
             is_first=series not in self._drawn,
             needs_backtest=needs_backtest,
-            needs_seed=needs_backtest and drawn.backtest is None,
+            needs_seed=needs_backtest and not drawn.said,
             forecaster=drawn.forecaster,
             backtest=drawn.backtest,
             settings=self._settings_of(series),
@@ -256,7 +256,7 @@ class Trainer:
         if status is FitStatus.FITTED:
             self._version += 1
             self._waiting.append((outcome.record(self._version, self._clock.now_unix_nano()), outcome))
-            self._drawn.put(request.series, Drawn(outcome.forecaster, outcome.backtest))
+            self._drawn.put(request.series, Drawn.by(outcome.forecaster, outcome.backtest))
         if told := self._again.settle(outcome):
             log.warning("%s", told)
 
