@@ -59,6 +59,14 @@ def test_a_wrong_word_names_the_nearest_valid_one(tmp_path: Path) -> None:
         ("log: !!python/name:os.system ''", "is not allowed"),
         ("\tlog: 1", "cannot start any token"),
         ("- 1\n- 2", "must be a map"),
+        ("a: " + "[" * 5000 + "]" * 5000, "line 1: nested deeper than 32 levels"),
+        ("log: {level: 2026-13-45}", "line 1: not a valid timestamp"),
+        ("log: {level: " + "1" * 5000 + "}", "not a valid int"),
+        ("log: {level: !!bool perhaps}", "not a valid bool"),
+        ("log: {level: !!timestamp never}", "not a valid timestamp"),
+        ('store: {directory: "a\\0b"}', "not a valid str"),
+        ("store: {retention: 99999999999d}", "a century at most"),
+        ("store: {retention: 36526d}", "a century at most"),
         ("log: {level: '${env:NOT_SET}'}", "NOT_SET is not set"),
         ("receiver: {max_message: 99999999999}", "less than or equal to"),
         ("receiver: {listen: 4317}", "should be host:port"),
@@ -77,6 +85,12 @@ def test_a_wrong_word_names_the_nearest_valid_one(tmp_path: Path) -> None:
 )
 def test_hostile_and_broken_files_are_refused_with_a_reason(tmp_path: Path, text: str, told: str) -> None:
     assert told in "\n".join(problems(tmp_path, text))
+
+
+@pytest.mark.parametrize("value", ["*s3cret", "[s3cret", "s3cret: a: b", "!!python/name:s3cret x", "s3cret\0"])
+def test_a_variable_that_is_not_yaml_is_refused_without_its_value(tmp_path: Path, value: str) -> None:
+    (line,) = problems(tmp_path, "log:\n  level: ${env:LEVEL}\n", LEVEL=value)
+    assert line == "line 2: not a valid value"
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o664, 0o646])

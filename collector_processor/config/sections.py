@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _DURATION_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST_SECONDS = 36525 * 86400
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
 _SIZE_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -19,7 +20,10 @@ def parse_duration(value: Any) -> Any:
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if not found:
         raise ValueError("should be a duration with a unit, such as 30s, 15m, 1h or 14d")
-    return timedelta(seconds=float(found.group(1)) * _DURATION_UNITS[found.group(2)])
+    seconds = float(found.group(1)) * _DURATION_UNITS[found.group(2)]
+    if seconds > _LONGEST_SECONDS:
+        raise ValueError("should be a duration of a century at most")
+    return timedelta(seconds=seconds)
 
 
 def parse_size(value: Any) -> Any:

@@ -17,6 +17,7 @@ from collector_processor.errors import ConfigError
 from collector_processor.security.files import check_not_writable_by_others
 
 MAX_BYTES = 1 << 20
+MAX_DEPTH = 32
 Path_ = tuple[str | int, ...]
 _ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -56,9 +57,7 @@ def read_yaml(path: Path, environ: Mapping[str, str]) -> YamlSource:
 def parse_yaml(name: str, text: str, environ: Mapping[str, str]) -> YamlSource:
     """Parse configuration text; see `read_yaml`."""
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                raise ConfigError(f"{name}{_at(event.start_mark)}: aliases are not allowed")
+        _check_events(name, text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", None) or "not valid YAML"
@@ -70,6 +69,17 @@ def parse_yaml(name: str, text: str, environ: Mapping[str, str]) -> YamlSource:
     if not isinstance(values, dict):
         raise ConfigError(f"{name}:1: the file must be a map of settings")
     return YamlSource(name, values, reader.lines)
+
+
+def _check_events(name: str, text: str) -> None:
+    """Refuse what would make more of the text than it is, before it is made."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"{name}{_at(event.start_mark)}: nested deeper than {MAX_DEPTH} levels")
+        if isinstance(event, yaml.AliasEvent):
+            raise ConfigError(f"{name}{_at(event.start_mark)}: aliases are not allowed")
 
 
 def _at(mark: Any) -> str:
@@ -107,10 +117,20 @@ class _Reader:
     def _read_scalar(self, node: yaml.Node) -> Any:
         line = node.start_mark.line + 1
         text = str(node.value)
-        if "${env:" in text:
-            expanded = _ENV.sub(lambda found: self._expand(found, line), text)
-            return yaml.safe_load(expanded) if node.style is None else expanded  # type: ignore[attr-defined]
-        return yaml.SafeLoader("").construct_object(node)
+        expanded = _ENV.sub(lambda found: self._expand(found, line), text)
+        is_expanded = expanded != text
+        try:
+            return self._value_of(node, expanded if is_expanded else None)
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError):  # as YAML's own constructors fail
+            kind = "value" if is_expanded else node.tag.rpartition(":")[2]
+            raise ConfigError(f"{self.name}:{line}: not a valid {kind}") from None
+
+    def _value_of(self, node: yaml.Node, expanded: str | None) -> Any:
+        if "\0" in (expanded or node.value):
+            raise ValueError("a zero byte")
+        if expanded is None:
+            return yaml.SafeLoader("").construct_object(node)
+        return yaml.safe_load(expanded) if node.style is None else expanded  # type: ignore[attr-defined]
 
     def _expand(self, found: re.Match[str], line: int) -> str:
         name, default = found.group(1), found.group(2)
