@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.process import Process, free_port, is_listening, wait_until
+from tests.ports import free_port, is_listening
+from tests.process import Process, wait_until
 
 
 @dataclass(frozen=True, slots=True)

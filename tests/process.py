@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,15 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from collector_processor.ledger import Signal
 from collector_processor.otlp.receiver import EXPORT_METHODS
+from tests.ports import free_port
 
 PATIENCE = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:
@@ -37,15 +30,6 @@ def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> bo
             return False
         pause.wait(0.02)
     return True
-
-
-def is_listening(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host, int(port)), timeout=1):
-            return True
-    except OSError:
-        return False
 
 
 class Process:

@@ -25,7 +25,8 @@ from tests.otlp import stock
 from tests.otlp.stock import ExportLogsServiceRequest, ExportMetricsServiceRequest, ExportTraceServiceRequest
 from tests.otlp.test_http_downstream import Server, Told
 from tests.pipeline_room import NOW, Room, gauge_request, opened, span_request
-from tests.process import free_port, wait_until
+from tests.ports import free_port
+from tests.process import wait_until
 from tests.sink import Sink
 
 CLASSES: Any = {

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.process import free_port
+from tests.ports import free_port
 from tests.servers.program import answers, running
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 from google.protobuf.json_format import ParseDict
 
 from tests.otlp.stock import ExportLogsServiceRequest, ExportMetricsServiceRequest, ExportTraceServiceRequest
-from tests.process import free_port
+from tests.ports import free_port
 from tests.servers.program import running
 
 CONFIGS = Path(__file__).parent.parent.parent / "otel-config"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.process import free_port
+from tests.ports import free_port
 from tests.servers.program import answers, running
 
 

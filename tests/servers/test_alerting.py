@@ -12,7 +12,8 @@ import pytest
 
 from collector_processor.clock import MINUTE
 from tests.grafana.scene import CALLS, write_scene
-from tests.process import Process, end, free_port, wait_until
+from tests.ports import free_port
+from tests.process import Process, end, wait_until
 from tests.servers.alertmanager import running_alertmanager
 from tests.servers.program import answers, running
 from tests.servers.prometheus import running_prometheus

@@ -21,7 +21,8 @@ from collector_processor.errors import ForebandError
 from collector_processor.otlp.endpoint import Endpoint
 from collector_processor.otlp.grpc_downstream import GrpcDownstream
 from collector_processor.store.sqlite import open_reader
-from tests.process import Process, end, free_port, is_listening, wait_until
+from tests.ports import free_port, is_listening
+from tests.process import Process, end, wait_until
 from tests.servers.program import running
 from tests.servers.prometheus import running_prometheus
 

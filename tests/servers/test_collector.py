@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -36,7 +36,8 @@ from collector_processor.store.sqlite import open_reader
 from tests.grafana.provisioned import filled, panel_named
 from tests.house import Moment
 from tests.otlp.stock import ExportMetricsServiceRequest, attribute
-from tests.process import Process, end, free_port, wait_until
+from tests.ports import free_port
+from tests.process import Process, end, wait_until
 from tests.servers.collector import CONFIGS, Collector, items_of, written
 
 pytestmark = pytest.mark.server
@@ -272,8 +273,9 @@ def test_all_of_a_service_goes_to_one_of_several_forebands(binary: str, tmp_path
     several = [Process(tmp_path / f"foreband-{number}", "forward.loop_check=0s") for number in (1, 2)]
     services = [f"service-{number}" for number in range(12)]
     addresses = json.dumps([process.otlp for process in several])
-    try:
+    with ExitStack() as started:
         for process in several:
+            started.callback(end, process)
             process.start()
         with Collector(
             binary, CONFIGS / "loadbalancing.yaml", tmp_path, FOREBANDS=addresses, FOREBAND_FOR_LOGS=several[0].otlp
@@ -290,9 +292,6 @@ def test_all_of_a_service_goes_to_one_of_several_forebands(binary: str, tmp_path
         assert all(split)
         for process in several:
             process.assert_balanced()
-    finally:
-        for process in several:
-            end(process)
 
 
 def test_span_metrics_of_a_collector_are_used_as_they_are(binary: str, tmp_path: Path, process: Process) -> None:
