@@ -203,15 +203,21 @@ def test_while_memory_is_short_nobody_is_admitted(door: Door) -> None:
     assert door.ledger.row(Signal.METRICS).refused == {"memory": 1}
 
 
-def test_a_sender_that_gave_up_frees_its_place(open_door: Callable[..., Door]) -> None:
-    door = open_door(max_in_flight=1)
-    release, entered = Event(), Event()
+def held_inside(door: Door) -> tuple[Event, Event]:
+    """Let requests wait while they hold a place; return what is set when one does, and what lets them go on."""
+    entered, release = Event(), Event()
 
     def during() -> None:
         entered.set()
         release.wait(PATIENCE)
 
     door.during = during
+    return entered, release
+
+
+def test_a_sender_that_gave_up_frees_its_place(open_door: Callable[..., Door]) -> None:
+    door = open_door(max_in_flight=1)
+    entered, release = held_inside(door)
     with pytest.raises(grpc.RpcError) as caught:
         door.channel.unary_unary(EXPORT_METHODS[Signal.METRICS], None, None)(GOOD, timeout=0.05)
     error: Any = caught.value
@@ -224,13 +230,7 @@ def test_a_sender_that_gave_up_frees_its_place(open_door: Callable[..., Door]) -
 
 def test_drain_lets_a_call_finish_and_refuses_new_ones(open_door: Callable[..., Door]) -> None:
     door = open_door()
-    release, entered = Event(), Event()
-
-    def during() -> None:
-        entered.set()
-        release.wait(PATIENCE)
-
-    door.during = during
+    entered, release = held_inside(door)
     export = door.channel.unary_unary(EXPORT_METHODS[Signal.METRICS], None, None)
     call = export.future(GOOD, timeout=PATIENCE)
     assert entered.wait(PATIENCE)
@@ -252,13 +252,7 @@ def test_drain_lets_a_call_finish_and_refuses_new_ones(open_door: Callable[..., 
 
 def test_drain_gives_up_after_the_grace_and_the_sender_may_retry(open_door: Callable[..., Door]) -> None:
     door = open_door()
-    release, entered = Event(), Event()
-
-    def during() -> None:
-        entered.set()
-        release.wait(PATIENCE)
-
-    door.during = during
+    entered, release = held_inside(door)
     call = door.channel.unary_unary(EXPORT_METHODS[Signal.METRICS], None, None).future(GOOD, timeout=PATIENCE)
     assert entered.wait(PATIENCE)
     door.receiver.drain(0.05)
