@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS := -n logical --maxprocesses 4 --dist loadfile
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
@@ -11,7 +12,7 @@ demo: $(VENV)/.installed  ## see it: this machine and a traced demo shop with ba
 	$(BIN)/foreband demo
 
 test: $(VENV)/.installed  ## all tests; those against server programs run where the programs are installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 servers:
 	sh tests/servers/install.sh
@@ -24,7 +25,7 @@ grafana-client:  ## build Grafana's own Prometheus data source that tests ask wi
 	sh tests/servers/build_grafana_client.sh
 
 test-servers: $(VENV)/.installed servers collector grafana-client  ## install the server programs (Debian) and run the tests against them; a skip fails
-	FOREBAND_SERVERS=required $(BIN)/python -m pytest -m server
+	FOREBAND_SERVERS=required $(BIN)/python -m pytest $(WORKERS) -m server
 
 fuzz: $(VENV)/.installed  ## throw at the API whatever its document allows, a hundred examples a route (the suite tries the edges)
 	$(BIN)/python -m tests.grafana.fuzz 100
