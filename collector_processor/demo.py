@@ -24,8 +24,7 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from rich.console import Console
-from rich.panel import Panel
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from collector_processor.errors import ForebandError
 
@@ -85,7 +84,7 @@ class _Demo:
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=28),
+            TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
             console=console,
@@ -96,7 +95,7 @@ class _Demo:
         """Start everything, inject the fault and wait for its flag."""
         self._console.print(f"[bold]Foreband demo[/]  data and logs in {self._directory}\n")
         with self._progress:
-            with self._step("start Foreband on an empty directory") as note:
+            with self._step("start Foreband") as note:
                 listen = (
                     f"receiver.listen={self._otlp}",
                     "receiver.http_listen=127.0.0.1:0",
@@ -106,15 +105,15 @@ class _Demo:
                 self._start("foreband", "collector_processor", "run", *(f"--set={s}" for s in settings))
                 self._wait_for(lambda: self._get("/readyz") is not None, 30, "Foreband did not become ready")
                 note(f"page and API on http://{self._http}")
-            with self._step("measure this host, live") as note:
+            with self._step("measure this host") as note:
                 note(self._start_host())
             self._backfill(days)
-            with self._step("open the shop: five services, real HTTP") as note:
+            with self._step("open the shop") as note:
                 port = self._control.rpartition(":")[2].split("/")[0]
                 self._start("shop", "examples.shop", f"--endpoint=http://{self._otlp}",
                             f"--control-port={port}")  # fmt: skip
                 self._wait_for(lambda: self._fault(None), 20, "the shop did not open")
-                note("live, following the simulated rhythm")
+                note("five services, real HTTP")
             self._fit()
             with self._step("normal traffic", total=_QUIET_SECONDS) as note:
                 since = time.time()
@@ -135,28 +134,29 @@ class _Demo:
         return 0 if outside and names else 1
 
     def describe(self, flagged: Flagged) -> None:
-        """Say where to look and what at."""
-        page = f"http://{self._http}/?series={flagged.series}&range=1h"
-        self._console.print(
-            Panel(
-                f"[bold]{flagged.title}[/] left its band {flagged.seconds:.0f} s after the fault began "
-                f"(peak score {flagged.peak_score:.1f}, 1.0 is the edge).\n\n"
-                f"[bold]Look at[/]      {page}\n"
-                "             the shaded band is what this series may do; red marks lie outside it;\n"
-                f"             right of now is the forecast. http://{self._http}/ shows the whole fleet; the host's\n"
-                "             own series are still warming up, as they would for you.\n"
-                f"[bold]Ask[/]          curl 'http://{self._http}/prom/api/v1/query?query=foreband_anomaly!=0'\n"
-                f"             curl 'http://{self._http}/api/v1/episodes'\n"
-                f"             curl 'http://{self._http}/metrics'\n"
-                f"[bold]Repair it[/]    curl -X POST {self._control} -d "
-                f"""'{{"name": "{FAULT}", "active": false}}'\n"""
-                f"[bold]Grafana[/]      foreband grafana provision --url GRAFANA --foreband http://{self._http}\n"
-                f"[bold]Send more[/]    OTLP gRPC to http://{self._otlp}\n\n"
-                "Ctrl-C ends the demo and removes its data.",
-                title="what there is to see",
-                expand=False,
-            )
+        """Say where to look and what at; what is to be copied stands on lines of its own, however narrow they are."""
+        repair = json.dumps({"name": FAULT, "active": False})
+        self._say(
+            f"\n[bold]{flagged.title}[/] of {flagged.service} left its band {flagged.seconds:.0f} s after the fault "
+            f"began (peak score {flagged.peak_score:.1f}; 1.0 is the edge).",
+            f"\n[bold]Look[/] at it:  http://{self._http}/?series={flagged.series}&range=1h",
+            "  The shaded band is what this series may do, red marks lie outside it, right of now is the forecast.",
+            f"  At the whole fleet:  http://{self._http}/",
+            "  This host's own series are new: they are judged when they have a day of history, as yours will be.",
+            "\n[bold]Ask[/] what is outside its band, and why:",
+            f"  curl 'http://{self._http}/prom/api/v1/query?query=foreband_anomaly!=0'",
+            f"  curl http://{self._http}/api/v1/episodes",
+            "\n[bold]Repair[/] the shop, and see the episode end:",
+            f"  curl -X POST {self._control} -d '{repair}'",
+            "\n[bold]Grafana[/] with dashboards and alert rules:",
+            f"  foreband grafana provision --url GRAFANA --foreband http://{self._http}",
+            f"\n[bold]Send[/] your own telemetry, OTLP over gRPC, to http://{self._otlp}",
+            "\nCtrl-C ends the demo and removes its data.",
         )
+
+    def _say(self, *lines: str) -> None:
+        for line in lines:
+            self._console.print(line, soft_wrap=True)
 
     def wait(self) -> None:
         """Stay until the person has seen enough."""
@@ -170,12 +170,12 @@ class _Demo:
         if find_spec("psutil") is None:
             return "skipped: pip install 'foreband[demo]'"
         self._start("host", "examples.host", f"--endpoint=http://{self._otlp}")
-        return "CPU, memory, disk, network every 5 s; bands warm up in a day"
+        return "CPU, memory, disk, network every 5 s"
 
     def _backfill(self, days: float) -> None:
         from examples.shop.backfill import BackfillReport, backfill
 
-        with self._step(f"back-fill {days:g} days of the shop [yellow](simulated)[/]", total=1.0) as note:
+        with self._step(f"back-fill {days:g} days [yellow](simulated)[/]", total=1.0) as note:
             task = self._progress.task_ids[-1]
 
             def show(report: BackfillReport) -> None:
@@ -186,7 +186,7 @@ class _Demo:
             note(f"{report.points:,} points, {report.spans:,} spans over OTLP")
 
     def _fit(self) -> None:
-        with self._step("fit forecasts, seed calibration", total=1.0) as note:
+        with self._step("fit first forecasts", total=1.0) as note:
             task = self._progress.task_ids[-1]
 
             def is_done() -> bool:
@@ -198,12 +198,10 @@ class _Demo:
                 return bool(rows) and len(active) >= 0.95 * len(rows)
 
             self._wait_for(is_done, 240, "the forecasts were not fitted in time")
-            rows = self._with_history()
-            prophets = sum(r["forecaster"] == "prophet" for r in rows)
-            note(f"{len(rows)} series; prophet won {prophets} backtests, the median of the day the others")
+            note(f"{len(self._with_history())} series have bands; Prophet joins next")
 
     def _break_it(self) -> Flagged:
-        with self._step(f"inject a fault: {FAULT}", total=None) as note:
+        with self._step(f"fault: {FAULT}", total=None) as note:
             began = time.time()
             self._fault(is_active=True)
             found: list[Flagged] = []

@@ -11,7 +11,6 @@ from collector_processor.clock import Clock
 from collector_processor.config import Config
 from collector_processor.config.security import SecurityConfig
 from collector_processor.consumer import Consumer
-from collector_processor.errors import ConfigError
 from collector_processor.ledger import Ledger
 from collector_processor.notices import NoticeDesk
 from collector_processor.otlp.gate import Authorize, Entrance, Gate, Ingest, Refusal, into_ledger
@@ -27,6 +26,7 @@ from collector_processor.store.reader import KnownSeries
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.feedback import Feedback, Said
 from collector_processor.telemetry.notice import Notice
+from collector_processor.web.listening import cannot_listen
 from collector_processor.web.server import WebSettings
 from collector_processor.web.tls import TlsContext
 from grafana_datasource.app import Server, create_app, serve
@@ -166,8 +166,8 @@ def grafana_door(
     host, _, port = config.grafana.listen.rpartition(":")
     try:
         server = serve(app, host.strip("[]"), int(port), tls=locks.tls)
-    except OSError as error:
-        raise ConfigError(f"grafana.listen: cannot listen on {config.grafana.listen}: {error.strerror}") from error
+    except OSError:
+        raise cannot_listen("grafana.listen", config.grafana.listen) from None
     Thread(target=app.extensions["foreband"].warm, name="first-outlook", daemon=True).start()
     return server
 

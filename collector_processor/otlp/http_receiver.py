@@ -14,13 +14,14 @@ import grpc
 import orjson
 from google.protobuf.json_format import MessageToJson
 
-from collector_processor.errors import ConfigError, MalformedRequestError
+from collector_processor.errors import MalformedRequestError
 from collector_processor.ledger import Signal
 from collector_processor.otlp.gate import Authorize, Entrance, Refusal, everybody, refusal_of
 from collector_processor.otlp.inflate import inflate, inflated_size
 from collector_processor.otlp.json_request import JSON_WEIGHT, MAX_JSON_BYTES, protobuf_of
 from collector_processor.otlp.status import HTTP_CODES, Answer, StatusAnswer, retry_delay, status_of
 from collector_processor.web.guard import Head, Reply
+from collector_processor.web.listening import cannot_listen
 from collector_processor.web.server import WebSettings, serve
 from collector_processor.web.tls import TlsContext
 
@@ -75,8 +76,8 @@ class HttpReceiver:
         web = replace(settings.web, max_body_bytes=settings.max_message_bytes)
         try:
             self._server = serve(self._application, host.strip("[]"), int(port), web, self._guard, settings.tls)
-        except OSError as error:
-            raise ConfigError(f"cannot listen on {settings.listen}: {error.strerror}") from None
+        except OSError:
+            raise cannot_listen("receiver.http_listen", settings.listen) from None
         return self._server.port
 
     def stop(self, drain_seconds: float) -> None:

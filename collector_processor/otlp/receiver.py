@@ -13,10 +13,11 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from collector_processor.errors import ConfigError, MalformedRequestError
+from collector_processor.errors import MalformedRequestError
 from collector_processor.ledger import Signal
 from collector_processor.otlp.gate import Authorize, Entrance, Refusal, everybody
 from collector_processor.otlp.status import Answer, StatusAnswer
+from collector_processor.web.listening import cannot_listen
 
 EXPORT_METHODS = {
     Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
@@ -73,7 +74,7 @@ class GrpcReceiver:
             else:
                 port = self._server.add_secure_port(settings.listen, settings.credentials)
         except RuntimeError:
-            raise ConfigError(f"cannot listen on {settings.listen}: is the port taken?") from None
+            raise cannot_listen("receiver.listen", settings.listen) from None
         self._server.start()
         self._awaited.start()
         return port

@@ -63,8 +63,12 @@ class Grafana:
                 return json.load(response)
         except HTTPError:
             raise
-        except (URLError, OSError, ValueError) as error:
-            raise GrafanaError(f"{self._url}{path}: {error}") from error
+        except ValueError:
+            raise GrafanaError(
+                f"{self._url}{path}: the answer is no JSON: is it a Grafana, and this its address?"
+            ) from None
+        except (URLError, OSError) as error:
+            raise GrafanaError(f"{self._url}: nobody answers: {getattr(error, 'reason', error)}") from error
 
 
 def bring(grafana: Grafana, site: Site) -> list[str]:
@@ -124,4 +128,6 @@ def _refusal(method: str, path: str, error: HTTPError) -> str:
         said = str(json.load(error)["message"])
     except (ValueError, KeyError, TypeError):
         said = error.reason or "no reason given"
-    return f"{method} {path}: Grafana answered {error.code}: {said[:500]}"
+    is_missing = error.code == _NOT_FOUND
+    hint = "; a Grafana has that: is this its address?" if is_missing else ""
+    return f"{method} {path}: Grafana answered {error.code}: {said[:500]}{hint}"

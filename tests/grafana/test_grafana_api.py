@@ -73,6 +73,11 @@ def test_a_grafana_that_is_not_there_is_said() -> None:
         Grafana("localhost:3000", TOKEN)
 
 
+def test_an_address_of_something_else_is_doubted(stand_in: StandIn) -> None:
+    with pytest.raises(GrafanaError, match=r"404: .*is this its address"):
+        bring(Grafana(f"{stand_in.url}/elsewhere", TOKEN), SITE)
+
+
 def test_the_command_brings_it_over_http(stand_in: StandIn, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("read-sixteen-letters\n")
     arguments = ["grafana", "provision", "--url", stand_in.url, "--foreband-token-file", str(tmp_path / "token")]

@@ -262,7 +262,7 @@ def test_an_episode_is_answered_and_a_missed_one_reported(
 def test_model_quality_is_held_against_what_was_promised(browser: Browser, page: str) -> None:
     browser.open(f"{page}?view=models")
     words = browser.text("#main")
-    for text in ("95 % promised", "94.8 %", "38 of 40", "Level shift" if "shift" in words else "Drift", "none yet"):
+    for text in ("95 % promised", "94.8 %", "38 of 40", "Level shift" if "shift" in words else "Drift", "None yet"):
         assert text in words
 
 

@@ -57,6 +57,17 @@ def test_numbers_are_written_with_units_as_people_write_them(loaded: Browser) ->
     assert run(loaded, "format", share) == "8.25 %"
 
 
+def test_one_of_something_is_not_called_as_several_are(loaded: Browser) -> None:
+    assert run(loaded, "format", "[1, 2].map((n) => m.many(n, 'services'))") == ["1 service", "2 services"]
+
+
+def test_a_series_that_said_nothing_for_a_day_is_idle_unless_that_is_its_anomaly(loaded: Browser) -> None:
+    day = 86_400_000
+    series = [{"state": "warming", "anomaly": flag, "last_time": 0, "kind": "silence"} for flag in (0, 0, -1)]
+    script = "a[0].map((series, i) => m.badge(series, a[1][i]).text)"
+    assert run(loaded, "words", script, series, [day, day + 1, day + 1]) == ["Warming", "Idle", "Silent"]
+
+
 def test_a_range_says_its_unit_once(loaded: Browser) -> None:
     cases = [
         (37.1, 61.6, "span/s", "37.1 to 61.6 span/s"),

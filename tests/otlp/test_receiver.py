@@ -264,7 +264,7 @@ def test_drain_gives_up_after_the_grace_and_the_sender_may_retry(open_door: Call
 
 def test_a_second_receiver_on_the_port_is_an_error(door: Door) -> None:
     second = GrpcReceiver(ReceiverSettings(listen=f"127.0.0.1:{door.port}"), door.entrance)
-    with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{door.port}"):
+    with pytest.raises(ConfigError, match=f"^receiver.listen: cannot listen on 127.0.0.1:{door.port}: .* in use"):
         second.start()
 
 

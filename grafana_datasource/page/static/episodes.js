@@ -43,7 +43,7 @@ export function render(data, place) {
           data.services.map((each) => h("option", { value: each, selected: each === service }, format.name(each))))),
     ),
     found.length ? timeline(data, place) : null,
-    card("List", h("span", { class: "quiet" }, `Times in ${format.zone()}`),
+    card("Newest first", h("span", { class: "quiet" }, `Times in ${format.zone()}`),
       found.length
         ? h("ol", { class: "episodes", "data-walk": true }, found.toReversed().map((each) => episodeItem(each, data.now, `${format.name(each.service)} · ${format.name(each.title)}`)))
         : nothing(`No episode in the last ${format.stretch(place.range)}${severity || open || service ? " that is like this" : ": nothing left its band"}.`)),

@@ -36,7 +36,7 @@ export async function find(text) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const matching = words.length ? services.map((each) => each.__value).filter((each) => words.every((word) => each.toLowerCase().includes(word))) : [];
   const rest = catalog.matched - catalog.series.length;
-  patch(document.getElementById("found"), matching.slice(0, 4).map(serviceItem), catalog.series.map(seriesItem));
+  patch(document.getElementById("found"), matching.slice(0, 4).map(serviceItem), catalog.series.map((each) => seriesItem(each, catalog.now)));
   const said = rest > 0 ? `${format.count(rest)} more: search to narrow down` : `${format.count(catalog.matched)} series`;
   document.getElementById("found-count").textContent = catalog.matched ? said : "No series matches.";
 }
@@ -45,7 +45,7 @@ function serviceItem(service) {
   return h("li", { "data-key": `service ${service}` }, h("a", { class: "found", href: href({ service }) }, h("span", { class: "dot service" }), h("span", { class: "item-text" }, h("bdi", { class: "item-title" }, format.name(service))), h("span", { class: "quiet" }, "service")));
 }
 
-function seriesItem(series) {
-  const shown = words.badge(series);
+function seriesItem(series, now) {
+  const shown = words.badge(series, now);
   return h("li", { "data-key": series.id }, h("a", { class: "found", href: seriesLink(series), "data-series": series.id }, h("span", { class: `dot ${shown.kind}`, title: shown.text }), h("span", { class: "item-text" }, seriesName(series)), h("bdi", { class: "quiet clip" }, format.name(series.service))));
 }

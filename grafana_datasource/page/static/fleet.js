@@ -35,7 +35,7 @@ export async function load(place, signal) {
 export function render(data, place) {
   if (!data.catalog.total) return onboarding();
   return [
-    heading("Fleet", `${format.count(data.catalog.total)} series of ${format.count(data.fleet.services_in_all)} services`, ranges(place)),
+    heading("Fleet", `${format.count(data.catalog.total)} series of ${format.many(data.fleet.services_in_all, "services")}`, ranges(place)),
     tiles(data),
     worst(data, place),
     activity(data, place),
@@ -157,7 +157,7 @@ function everySeries({ catalog, now }, place) {
 }
 
 export function seriesRow(series, now, hasService = true) {
-  const shown = words.badge(series);
+  const shown = words.badge(series, now);
   return h(
     "li",
     { "data-key": series.id },

@@ -37,6 +37,11 @@ export function count(number) {
   return number.toLocaleString("en");
 }
 
+// So many of something, which is called otherwise where there is one.
+export function many(number, several, one = several.slice(0, -1)) {
+  return `${count(number)} ${number === 1 ? one : several}`;
+}
+
 export function share(number, places = 1) {
   return number === null || number === undefined ? "–" : `${(number * 100).toFixed(places)} %`;
 }

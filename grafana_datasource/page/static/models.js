@@ -15,6 +15,7 @@ const KINDS = {
 const CANARIES = {
   spike: "Spike", drop: "Drop", shift: "Level shift", drift: "Drift", silence: "Silence",
 };
+const OUTCOMES = { fitted: "Models fitted", failed: "Fits that failed" };
 
 export function title() {
   return "Models";
@@ -88,7 +89,7 @@ function drawn(quality) {
   const names = Object.entries(quality.drawn);
   const relative = quality.backtest.relative_error;
   const row = (name, count) => h("tr", {},
-    h("th", { scope: "row" }, words.forecasterName(name)),
+    h("th", { scope: "row" }, name ? words.forecasterName(name) : "None yet"),
     h("td", { class: "number" }, format.count(count)),
     h("td", { class: "bar-cell" }, bar(count / quality.series, { kind: "accent" })),
     h("td", { class: "number" }, relative[name] === undefined ? "–" : `×${relative[name].toFixed(2)}`));
@@ -97,7 +98,7 @@ function drawn(quality) {
     null,
     table("Drawn forecasts", ["Forecast", "Series", ["Share"], "Error"], [
       ...names.map(([name, count]) => row(name, count)),
-      quality.unmodelled ? row("none yet", quality.unmodelled) : null,
+      quality.unmodelled ? row("", quality.unmodelled) : null,
     ]),
     h("p", { class: "footnote" }, quality.backtest.tested
       ? `Error one day ahead, by backtest, as a multiple of that of the drawn one: the median over ${format.count(quality.backtest.tested)} models.`
@@ -132,7 +133,7 @@ function standing(quality) {
 function fits(own) {
   const counts = (name, label) => (own.get(name) ?? []).map((each) => [each.labels[label] ?? "", each.value]);
   const rows = [
-    ...counts("foreband_fits_total", "outcome").map(([outcome, n]) => [`Fits, ${outcome.replaceAll("_", " ")}`, format.count(n)]),
+    ...counts("foreband_fits_total", "outcome").map(([outcome, n]) => [OUTCOMES[outcome] ?? `Fits: ${outcome.replaceAll("_", " ")}`, format.count(n)]),
     ...counts("foreband_fits_declined_total", "reason").map(([reason, n]) => [`Left to the prophet library: ${reason.replaceAll("_", " ")}`, format.count(n)]),
     ...counts("foreband_fit_cpu_seconds_total", "").map(([, n]) => ["CPU time of fits", format.duration(n * SECOND)]),
   ];

@@ -33,7 +33,7 @@ export async function load(place, signal) {
 
 export function render(data, place) {
   const { series, rows, episodes, view } = data;
-  const shown = words.badge(series);
+  const shown = words.badge(series, view.now);
   const band = bandOf(place);
   return [
     h("nav", { class: "crumbs", "aria-label": "Where this is" }, h("a", { href: "./" }, "Fleet"), h("a", { href: href({ service: series.service }) }, h("bdi", {}, format.name(series.service)))),

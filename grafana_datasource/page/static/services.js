@@ -13,6 +13,7 @@ import { SEVERITIES } from "./words.js";
 const RATE = { unit: "/s", statistic: "rate", metric: "" };
 const SHARE = { unit: "1", statistic: "error_ratio", metric: "" };
 const TIME = { unit: "s", statistic: "p95", metric: "" };
+const NONE = "“–” means too few requests";
 const SIGNALS = [["requests", "Requests", RATE], ["errors", "Errors", SHARE], ["p50", "Median", TIME], ["p95", "p95", TIME], ["p99", "p99", TIME]];
 
 export const all = {
@@ -35,10 +36,10 @@ export const all = {
     const named = (a, b) => a.service.localeCompare(b.service, "en", { numeric: true });
     const rows = [...fleet.services, ...measuredElsewhere(fleet, red)].sort((a, b) => b.level - a.level || traffic(b) - traffic(a) || named(a, b));
     return [
-      heading("Services", `${format.count(fleet.services_in_all)} services; rate, errors and durations of those that are traced, as of their last window`, ranges(place)),
+      heading("Services", `${format.many(fleet.services_in_all, "services")}; rate, errors and durations of those that are traced, as of their last window`, ranges(place)),
       serviceMap(nodes, edges),
       rows.length
-        ? card("Rate, errors, duration", h("span", { class: "quiet only-wide" }, "durations are estimated from those of operations and their traffic"), servicesTable(rows, red, place))
+        ? card("Rate, errors, duration", h("span", { class: "quiet only-wide" }, `durations are estimated from those of operations and their traffic; ${NONE}`), servicesTable(rows, red, place))
         : card("Rate, errors, duration", null, nothing("No service has reported yet.")),
     ];
   },
@@ -64,7 +65,7 @@ export const one = {
     return [
       h("nav", { class: "crumbs", "aria-label": "Where this is" }, h("a", { href: href({ view: "services" }) }, "Services")),
       heading(h("bdi", {}, format.name(service)), `${format.count(catalog.total)} series, ${catalog.anomalous} anomalous`, ranges(place)),
-      operations.length ? card("Operations", h("span", { class: "quiet only-wide" }, "as of the last window; every number leads to its series"), operationsTable(operations)) : null,
+      operations.length ? card("Operations", h("span", { class: "quiet only-wide" }, `as of the last window, every number leads to its series; ${NONE}`), operationsTable(operations)) : null,
       card("Episodes", all, episodes.length
         ? h("ol", { class: "episodes", "data-walk": true }, episodes.toReversed().map((each) => episodeItem(each, now, format.name(each.title))))
         : nothing(`None in the last ${format.stretch(place.range)}.`)),

@@ -15,6 +15,8 @@ export function forecasterName(name) {
   return Object.hasOwn(FORECASTERS, name) ? FORECASTERS[name] : format.name(name);
 }
 
+const IDLE_MS = 86400000;
+
 // One word for a kind of episode, also for kinds this page has never heard of.
 export function kindWord(episode) {
   if (episode.kind === "silence") return "Silent";
@@ -27,7 +29,9 @@ export function capital(word) {
   return word ? word[0].toUpperCase() + word.slice(1) : "";
 }
 
-export function badge(series) {
+// How a series does in a word; one that says nothing for a day is not warming up or active, whatever it was before.
+export function badge(series, now) {
+  if (!series.anomaly && series.last_time !== null && now - series.last_time > IDLE_MS) return { kind: "idle", text: "Idle" };
   if (series.anomaly) return { kind: series.severity ?? "warning", text: standing(series) };
   return { kind: series.state, text: STATES[series.state] ?? series.state };
 }
@@ -71,6 +75,7 @@ function since(series, now) {
   if (series.anomaly) {
     return `Since ${format.clock(series.anomaly_since, now)}, for ${format.duration(now - series.anomaly_since)}.`;
   }
+  if (badge(series, now).kind === "idle") return `It says nothing since ${format.clock(series.last_time, now)}.`;
   if (series.state === "active" && !series.reason) return "The latest points lie inside the band.";
   return series.reason ? `${capital(series.reason)}.` : "";
 }
