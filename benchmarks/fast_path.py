@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.decode import trace_body
 from benchmarks.figures import Figure
 from collector_processor.ledger import Signal
+from collector_processor.otlp.traces import SCANNER
 from collector_processor.pipeline import PipelineSettings
 from tests.otlp.stock import START, Metric, attribute, request_with
 from tests.pipeline_room import NOW, SECOND, Room, calm_seed, flat_model, opened
@@ -36,6 +37,7 @@ def measure() -> list[Figure]:
             Figure(f"acknowledgement of {together} x {POINTS} points, median", 1e3 * latency, "ms"),
             Figure(f"the same judged and enriched, {of}", 1e3 * slowest, "ms"),
         ]
+    SCANNER.load()  # as after some seconds of that many
     for n in (1, 8):
         plain, enriched = _spans(n), _spans(n, is_forwarding=True)
         figures += [

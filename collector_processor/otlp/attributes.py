@@ -163,3 +163,7 @@ def _value_bytes(value: AttributeValue) -> int:
     if isinstance(value, dict):
         return sum(4 + len(key.encode()) + _value_bytes(item) for key, item in value.items())
     return 8
+
+
+RESOURCE_SIZES = AttributeSizes(parse_resource, max_bytes=4 << 20)
+"""Of the resources that requests of any signal came with."""

@@ -4,7 +4,7 @@ The latter is in attributes, which are not decoded otherwise: of a request the f
 into, then one of two eight times, one of four, and so on, chosen by their random ids. Each stands for as many.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from collector_processor.otlp import schema
 from collector_processor.telemetry.arrival import Peer
-from collector_processor.telemetry.points import Int64
+from collector_processor.telemetry.points import Bool, Int32, Int64
 
 _SERVER, _CLIENT, _PRODUCER, _CONSUMER = 2, 3, 4, 5  # OTLP SpanKind
 _ID_BYTES = 8
@@ -52,6 +52,12 @@ def links_of(pieces: Sequence[bytes]) -> Int64:
     return np.frombuffer(b"".join(pieces), "<i8").astype(np.int64)
 
 
+def choose_links(kind: Int32, own: Int64, parent: Int64) -> Int64:
+    """Return what `read_links` does, of columns."""
+    is_called = (kind == _SERVER) | (kind == _CONSUMER)
+    return np.where(is_called, parent, np.where(_is_calling(kind), own, 0))
+
+
 class PeerReader:
     """Reads whom the spans of one request call, of ever fewer of them."""
 
@@ -65,28 +71,44 @@ class PeerReader:
         if _CLIENT not in kinds and _PRODUCER not in kinds:
             return
         for span, kind in zip(spans, kinds, strict=True):
-            if kind in (_CLIENT, _PRODUCER) and len(span.span_id) == _ID_BYTES:
-                self._take(span, span.span_id)
+            if kind in (_CLIENT, _PRODUCER) and len(span.span_id) == _ID_BYTES and span.span_id != _NONE:
+                link = int.from_bytes(span.span_id, "little", signed=True)
+                if span.span_id[-1] % self._every == 0:
+                    self._take(link, span.SerializeToString())
 
-    def _take(self, span: Any, identity: bytes) -> None:
-        if identity[-1] % self._every:
-            return
-        name = _peer_of(span)
+    def read_columns(self, kind: Int32, link: Int64, raw: Callable[[int], bytes]) -> None:
+        """Take in all spans of a request; `raw` gives the bytes of the span in a row."""
+        rows = np.flatnonzero(_is_calling(kind) & (link != 0))
+        last_byte = link[rows].view(np.uint64) >> np.uint64(8 * (_ID_BYTES - 1))
+        while rows.size:
+            chosen = np.flatnonzero(last_byte % self._every == 0)[: _AT_ONCE - self._read % _AT_ONCE]
+            for row in rows[chosen].tolist():
+                self._take(int(link[row]), raw(row))
+            behind = int(chosen[-1]) + 1 if chosen.size else rows.size
+            rows, last_byte = rows[behind:], last_byte[behind:]
+
+    def _take(self, link: int, raw: bytes) -> None:
+        name = _peer_of(raw)
         if name:
-            self.peers.append(Peer(int.from_bytes(identity, "little", signed=True), name, float(self._every)))
+            self.peers.append(Peer(link, name, float(self._every)))
         self._read += 1
         if self._read % _AT_ONCE == 0:
             self._every = min(2 * self._every, _RAREST)
 
 
-def _peer_of(span: Any) -> str:
-    """Return whom a span names, empty where nobody."""
-    attributes = schema.SpliceSpan.FromString(span.SerializeToString()).attributes
+def _is_calling(kind: Int32) -> Bool:
+    is_calling: Bool = (kind == _CLIENT) | (kind == _PRODUCER)
+    return is_calling
+
+
+def _peer_of(raw: bytes) -> str:
+    """Return whom a raw span names, empty where nobody."""
+    attributes = schema.SpliceSpan.FromString(raw).attributes
     best, found = len(_PREFIXES), b""
-    for raw in attributes:
+    for attribute in attributes:
         for rank, prefix in enumerate(_PREFIXES[:best]):
-            if raw.startswith(prefix):
-                best, found = rank, raw
+            if attribute.startswith(prefix):
+                best, found = rank, attribute
                 break
     try:
         name: str = schema.KeyValue.FromString(found).value.string_value

@@ -5,16 +5,13 @@ nobody reads is not decoded: span attributes, log bodies.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, TypeAlias
-
-import numpy as np
+from typing import Any
 
 from collector_processor.otlp import schema, wire
 from collector_processor.otlp.attributes import (
     MAX_VALUE_BYTES,
+    RESOURCE_SIZES,
     TOO_LONG,
     AttributeSizes,
     parse,
@@ -22,7 +19,6 @@ from collector_processor.otlp.attributes import (
     parse_resource,
     parse_scope,
 )
-from collector_processor.otlp.calls import PeerReader, links_of, read_links
 from collector_processor.otlp.elements import (
     MAX_ATTRIBUTES,
     MAX_ELEMENTS,
@@ -36,9 +32,10 @@ from collector_processor.otlp.exemplars import ExemplarTable
 from collector_processor.otlp.exponential_points import exponential_points
 from collector_processor.otlp.histogram_points import histogram_points
 from collector_processor.otlp.number_points import RawPoints, number_points
+from collector_processor.otlp.records import Columns, flattened, small_numbers
 from collector_processor.otlp.summary_points import summary_points
-from collector_processor.telemetry.arrival import LogArrivals, MetricArrivals, Source, SpanArrivals
-from collector_processor.telemetry.points import Int8, Int32
+from collector_processor.otlp.traces import ParsedTraces, decode_traces
+from collector_processor.telemetry.arrival import LogArrivals, MetricArrivals, Source
 from collector_processor.telemetry.series import Attributes, Kind
 
 __all__ = [
@@ -54,13 +51,7 @@ __all__ = [
 MAX_NAME_LENGTH = 1024
 MAX_UNIT_LENGTH = 256
 
-Columns: TypeAlias = tuple[list[Any], ...]
-"""Fields of spans or log records, a list per field; of ids one string for many."""
-
-_CHUNK = 512
-
 _DELTA, _CUMULATIVE = 1, 2
-_STATUS_ERROR = 2
 _SUM_KINDS = {
     (True, _CUMULATIVE): Kind.COUNTER_CUMULATIVE,
     (True, _DELTA): Kind.COUNTER_DELTA,
@@ -78,16 +69,7 @@ def _scope_texts(raw: bytes, budget: Budget) -> Attributes:
     return (*scope.attributes, *(pair for pair in names if len(pair[1].encode()) > MAX_VALUE_BYTES))
 
 
-_RESOURCES = AttributeSizes(parse_resource, max_bytes=4 << 20)
 _SCOPES = AttributeSizes(_scope_texts, max_bytes=4 << 20)
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedTraces:
-    """A trace request as it came, known to be valid; `spans` of them, in the order of the message."""
-
-    body: bytes
-    spans: int
 
 
 def decode_metrics(body: bytes) -> MetricArrivals:
@@ -115,33 +97,6 @@ def decode_metrics(body: bytes) -> MetricArrivals:
     )
 
 
-def decode_traces(body: bytes) -> tuple[SpanArrivals, ParsedTraces]:
-    """Decode an ExportTraceServiceRequest; the attributes of spans are not looked into.
-
-    Raises:
-        MalformedRequestError: if the bytes are not such a request.
-        TooLargeError: if it has too many elements.
-    """
-    check_elements(body, RECORDS_SHAPE)
-    request = parse(schema.TraceRequest, body, "trace request")
-    peers = PeerReader()
-    resources, index, (name, kind, start, end, status, link) = _records(
-        request.resource_spans, "scope_spans", "spans", partial(_span_columns, peers)
-    )
-    arrivals = SpanArrivals(
-        resources,
-        index,
-        name,
-        _small(kind, 5),
-        wire.signed_times(start),
-        wire.signed_times(end),
-        np.array(status, np.int64) == _STATUS_ERROR,
-        links_of(link),
-        peers.peers,
-    )
-    return arrivals, ParsedTraces(body, len(name))
-
-
 def decode_logs(body: bytes) -> LogArrivals:
     """Decode an ExportLogsServiceRequest; bodies and attributes of log records are not looked into.
 
@@ -151,8 +106,8 @@ def decode_logs(body: bytes) -> LogArrivals:
     """
     check_elements(body, RECORDS_SHAPE)
     request = parse(schema.LogsRequest, body, "logs request")
-    resources, index, (severity, time) = _records(request.resource_logs, "scope_logs", "log_records", _log_columns)
-    return LogArrivals(resources, index, _small(severity, 24), wire.signed_times(time))
+    resources, index, (severity, time) = flattened(request.resource_logs, "scope_logs", "log_records", _log_columns)
+    return LogArrivals(resources, index, small_numbers(severity, 24), wire.signed_times(time))
 
 
 @dataclass(slots=True)
@@ -172,7 +127,7 @@ class _MetricsWalk:
         self.elements.spend(len(request.resource_metrics))
         for resource_metrics in request.resource_metrics:
             resource = b"".join(resource_metrics.resource)
-            size = _RESOURCES.measure(resource, self.attributes)
+            size = RESOURCE_SIZES.measure(resource, self.attributes)
             self.elements.spend(len(resource_metrics.scope_metrics))
             for scope_metrics in resource_metrics.scope_metrics:
                 scope = b"".join(scope_metrics.scope)
@@ -233,56 +188,8 @@ def _sum_sizes(first: int, second: int) -> int:
     return TOO_LONG if TOO_LONG in {first, second} else first + second
 
 
-def _span_columns(peers: PeerReader, spans: list[Any]) -> Columns:
-    kinds = [span.kind for span in spans]
-    peers.read(spans, kinds)
-    return (
-        [span.name for span in spans],
-        kinds,
-        [span.start_time_unix_nano for span in spans],
-        [span.end_time_unix_nano for span in spans],
-        [span.status.code for span in spans],
-        [read_links(spans, kinds)],
-    )
-
-
 def _log_columns(records: list[Any]) -> Columns:
     return (
         [record.severity_number for record in records],
         [record.time_unix_nano or record.observed_time_unix_nano for record in records],
     )
-
-
-def _records(
-    groups: Any, inner: str, leaf: str, read: Callable[[list[Any]], Columns]
-) -> tuple[list[bytes], Int32, Columns]:
-    """Flatten spans or log records; return the distinct resources, each record's index into them, its columns.
-
-    Records are read a few hundred at a time, while they are in the processor's cache.
-    """
-    elements, attributes, records_left = Budget(MAX_ELEMENTS), Budget(MAX_ATTRIBUTES), Budget(MAX_POINTS)
-    resources: dict[bytes, int] = {}
-    index: list[int] = []
-    columns = read([])
-    elements.spend(len(groups))
-    for group in groups:
-        resource = b"".join(group.resource)
-        _RESOURCES.measure(resource, attributes)
-        place = resources.setdefault(resource, len(resources))
-        scopes = getattr(group, inner)
-        elements.spend(len(scopes))
-        for scope in scopes:
-            found = getattr(scope, leaf)
-            records_left.spend(len(found))
-            index.extend([place] * len(found))
-            for begin in range(0, len(found), _CHUNK):
-                for column, more in zip(columns, read(found[begin : begin + _CHUNK]), strict=True):
-                    column.extend(more)
-    return list(resources), np.array(index, np.int32), columns
-
-
-def _small(numbers: Sequence[int], highest: int) -> Int8:
-    """Return enumeration numbers as int8, unknown ones as 0."""
-    values = np.array(numbers, np.int64)
-    values[(values < 0) | (values > highest)] = 0
-    return values.astype(np.int8)

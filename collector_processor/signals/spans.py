@@ -5,7 +5,7 @@ of a service that has span metrics of its own are taken, but make no series.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise, repeat
+from itertools import pairwise
 
 import numpy as np
 
@@ -159,10 +159,10 @@ class SpanSignals:
         """Return the stream of each span; spans not `wanted` make no new one."""
         service = services[arrivals.resource]
         groups = _groups(service, arrivals.kind)
-        streams = self._known(groups, arrivals.name)
+        streams = self._known(groups, arrivals)
         passed = self._is_measured(services, arrivals.resource, end) & wanted & (service >= 0)
         for i in np.flatnonzero((streams < 0) & wanted & ~passed).tolist():
-            streams[i] = self._recognise(groups[i], arrivals.name[i])
+            streams[i] = self._recognise(int(groups[i]), arrivals.names[arrivals.name[i]])
         streams[passed] = PASSED
         return streams
 
@@ -175,14 +175,15 @@ class SpanSignals:
         measured: Bool = (end >= since) & (end < until)
         return measured
 
-    def _known(self, groups: Sequence[int], names: Sequence[str]) -> Int32:
+    def _known(self, groups: Int64, arrivals: SpanArrivals) -> Int32:
         """Return the stream of each span whose name was seen before, `REFUSED` for the others."""
-        lookups = {group: self._aliases.get(group, {}).get for group in set(groups)}
-        if len(lookups) == 1:
-            (get,) = lookups.values()
-            return np.array(list(map(get, names, repeat(REFUSED))), np.int32)
-        found = [lookups[group](name, REFUSED) for group, name in zip(groups, names, strict=True)]
-        return np.array(found, np.int32)
+        names = max(len(arrivals.names), 1)
+        pairs, pair_of = np.unique(groups * names + arrivals.name, return_inverse=True)
+        streams = [
+            self._aliases.get(group, {}).get(arrivals.names[name], REFUSED)
+            for group, name in zip((pairs // names).tolist(), (pairs % names).tolist(), strict=True)
+        ]
+        return np.array(streams, np.int32)[pair_of]
 
     def _recognise(self, group: int, name: str) -> int:
         """Return the stream of a span name never seen, or forgotten."""
@@ -262,10 +263,9 @@ class SpanSignals:
         return PointBatch.concat(batches)
 
 
-def _groups(service: Int64, kind: Int8) -> list[int]:
+def _groups(service: Int64, kind: Int8) -> Int64:
     """Return one number for service and kind of each span; that of a service that is none is negative, too."""
-    groups: list[int] = (service * len(KIND_NAMES) + np.where((kind >= 0) & (kind < len(KIND_NAMES)), kind, 0)).tolist()
-    return groups
+    return service * len(KIND_NAMES) + np.where((kind >= 0) & (kind < len(KIND_NAMES)), kind, 0)
 
 
 def _slices(first: Int64) -> list[slice]:

@@ -139,7 +139,9 @@ class Peer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SpanArrivals:
-    """One decoded trace request, spans in the order of the message; `resource` indexes `resources` (raw bytes).
+    """One decoded trace request, spans in the order of the message.
+
+    `resource` indexes `resources` (raw bytes), `name` indexes `names`; neither list names one twice.
 
     `kind` is the OTLP SpanKind number. Times are as sent, unchecked. `link` ties both ends of a call together: of a
     client or producer span its own id, of a server or consumer span its parent's; 0 of others. `peers` are of few.
@@ -147,7 +149,8 @@ class SpanArrivals:
 
     resources: Sequence[bytes]
     resource: Int32
-    name: Sequence[str]
+    names: Sequence[str]
+    name: Int32
     kind: Int8
     start_unix_nano: Int64
     end_unix_nano: Int64
@@ -156,7 +159,7 @@ class SpanArrivals:
     peers: Sequence[Peer] = ()
 
     def __len__(self) -> int:
-        return len(self.name)
+        return self.name.size
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def test_it_finds_the_spans_that_the_stock_classes_find(body: bytes) -> None:
     assert expected == list(
         zip(
             [arrivals.resources[i] for i in arrivals.resource],
-            arrivals.name,
+            [arrivals.names[i] for i in arrivals.name],
             arrivals.kind.tolist(),
             arrivals.start_unix_nano.tolist(),
             arrivals.end_unix_nano.tolist(),

@@ -441,4 +441,4 @@ def test_the_official_span_exporter_is_understood(door: Door) -> None:
     provider.shutdown()
     ((signal, body, _),) = door.bodies
     assert signal is Signal.TRACES
-    assert list(decode_traces(body)[0].name) == ["GET /cart"]
+    assert decode_traces(body)[0].names == ["GET /cart"]

@@ -333,5 +333,5 @@ def test_the_official_span_exporter_is_understood(door: Door) -> None:
     ((signal, body, _),) = door.bodies
     spans, _ = decode_traces(body)
     assert signal is Signal.TRACES
-    assert list(spans.name) == ["GET /cart"]
+    assert spans.names == ["GET /cart"]
     assert (spans.end_unix_nano >= spans.start_unix_nano).all()

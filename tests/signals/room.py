@@ -280,11 +280,13 @@ SpanRow = tuple[str, str, float, float, bool]
 
 def spans(rows: Sequence[SpanRow], kind: int = 2) -> SpanArrivals:
     resources = sorted({service for service, *_ in rows})
+    names = sorted({name for _, name, *_ in rows})
     end = np.array([at(end) for _, _, end, _, _ in rows], np.int64)
     return SpanArrivals(
         resources=[raw({"service.name": r, "host.name": "h"}) if r else b"broken" for r in resources],
         resource=np.array([resources.index(service) for service, *_ in rows], np.int32),
-        name=[name for _, name, *_ in rows],
+        names=names,
+        name=np.array([names.index(name) for _, name, *_ in rows], np.int32),
         kind=np.full(len(rows), kind, np.int8),
         start_unix_nano=end - np.array([round(d * SECOND) for *_, d, _ in rows], np.int64),
         end_unix_nano=end,

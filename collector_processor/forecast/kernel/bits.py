@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from collector_processor.forecast.kernel.compiled import compiled
+from collector_processor.compiled import compiled
 from collector_processor.telemetry.points import Float64
 
 MAGNITUDE = 0x7FFFFFFFFFFFFFFF

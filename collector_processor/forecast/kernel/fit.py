@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from collector_processor.forecast.kernel.compiled import compiled, entry, source_digest
+from collector_processor.compiled import compiled, entry, source_digest
 from collector_processor.forecast.kernel.layout import (
     CONSTANT,
     CONSTANT_SIGMA,
@@ -50,7 +50,7 @@ def _bind(sources: str) -> Callable[[Rows, Int64, Shared, Warm, Result], None]:
     return fit_rows
 
 
-fit_rows = _bind(source_digest())
+fit_rows = _bind(source_digest(__file__))
 
 
 @entry

@@ -6,7 +6,7 @@ block has them first, so that a delta entering or leaving only touches the last 
 
 import math
 
-from collector_processor.forecast.kernel.compiled import compiled
+from collector_processor.compiled import compiled
 from collector_processor.forecast.kernel.layout import KM_VARIANCE, MAX_INNER, Problem, Shared, Work
 from collector_processor.telemetry.points import Float64
 

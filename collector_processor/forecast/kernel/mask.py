@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from collector_processor.compiled import compiled
 from collector_processor.forecast.kernel.bits import MAGNITUDE, greatest, ordered
-from collector_processor.forecast.kernel.compiled import compiled
 from collector_processor.forecast.kernel.layout import Problem, Shared, Work
 from collector_processor.forecast.kernel.optimum import evaluate
 from collector_processor.telemetry.points import Float64

@@ -6,8 +6,8 @@ when those are fewer; afterwards the cost of a fit no longer depends on the numb
 
 import numpy as np
 
+from collector_processor.compiled import compiled
 from collector_processor.forecast.kernel.bits import ordered
-from collector_processor.forecast.kernel.compiled import compiled
 from collector_processor.forecast.kernel.layout import CONSTANT_SIGMA, Problem, Shared, Work
 from collector_processor.telemetry.points import Float64, Int32
 

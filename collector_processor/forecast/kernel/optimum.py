@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from collector_processor.forecast.kernel.compiled import compiled
+from collector_processor.compiled import compiled
 from collector_processor.forecast.kernel.lasso import forward, solve_lasso
 from collector_processor.forecast.kernel.layout import (
     CONVERGED,

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from collector_processor.compiled import compiled, entry, source_digest
 from collector_processor.forecast.kernel.bits import greatest
-from collector_processor.forecast.kernel.compiled import compiled, entry, source_digest
 from collector_processor.telemetry.points import Float64, Int64
 
 _HOUR = 4  # slots
@@ -43,7 +43,7 @@ def _bind(sources: str) -> Callable[[Float64, Int64, Int64, Float64], None]:
     return profile_rows
 
 
-profile_rows = _bind(source_digest())
+profile_rows = _bind(source_digest(__file__))
 
 
 @compiled

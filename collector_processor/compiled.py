@@ -29,11 +29,11 @@ def entry(function: _F) -> _F:
         return cast(_F, numba.njit(**_OPTIONS)(function))
 
 
-def source_digest() -> str:
-    """Digest this room's sources.
+def source_digest(module: str) -> str:
+    """Digest the sources of a room; `module` is the `__file__` of one of them.
 
     numba's cache notices a change in the file of an entry and in what the entry closes over, not in other files it
     calls into. An entry that closes over this digest is compiled anew when any of them changes.
     """
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    sources = sorted(Path(module).parent.glob("*.py"))
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()

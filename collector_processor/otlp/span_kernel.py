@@ -1,0 +1,161 @@
+"""The compiled inner loops over the bytes of a trace request: where its spans are, and which names they share.
+
+One pass over tags and sizes, in which nothing is copied. It knows the plain form of the wire format. What it does not
+know (groups, two names of one span), and what is broken, it leaves to the parser, which has the last word; it takes
+nothing that the parser would refuse but for names, which may be no UTF-8.
+
+The smaller functions are pasted into their callers. To call one would count references to the arrays it is given, for
+each field of a span: that took ten times as long.
+
+Importing this imports numba, so that is done when there is much to read.
+"""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from collector_processor.compiled import entry
+from collector_processor.telemetry.points import Int32
+
+Bytes = npt.NDArray[np.uint8]
+Number = int | np.int64
+
+COLUMNS = 17
+BEGIN, SIZE, GROUP, NAME, OWN_ID, PARENT_ID, KIND, START, END, STATUS = 0, 1, 2, *range(3, COLUMNS, 2)
+"""Of a table of spans: place, size, number of the resource; then by field its place (0: not there), and behind that its
+size, or what it says where it is a number."""
+
+NOT_PLAIN = -1
+
+_IN_REQUEST, _IN_RESOURCE, _IN_SCOPE, _IN_SPAN, _IN_STATUS = range(5)
+_SKIP, _ENTER = -1, -2
+_LEAST_TAG, _TAGS = 8, 0x80  # none of those in use is larger
+_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_LONGEST_TAG, _LONGEST_NUMBER = 28, 56  # bits
+_MOST = (1 << 31) - 1
+_MOST_MET = 64
+
+_pasted = numba.njit(inline="always")
+
+
+def _actions() -> npt.NDArray[np.int8]:
+    """Return what is done with each tag at each level: the column it is noted in, or something else."""
+    actions = np.full((_IN_STATUS + 1, _TAGS), _SKIP, np.int8)
+    actions[_IN_REQUEST, 0x0A] = actions[_IN_RESOURCE, 0x12] = actions[_IN_SCOPE, 0x12] = _ENTER
+    actions[_IN_RESOURCE, 0x0A] = 0
+    actions[_IN_SPAN, [0x12, 0x22, 0x2A, 0x30, 0x39, 0x41]] = OWN_ID, PARENT_ID, NAME, KIND, START, END
+    actions[_IN_SPAN, 0x7A], actions[_IN_STATUS, 0x18] = _ENTER, STATUS
+    return actions
+
+
+_ACTIONS = _actions()
+
+
+@_pasted
+def _varint(data: Bytes, at: Number, end: Number, longest: int) -> tuple[Number, Number]:
+    """Return the number at a place and the place behind it, NOT_PLAIN where it has more bits or does not end."""
+    if at >= end:
+        return 0, NOT_PLAIN
+    number: Number = np.int64(data[at])
+    shift = 0
+    at += 1
+    while number >> shift >= 0x80:
+        shift += 7
+        if at >= end or shift >= longest:
+            return 0, NOT_PLAIN
+        number = (number & ~(np.int64(0x80) << (shift - 7))) | np.int64(data[at]) << shift
+        at += 1
+    return number, at
+
+
+@_pasted
+def _content(data: Bytes, at: Number, end: Number, wire_type: Number) -> tuple[Number, Number, Number]:
+    """Return what a field says, or its size; where its content begins, NOT_PLAIN where it is broken; and ends."""
+    if wire_type == _FIXED64:
+        return 8, at, at + 8
+    if wire_type == _FIXED32:
+        return 4, at, at + 4
+    if wire_type == _VARINT:
+        number, after = _varint(data, at, end, _LONGEST_NUMBER)
+        return number, after, after
+    if wire_type == _LENGTH:
+        number, after = _varint(data, at, end, _LONGEST_NUMBER)
+        return number, after, after + number
+    return 0, NOT_PLAIN, NOT_PLAIN
+
+
+@entry
+def scan(data: Bytes, spans: Int32, resources: Int32) -> tuple[Number, Number, Number]:
+    """Fill tables of zeros: `spans (n, COLUMNS)`, and `resources (m, 2)` with place and size.
+
+    Counts resources, scopes and spans; the first count is NOT_PLAIN where the request is not plain, or the tables are
+    too short for it.
+    """
+    ends, counts = np.zeros(_IN_STATUS + 1, np.int64), np.zeros(_IN_STATUS, np.int64)
+    ends[0], level, group, row = len(data), _IN_REQUEST, -1, -1
+    at: Number = 0
+    while at < len(data):
+        tag, at = _varint(data, at, ends[level], _LONGEST_TAG)
+        number, at, end = _content(data, at, ends[level], tag & 7)
+        if tag < _LEAST_TAG or at < 0 or end > ends[level] or number > _MOST:
+            return NOT_PLAIN, 0, 0
+        action = _ACTIONS[level, tag] if tag < _TAGS else _SKIP
+        if action == _ENTER:
+            counts[level] += 1
+            group, row = counts[_IN_REQUEST] - 1, counts[_IN_SCOPE] - 1
+            if group == len(resources) or row == len(spans):
+                return NOT_PLAIN, 0, 0
+            if level == _IN_SCOPE:
+                spans[row, BEGIN], spans[row, SIZE], spans[row, GROUP] = at, number, group
+            level += 1
+            ends[level], end = end, at
+        elif action != _SKIP:
+            noted = resources[group] if level == _IN_RESOURCE else spans[row]
+            if noted[action]:
+                return NOT_PLAIN, 0, 0
+            noted[action], noted[action + 1] = at, number
+        at = end
+        while level and at == ends[level]:
+            level -= 1
+    return counts[_IN_REQUEST], counts[_IN_RESOURCE], counts[_IN_SCOPE]
+
+
+@_pasted
+def _slot_of(data: Bytes, at: int, size: int, slots: int) -> np.int64:
+    """Return where a name belongs in a table of so many slots, a power of two (FNV-1a)."""
+    mixed = np.uint64(0xCBF29CE484222325)
+    for place in range(at, at + size):
+        mixed = (mixed ^ np.uint64(data[place])) * np.uint64(0x100000001B3)
+    return np.int64((mixed ^ mixed >> np.uint64(32)) & np.uint64(slots - 1))
+
+
+@_pasted
+def _is_same(data: Bytes, one: int, other: int, size: int) -> bool:
+    same = 0
+    while same < size and data[one + same] == data[other + same]:
+        same += 1
+    return same == size
+
+
+@entry
+def number_names(data: Bytes, spans: Int32, table: Int32, number: Int32, first: Int32) -> int:
+    """Number names as they appear, equal ones alike; `first` gets their first rows. Count them.
+
+    `table` holds -1 only, and a power of two. NOT_PLAIN where too many meet in one slot: somebody may want that.
+    """
+    count = 0
+    for row in range(len(spans)):
+        at, size = spans[row, NAME], spans[row, NAME + 1]
+        slot, met = _slot_of(data, at, size, len(table)), 0
+        while table[slot] >= 0:
+            known = first[table[slot]]
+            if spans[known, NAME + 1] == size and _is_same(data, spans[known, NAME], at, size):
+                break
+            slot, met = (slot + 1) & (len(table) - 1), met + 1
+            if met > _MOST_MET:
+                return NOT_PLAIN
+        if table[slot] < 0:
+            table[slot], first[count] = count, row
+            count += 1
+        number[row] = table[slot]
+    return count

@@ -1,0 +1,148 @@
+"""Trace requests read by compiled code, once so much comes in that it pays.
+
+The parser makes an object of every span, which takes a microsecond; `span_kernel` finds its fields in a fifth of that.
+But numba takes 115 MiB and a third of a second of CPU to load, so whoever sends few spans never loads it.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from threading import Lock, Thread
+from types import ModuleType
+
+import numpy as np
+
+from collector_processor.telemetry.points import Int32, Int64
+
+log = logging.getLogger(__name__)
+
+LEAST_BYTES = 16 << 10
+"""Of a request: below it, setting up costs more than is saved."""
+
+_BUSY_BYTES, _BUSY_SECONDS = 32 << 20, 10.0
+_LEAST_SPAN = 48  # bytes, on average: more than ids and times take
+_WORD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SpanTable:
+    """The spans of a request as columns: `place (n, 2)` in it with their sizes, `names[name[i]]`, their ids and so on.
+
+    `resources` are raw, one for each group of spans, in `group`. Ids are little-endian, 0 where there is none.
+    """
+
+    body: bytes
+    place: Int32
+    resources: list[bytes]
+    group: Int32
+    scopes: int
+    names: list[str]
+    name: Int32
+    kind: Int32
+    start: Int64
+    end: Int64
+    status: Int32
+    own_id: Int64
+    parent_id: Int64
+
+    def span(self, row: int) -> bytes:
+        """Return the bytes of a span."""
+        begin, size = self.place[row].tolist()
+        return self.body[begin : begin + size]
+
+
+class SpanScanner:
+    """Scans requests once the kernel is loaded, which begins when much came in within a short time; for any thread."""
+
+    def __init__(self) -> None:
+        self._kernel: ModuleType | None = None
+        self._lock = Lock()
+        self._is_begun = False
+        self._bytes, self._since = 0, 0.0
+
+    def scan(self, body: bytes) -> SpanTable | None:
+        """Return the spans of a request, None where the parser has to read it."""
+        if len(body) < LEAST_BYTES:
+            return None
+        if self._kernel is None:
+            self._note(len(body))
+            return None
+        return scanned(self._kernel, body)
+
+    def load(self) -> None:
+        """Load the kernel now; it is compiled where no machine code of it is kept."""
+        from collector_processor.otlp import span_kernel
+
+        scanned(span_kernel, _ONE_SPAN)
+        self._kernel = span_kernel
+
+    def _note(self, size: int) -> None:
+        """Count what came in; begin to load where it is much."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._since > _BUSY_SECONDS:
+                self._bytes, self._since = 0, now
+            self._bytes += size
+            if self._is_begun or self._bytes < _BUSY_BYTES:
+                return
+            self._is_begun = True
+        Thread(target=self._try_to_load, name="span-scanner", daemon=True).start()
+
+    def _try_to_load(self) -> None:
+        try:
+            self.load()
+        except Exception:
+            log.exception("spans cannot be read by compiled code; the parser goes on")
+
+
+def scanned(kernel: ModuleType, body: bytes) -> SpanTable | None:
+    """Return what the kernel finds, None where the request is not plain."""
+    data, most = np.frombuffer(body, np.uint8), len(body) // _LEAST_SPAN + 1
+    spans, resources = np.zeros((most, kernel.COLUMNS), np.int32), np.zeros((most, 2), np.int32)
+    groups, scopes, count = kernel.scan(data, spans, resources)
+    if groups == kernel.NOT_PLAIN:
+        return None
+    spans = spans[:count]
+    name, first = np.empty(count, np.int32), np.empty(count, np.int32)
+    slots = np.full(1 << (2 * count).bit_length(), -1, np.int32)
+    distinct = kernel.number_names(data, spans, slots, name, first)
+    if distinct == kernel.NOT_PLAIN:
+        return None
+    try:
+        names = [str(raw, "utf-8") for raw in _pieces(body, spans[first[:distinct], kernel.NAME : kernel.NAME + 2])]
+    except UnicodeDecodeError:
+        return None
+    start, end, own_id, parent_id = (
+        _words(body, spans[:, column], spans[:, column + 1])
+        for column in (kernel.START, kernel.END, kernel.OWN_ID, kernel.PARENT_ID)
+    )
+    return SpanTable(
+        body,
+        place=spans[:, : kernel.SIZE + 1],
+        resources=_pieces(body, resources[:groups]),
+        group=spans[:, kernel.GROUP],
+        scopes=scopes,
+        names=names,
+        name=name,
+        kind=spans[:, kernel.KIND + 1],
+        start=start,
+        end=end,
+        status=spans[:, kernel.STATUS + 1],
+        own_id=own_id,
+        parent_id=parent_id,
+    )
+
+
+def _words(body: bytes, place: Int32, size: Int32) -> Int64:
+    """Return the eight bytes at each place, 0 where that is not their size."""
+    words = np.ndarray(max(len(body) - _WORD + 1, 1), "<i8", body.ljust(_WORD), strides=(1,))  # they overlap
+    return np.where(size == _WORD, words[place], 0)
+
+
+def _pieces(body: bytes, places: Int32) -> list[bytes]:
+    """Return the bytes at places `(n, 2)`, each with its size."""
+    return [body[begin : begin + size] for begin, size in places.tolist()]
+
+
+_ONE_SPAN = b"\x0a\x04\x12\x02\x12\x00"
+"""A request of one span of which nothing is known."""
