@@ -24,12 +24,16 @@ T = TypeVar("T")
 Params = MultiDict[str, str]
 
 MILLISECOND = 1_000_000
-LONGEST_REGEX = 256
+LONGEST_REGEX = 16_384
+_SHORT_REGEX = 256  # characters; may repeat as it likes
+_MOST_REPEATS = 32
+_REGEX_MEMORY = 1 << 20  # bytes; RE2's own default of 8 MiB takes seconds to fill
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 2**63 - 1
 _UNITS = {"ms": MILLISECOND, "s": NANOS_PER_SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY, "y": 365 * DAY}
 _DURATION = re.compile(r"(?:\d+(?:ms|[smhdwy]))+")
 _DURATION_PART = re.compile(r"(\d+)(ms|[smhdwy])")
+_REPEAT = re.compile(r"[*+?{]")
 _STABLE_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -239,11 +243,18 @@ def regex(pattern: str) -> Any:
     """Compile a regular expression by RE2.
 
     Raises:
-        InvalidQueryError: if it is too long, malformed or too large for RE2.
+        InvalidQueryError: if it is too long, malformed or too large for RE2, or repeats too much for its length.
     """
     if len(pattern) > LONGEST_REGEX:
         raise InvalidQueryError(f"regular expression of {len(pattern)} characters, the limit is {LONGEST_REGEX}")
+    repeats = len(_REPEAT.findall(pattern))
+    if len(pattern) > _SHORT_REGEX and repeats > _MOST_REPEATS:
+        raise InvalidQueryError(
+            f"regular expression of {len(pattern)} characters with {repeats} repetitions: "
+            f"beyond {_SHORT_REGEX} characters the limit is {_MOST_REPEATS}"
+        )
     options = re2.Options()
+    options.max_mem = _REGEX_MEMORY
     options.log_errors = False
     options.dot_nl = True
     try:

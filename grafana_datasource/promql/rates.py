@@ -7,7 +7,7 @@ never to before it was zero.
 
 import numpy as np
 
-from collector_processor.telemetry.points import Bool, Float64
+from collector_processor.telemetry.points import Bool, Float64, Int64
 from grafana_datasource.promql.samples import Windows
 
 _EXTRAPOLATED_DISTANCES = 1.1
@@ -15,28 +15,28 @@ _EXTRAPOLATED_DISTANCES = 1.1
 
 def rate(windows: Windows) -> tuple[Float64, Bool]:
     """Return the increase per second of counters."""
-    values, present = increase(windows)
-    return values / (windows.length / 1e9), present
+    grown = _increase(windows)
+    factor = _factor(windows, grown, is_counter=True) / (windows.length / 1e9)
+    return grown * factor, _has_more_than(windows, 1)
 
 
 def increase(windows: Windows) -> tuple[Float64, Bool]:
     """Return by how much counters grew, starts from zero added."""
-    grown = _difference(windows)
-    if (drops := _drops(windows)).any():
-        grown = grown + windows.reduced(np.add, drops, windows.first + 1) * _has_more_than(windows, 1)
-    return _extrapolated(windows, grown, is_counter=True), _has_more_than(windows, 1)
+    grown = _increase(windows)
+    return grown * _factor(windows, grown, is_counter=True), _has_more_than(windows, 1)
 
 
 def delta(windows: Windows) -> tuple[Float64, Bool]:
     """Return by how much gauges changed."""
-    return _extrapolated(windows, _difference(windows), is_counter=False), _has_more_than(windows, 1)
+    grown = _difference(windows)
+    return grown * _factor(windows, grown, is_counter=False), _has_more_than(windows, 1)
 
 
 def irate(windows: Windows) -> tuple[Float64, Bool]:
     """Return the increase per second between the last two samples."""
     last, before = windows.value(windows.stop - 1), windows.value(windows.stop - 2)
     grown = np.where(last < before, last, last - before)
-    seconds = windows.seconds(windows.stop - 1) - windows.seconds(windows.stop - 2)
+    seconds = _seconds(windows.time(windows.stop - 2), windows.time(windows.stop - 1))
     return grown / seconds, _has_more_than(windows, 1)
 
 
@@ -70,6 +70,13 @@ def _difference(windows: Windows) -> Float64:
     return windows.value(windows.stop - 1) - windows.value(windows.first)
 
 
+def _increase(windows: Windows) -> Float64:
+    grown = _difference(windows)
+    if (drops := _drops(windows)).any():
+        grown = grown + windows.reduced(np.add, drops, windows.first + 1) * _has_more_than(windows, 1)
+    return grown
+
+
 def _drops(windows: Windows) -> Float64:
     """Return per sample what the counter had reached before it started again there, else zero."""
     value = windows.samples.value
@@ -81,10 +88,11 @@ def _has_more_than(windows: Windows, count: int) -> Bool:
     return np.asarray(windows.count > count)
 
 
-def _extrapolated(windows: Windows, grown: Float64, *, is_counter: bool) -> Float64:
-    first, last = windows.seconds(windows.first), windows.seconds(windows.stop - 1)
-    end = windows.seconds_of(windows.times)
-    to_start, to_end, sampled = first - (end - windows.length / 1e9), end - last, last - first
+def _factor(windows: Windows, grown: Float64, *, is_counter: bool) -> Float64:
+    """Return how many times as much as its samples cover a window holds, step by step as Prometheus reckons it."""
+    first, last = windows.time(windows.first), windows.time(windows.stop - 1)
+    to_start, to_end = _seconds(windows.times - windows.length, first), _seconds(last, windows.times)
+    sampled = _seconds(first, last)
     distance = sampled / np.maximum(windows.count - 1, 1)
     if is_counter:
         value = windows.value(windows.first)
@@ -93,4 +101,9 @@ def _extrapolated(windows: Windows, grown: Float64, *, is_counter: bool) -> Floa
     near = distance * _EXTRAPOLATED_DISTANCES
     covered = sampled + np.where(to_start < near, to_start, distance / 2)
     covered += np.where(to_end < near, to_end, distance / 2)
-    return np.asarray(grown * (covered / sampled))
+    return np.asarray(covered / sampled)
+
+
+def _seconds(since: Int64, until: Int64) -> Float64:
+    """Return what lies between times, rounded once."""
+    return np.asarray((until - since) / 1e9)

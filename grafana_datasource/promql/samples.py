@@ -143,6 +143,11 @@ class Windows:
         """Return values by row; rows of empty windows give anything."""
         return _safe(self.samples.value, row)
 
+    def time(self, row: Int64) -> Int64:
+        """Return times by row in nanoseconds; rows of empty windows give anything."""
+        time = self.samples.time
+        return time[np.clip(row, 0, time.size - 1)] if time.size else np.zeros(row.shape, np.int64)
+
     def seconds(self, row: Int64) -> Float64:
         """Return times by row in seconds after the first sample of all."""
         return _safe((self.samples.time - self._origin()) / 1e9, row)

@@ -106,7 +106,14 @@ def test_patterns_match_whole_texts_in_linear_time() -> None:
     assert not full_match("(a+)+$")("a" * 5000 + "b")
 
 
-@pytest.mark.parametrize("pattern", ["(", "a{0,100000}", "[z-a]", r"(?<=a)b", r"\1", "x" * 257])
+def test_a_variable_with_very_many_values_is_one_pattern() -> None:
+    pods = [f"checkout-{i:04d}" for i in range(1000)]
+    assert full_match(f"({'|'.join(pods)})")("checkout-0999")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(", "a{0,100000}", "[z-a]", r"(?<=a)b", r"\1", "x" * 16_385, "a*b" * 100, ".{0,999}" * 32]
+)
 def test_patterns_re2_cannot_promise_are_refused(pattern: str) -> None:
     with pytest.raises(InvalidQueryError, match="regular expression"):
         full_match(pattern)
