@@ -16,6 +16,7 @@ from benchmarks.figures import Figure
 from collector_processor.otlp.decode import decode_metrics, decode_traces
 from collector_processor.otlp.span_patch import append_span_attributes
 from collector_processor.otlp.traces import SCANNER, parsed_arrivals
+from tests.otlp.stock import extras_of
 
 START, NOW = 1_700_000_000_000_000_000, 1_700_000_060_000_000_000
 RUNS = 5
@@ -89,7 +90,7 @@ def walk_spans(body: bytes) -> list[tuple[str, int, int, bool]]:
 def patch_ours(body: bytes) -> bytes:
     """Read what rates, errors and durations need, add one attribute to every span and encode."""
     parsed = decode_traces(body)[1]
-    return append_span_attributes(parsed, [EXTRA] * parsed.spans)
+    return append_span_attributes(parsed, extras_of(EXTRA, parsed.spans))
 
 
 def patch_stock(body: bytes) -> bytes:

@@ -1,6 +1,6 @@
-"""The compiled inner loops over the bytes of a trace request: where its spans are, and which names they share.
+"""The compiled inner loops over a trace request: where its spans are, which names they share, and bytes behind spans.
 
-One pass over tags and sizes, in which nothing is copied. It knows the plain form of the wire format. What it does not
+One pass over tags and sizes each. It knows the plain form of the wire format. What it does not
 know (groups, two names of one span), and what is broken, it leaves to the parser, which has the last word; it takes
 nothing that the parser would refuse but for names, which may be no UTF-8.
 
@@ -28,6 +28,7 @@ size, or what it says where it is a number."""
 NOT_PLAIN = -1
 
 _IN_REQUEST, _IN_RESOURCE, _IN_SCOPE, _IN_SPAN, _IN_STATUS = range(5)
+_OUTER = (0x0A, 0x12, 0x12)  # tags of what a span is in, and of spans, by level
 _SKIP, _ENTER = -1, -2
 _LEAST_TAG, _TAGS = 8, 0x80  # none of those in use is larger
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
@@ -41,7 +42,7 @@ _pasted = numba.njit(inline="always")
 def _actions() -> npt.NDArray[np.int8]:
     """Return what is done with each tag at each level: the column it is noted in, or something else."""
     actions = np.full((_IN_STATUS + 1, _TAGS), _SKIP, np.int8)
-    actions[_IN_REQUEST, 0x0A] = actions[_IN_RESOURCE, 0x12] = actions[_IN_SCOPE, 0x12] = _ENTER
+    actions[range(_IN_SPAN), _OUTER] = _ENTER
     actions[_IN_RESOURCE, 0x0A] = 0
     actions[_IN_SPAN, [0x12, 0x22, 0x2A, 0x30, 0x39, 0x41]] = OWN_ID, PARENT_ID, NAME, KIND, START, END
     actions[_IN_SPAN, 0x7A], actions[_IN_STATUS, 0x18] = _ENTER, STATUS
@@ -159,3 +160,93 @@ def number_names(data: Bytes, spans: Int32, table: Int32, number: Int32, first: 
             count += 1
         number[row] = table[slot]
     return count
+
+
+@_pasted
+def _field_size(size: Number) -> Number:
+    """Return the size of a whole field with a content of this size and a tag of one byte."""
+    head = 2
+    while size >> 7 * (head - 1):
+        head += 1
+    return head + size
+
+
+@_pasted
+def _put_head(out: Bytes, to: Number, tag: Number, size: Number) -> Number:
+    """Write tag and size of a field; return the place behind them."""
+    out[to] = tag
+    to += 1
+    while size >= _TAGS:
+        out[to] = size & (_TAGS - 1) | _TAGS
+        size >>= 7
+        to += 1
+    out[to] = size
+    return to + 1
+
+
+@entry
+def measure(data: Bytes, more: Int32, sizes: Int32) -> Number:
+    """Return the size of a request to whose spans so many bytes are appended; NOT_PLAIN as `scan`.
+
+    `sizes` gets those of the messages around the spans, in the order in which these begin.
+    """
+    ends, inside, place = np.zeros(_IN_SPAN, np.int64), np.zeros(_IN_SPAN, np.int64), np.zeros(_IN_SPAN, np.int64)
+    ends[0], level, row, entered = len(data), _IN_REQUEST, 0, 0
+    at: Number = 0
+    while at < len(data):
+        begin = at
+        tag, at = _varint(data, at, ends[level], _LONGEST_TAG)
+        number, at, end = _content(data, at, ends[level], tag & 7)
+        if tag < _LEAST_TAG or at < 0 or end > ends[level]:
+            return NOT_PLAIN
+        if tag != _OUTER[level]:
+            inside[level] += end - begin
+        elif row == len(more) if level == _IN_SCOPE else entered == len(sizes):
+            return NOT_PLAIN
+        elif level == _IN_SCOPE:
+            inside[level] += _field_size(number + more[row])
+            row += 1
+        else:
+            level += 1
+            ends[level], inside[level], place[level] = end, 0, entered
+            entered, end = entered + 1, at
+        at = end
+        while level and at == ends[level]:
+            sizes[place[level]] = inside[level]
+            inside[level - 1] += _field_size(inside[level])
+            level -= 1
+    total: Number = inside[_IN_REQUEST]
+    return total
+
+
+@entry
+def splice(data: Bytes, rows: Bytes, width: int, more: Int32, sizes: Int32, out: Bytes) -> None:
+    """Write a request, behind each span the first `more` bytes of its row; it was measured before."""
+    ends = np.zeros(_IN_SPAN, np.int64)
+    ends[0], level, row, entered = len(data), _IN_REQUEST, 0, 0
+    at: Number = 0
+    to: Number = 0
+    while at < len(data):
+        begin = at
+        tag, at = _varint(data, at, ends[level], _LONGEST_TAG)
+        number, at, end = _content(data, at, ends[level], tag & 7)
+        is_span = level == _IN_SCOPE and tag == _OUTER[level]
+        if tag == _OUTER[level]:
+            begin = at if is_span else end
+            to = _put_head(out, to, tag, number + more[row] if is_span else sizes[entered])
+        source, target = np.uint64(begin), np.uint64(to)
+        for place in range(np.uint64(end - begin)):
+            out[target + place] = data[source + place]
+        to += end - begin
+        if is_span:
+            source, target = np.uint64(row * width), np.uint64(to)
+            for place in range(np.uint64(more[row])):
+                out[target + place] = rows[source + place]
+            to += more[row]
+            row += 1
+        elif tag == _OUTER[level]:
+            level, entered = level + 1, entered + 1
+            ends[level], end = end, at
+        at = end
+        while level and at == ends[level]:
+            level -= 1

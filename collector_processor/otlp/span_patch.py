@@ -4,18 +4,40 @@ Unknown fields, events, links, everything this module never looked at, leaves as
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
 
 import numpy as np
+import numpy.typing as npt
 
 from collector_processor.otlp import schema, wire
 from collector_processor.otlp.additions import SPAN_KEYS, STOCK_ADDITIONS, Additions, Detail, Ours, attribute
-from collector_processor.otlp.decode import ParsedTraces
-from collector_processor.telemetry.points import Bool, Float64
+from collector_processor.otlp.traces import SCANNER, ParsedTraces
+from collector_processor.telemetry.points import Bool, Float64, Int32, Int64
 
 _RESOURCE_SPANS, _SCOPE_SPANS, _SPANS, _ATTRIBUTES = 1, 2, 2, 9  # field numbers, each in the message around it
 _BOOL_VALUE, _DOUBLE_VALUE = b"\x10", b"\x21"  # tags in an AnyValue
+
+
+@dataclass(frozen=True, slots=True)
+class SpanExtras:
+    """What is appended to spans: of row `i` of `rows (n, width)` the first `size[i]` bytes to span `i`."""
+
+    rows: npt.NDArray[np.uint8]
+    size: Int32
+
+    def __len__(self) -> int:
+        return self.size.size
+
+    def part(self, first: int, last: int) -> "SpanExtras":
+        """Return those of spans `first` to `last`, that one excluded."""
+        return SpanExtras(self.rows[first:last], self.size[first:last])
+
+    def pieces(self) -> list[bytes]:
+        """Return the bytes for each span."""
+        joined, width = self.rows.tobytes(), self.rows.shape[1]
+        return [joined[i * width : i * width + size] for i, size in enumerate(self.size.tolist())]
 
 
 def span_attributes(
@@ -23,40 +45,43 @@ def span_attributes(
     score: Float64,
     lower: Float64,
     upper: Float64,
-    model_version: Sequence[str],
+    model_version: Int64,
     additions: Additions = STOCK_ADDITIONS,
-) -> list[bytes]:
-    """Encode the attributes of `n` spans, edges in seconds; empty where the score is NaN (no forecast)."""
+) -> SpanExtras:
+    """Encode the attributes of `n` spans, edges in seconds; none where the score is NaN (no forecast)."""
     template, columns = _span_template(additions)
-    rows = np.tile(np.frombuffer(template, np.uint8), (score.size, 1))
+    versions, version_of = np.unique(model_version, return_inverse=True)
+    wholes = [template + _version_attribute(version, additions) for version in versions.tolist()]
+    width = max(map(len, wholes), default=len(template))
+    padded = np.frombuffer(b"".join(whole.ljust(width, b"\0") for whole in wholes), np.uint8)
+    rows = padded.reshape(len(wholes), width)[version_of]
     rows[:, columns[0]] = anomaly
     for column, values in zip(columns[1:], (score, lower, upper), strict=False):
         rows[:, column : column + 8] = wire.little_endian(values)
-    joined, width = rows.tobytes(), len(template)
-    version_of = {version: _version_attribute(version, additions) for version in set(model_version)}
-    found = [
-        joined[at : at + width] + version_of[version]
-        for at, version in zip(range(0, len(joined), width), model_version, strict=True)
-    ]
-    for unscored in np.flatnonzero(np.isnan(score)).tolist():
-        found[unscored] = b""
-    return found
+    sizes = np.array([len(whole) for whole in wholes], np.int32)
+    return SpanExtras(rows, np.where(np.isnan(score), np.int32(0), sizes[version_of]))
 
 
-def append_span_attributes(
-    parsed: ParsedTraces, extra: Sequence[bytes], additions: Additions = STOCK_ADDITIONS
-) -> bytes:
-    """Return the request with `extra[i]` (as `span_attributes` encodes it) appended to span `i`.
+def append_span_attributes(parsed: ParsedTraces, extras: SpanExtras, additions: Additions = STOCK_ADDITIONS) -> bytes:
+    """Return the request with what `extras` holds for each span appended to it.
 
     With nothing to add the request's own bytes are returned.
     """
-    if len(extra) != parsed.spans:
-        raise ValueError(f"{len(extra)} attribute sets for {parsed.spans} spans")
-    if not any(extra):
+    if len(extras) != parsed.spans:
+        raise ValueError(f"{len(extras)} attribute sets for {parsed.spans} spans")
+    if not extras.size.any():
         return parsed.body
-    request = schema.SpliceRequest.FromString(parsed.body)
     ours = Ours(additions, SPAN_KEYS)
-    is_ours_possible, done = ours.prefix in parsed.body, 0
+    if ours.prefix in parsed.body:
+        return _patched(parsed.body, extras.pieces(), ours)
+    spliced = SCANNER.splice(parsed.body, extras.rows, extras.size)
+    return _patched(parsed.body, extras.pieces()) if spliced is None else spliced
+
+
+def _patched(body: bytes, extra: Sequence[bytes], ours: Ours | None = None) -> bytes:
+    """Append to spans by the parser; `ours` takes attributes off them first."""
+    request = schema.SpliceRequest.FromString(body)
+    done = 0
     pieces: list[bytes] = []
     for resource_spans in request.resource_spans:
         scopes: list[bytes] = []
@@ -64,7 +89,7 @@ def append_span_attributes(
             spans: Sequence[bytes] = list(scope_spans.spans)
             added = extra[done : done + len(spans)]
             done += len(spans)
-            if is_ours_possible:
+            if ours is not None:
                 spans = _without_ours(ours, spans, added)
             scope_spans.ClearField("spans")
             _put_message(scopes, _SCOPE_SPANS, [scope_spans.SerializeToString(), *_joined(spans, added)])
@@ -109,7 +134,8 @@ def _span_template(additions: Additions) -> tuple[bytes, list[int]]:
 
 
 @lru_cache(maxsize=4096)
-def _version_attribute(version: str, additions: Additions) -> bytes:
+def _version_attribute(version: int, additions: Additions) -> bytes:
     if additions.detail is Detail.MINIMAL:
         return b""
-    return attribute(_ATTRIBUTES, additions.attribute(SPAN_KEYS[-1]), wire.field(1, version.encode()))
+    text = str(version) if version else ""
+    return attribute(_ATTRIBUTES, additions.attribute(SPAN_KEYS[-1]), wire.field(1, text.encode()))

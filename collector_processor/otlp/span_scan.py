@@ -11,8 +11,11 @@ from threading import Lock, Thread
 from types import ModuleType
 
 import numpy as np
+import numpy.typing as npt
 
 from collector_processor.telemetry.points import Int32, Int64
+
+Bytes = npt.NDArray[np.uint8]
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +72,18 @@ class SpanScanner:
             return None
         return scanned(self._kernel, body)
 
+    def splice(self, body: bytes, rows: Bytes, size: Int32) -> bytes | None:
+        """Return a request, behind each span the first `size (n,)` bytes of its row; None where the parser has to."""
+        if self._kernel is None or len(body) < LEAST_BYTES:
+            return None
+        return spliced(self._kernel, body, rows, size)
+
     def load(self) -> None:
         """Load the kernel now; it is compiled where no machine code of it is kept."""
         from collector_processor.otlp import span_kernel
 
         scanned(span_kernel, _ONE_SPAN)
+        spliced(span_kernel, _ONE_SPAN, np.zeros((1, 1), np.uint8), np.ones(1, np.int32))
         self._kernel = span_kernel
 
     def _note(self, size: int) -> None:
@@ -131,6 +141,17 @@ def scanned(kernel: ModuleType, body: bytes) -> SpanTable | None:
         own_id=own_id,
         parent_id=parent_id,
     )
+
+
+def spliced(kernel: ModuleType, body: bytes, rows: Bytes, size: Int32) -> bytes | None:
+    """Return a request with bytes behind its spans, None where it is not plain."""
+    data, sizes = np.frombuffer(body, np.uint8), np.empty(len(body) // _LEAST_SPAN + 2, np.int32)
+    length = kernel.measure(data, size, sizes)
+    if length == kernel.NOT_PLAIN:
+        return None
+    found = np.empty(length, np.uint8)
+    kernel.splice(data, np.ascontiguousarray(rows).ravel(), rows.shape[1], size, sizes, found)
+    return found.tobytes()
 
 
 def _words(body: bytes, place: Int32, size: Int32) -> Int64:

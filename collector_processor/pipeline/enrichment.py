@@ -6,7 +6,6 @@ slowest quantile that is modelled (p99, else p95, else p50). It is anomalous whe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
@@ -34,7 +33,7 @@ class ExpectedDurations:
     yhat: Float64
     lower: Float64
     upper: Float64
-    model_version: Sequence[str]
+    model_version: Int64
 
 
 class Enricher:
@@ -69,11 +68,15 @@ class Enricher:
         is_anomaly = duration > expected.upper
         if self._additions.spans is Which.ANOMALOUS:
             score = np.where(is_anomaly, score, np.nan)
-        extra = iter(
-            span_attributes(is_anomaly, score, expected.lower, expected.upper, expected.model_version, self._additions)
+        if np.isnan(score).all():
+            return [parsed.body for parsed in requests]
+        extras = span_attributes(
+            is_anomaly, score, expected.lower, expected.upper, expected.model_version, self._additions
         )
+        last = np.cumsum([parsed.spans for parsed in requests]).tolist()
         return [
-            append_span_attributes(parsed, list(islice(extra, parsed.spans)), self._additions) for parsed in requests
+            append_span_attributes(parsed, extras.part(end - parsed.spans, end), self._additions)
+            for parsed, end in zip(requests, last, strict=True)
         ]
 
     def _encode(self, points: PointBatch, verdicts: VerdictBatch, rows: Int64) -> bytes:
@@ -133,12 +136,11 @@ def expected_durations(series: Int32, end: Int64, fleet: FleetModel, detector: D
     edges = _edges(stream.T.ravel(), np.tile(at, 3), fleet, detector)
     (yhat, _, _), (lower, _, _), (upper, upper95, upper99) = (edge.reshape(3, -1) for edge in edges)
     upper = np.where(np.isnan(upper99), np.where(np.isnan(upper95), upper, upper95), upper99)
-    versions = [f"{v}" if v else "" for v in fleet.versions(stream[:, 0]).tolist()]
     return ExpectedDurations(
         yhat[span_of],
         np.maximum(lower, 0.0)[span_of],
         np.maximum(upper, yhat)[span_of],
-        [versions[place] for place in span_of.tolist()],
+        fleet.versions(stream[:, 0]).astype(np.int64)[span_of],
     )
 
 

@@ -26,6 +26,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from collector_processor.otlp.decode import parse_attributes, parse_resource, parse_scope
+from collector_processor.otlp.span_patch import SpanExtras
 from collector_processor.telemetry.arrival import MetricArrivals
 
 Row = tuple[Any, ...]
@@ -605,3 +606,8 @@ def trace_requests(draw: st.DrawFn) -> bytes:
         for _ in range(draw(st.integers(0, 2))):
             rs.scope_spans.add(schema_url="x").spans.extend(draw(st.lists(span_messages, max_size=4)))
     return request.SerializeToString() + draw(unknown)
+
+
+def extras_of(raw: bytes, spans: int) -> SpanExtras:
+    """Return the same bytes for every span."""
+    return SpanExtras(np.tile(np.frombuffer(raw, np.uint8), (spans, 1)), np.full(spans, len(raw), np.int32))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from collector_processor.otlp.additions import Additions, Detail
 from collector_processor.otlp.band_metrics import ScoredPoints, band_metrics
 from collector_processor.otlp.decode import decode_metrics, decode_traces
-from collector_processor.otlp.span_patch import append_span_attributes, span_attributes
+from collector_processor.otlp.span_patch import SpanExtras, append_span_attributes, span_attributes
 from collector_processor.telemetry.arrival import NumberPoints
 from collector_processor.telemetry.series import Statistic
 from collector_processor.telemetry.verdict import VerdictBatch
@@ -37,9 +37,10 @@ BAND_METRICS = ("foreband.yhat", "foreband.lower", "foreband.upper", "foreband.s
 VALUES = (True, -3.5, 0.25, 1.5, "7")
 
 
-def extra_for(n: int) -> list[bytes]:
-    ones = np.ones(n)
-    return span_attributes(ones > 0, ones * VALUES[1], ones * VALUES[2], ones * VALUES[3], [VALUES[4]] * n)
+def extras_for(chosen: list[bool]) -> SpanExtras:
+    ones = np.ones(len(chosen))
+    score = np.where(np.array(chosen, np.bool_), VALUES[1], math.nan)
+    return span_attributes(ones > 0, score, ones * VALUES[2], ones * VALUES[3], np.full(len(chosen), 7))
 
 
 def patched_by_stock(body: bytes, chosen: list[bool]) -> ExportTraceServiceRequest:
@@ -54,8 +55,7 @@ def patched_by_stock(body: bytes, chosen: list[bool]) -> ExportTraceServiceReque
 
 
 def patched_by_us(body: bytes, chosen: list[bool]) -> bytes:
-    extra = [more if is_chosen else b"" for more, is_chosen in zip(extra_for(len(chosen)), chosen, strict=True)]
-    return append_span_attributes(decode_traces(body)[1], extra)
+    return append_span_attributes(decode_traces(body)[1], extras_for(chosen))
 
 
 @given(stock.trace_requests(), st.randoms(use_true_random=False))
@@ -82,13 +82,13 @@ def test_unknown_fields_survive_on_every_level() -> None:
 
 def test_with_nothing_to_add_the_bytes_are_the_same_object() -> None:
     body = spans_request("a", "b").SerializeToString()
-    assert append_span_attributes(decode_traces(body)[1], [b"", b""]) is body
+    assert patched_by_us(body, [False, False]) is body
 
 
 def test_a_wrong_number_of_attribute_sets_is_a_programming_error() -> None:
     parsed = decode_traces(spans_request("a", "b").SerializeToString())[1]
     with pytest.raises(ValueError, match="1 attribute sets for 2 spans"):
-        append_span_attributes(parsed, [b"x"])
+        append_span_attributes(parsed, extras_for([True]))
 
 
 def test_ours_replaces_what_an_earlier_foreband_wrote() -> None:
@@ -103,7 +103,9 @@ def test_ours_replaces_what_an_earlier_foreband_wrote() -> None:
 
 def test_span_attributes_are_typed_and_absent_without_a_score() -> None:
     nan = np.array([0.5, math.nan])
-    encoded, absent = span_attributes(np.array([False, False]), nan, nan, np.array([math.inf, 1.0]), ["12", "12"])
+    encoded, absent = span_attributes(
+        np.array([False, False]), nan, nan, np.array([math.inf, 1.0]), np.array([12, 3])
+    ).pieces()
     attributes = {kv.key: kv.value for kv in Span.FromString(encoded).attributes}
     assert absent == b""
     assert [attributes[key].WhichOneof("value") for key in SPAN_KEYS] == [
@@ -214,7 +216,7 @@ def test_an_attribute_of_ours_on_a_point_is_replaced() -> None:
 
 def test_the_minimal_set_is_two_attributes_and_two_gauges() -> None:
     additions, one = Additions(detail=Detail.MINIMAL), np.ones(1)
-    (encoded,) = span_attributes(one > 0, one * 2, one, one, ["12"], additions)
+    (encoded,) = span_attributes(one > 0, one * 2, one, one, np.array([12]), additions).pieces()
     assert [kv.key for kv in Span.FromString(encoded).attributes] == ["foreband.anomaly", "foreband.score"]
     points = decode_metrics(request_with(gauge(1.0)).SerializeToString()).numbers[0]
     request = ExportMetricsServiceRequest.FromString(band_metrics([scored(points)], additions))
@@ -224,7 +226,7 @@ def test_the_minimal_set_is_two_attributes_and_two_gauges() -> None:
 
 def test_names_begin_with_the_prefixes_that_were_chosen() -> None:
     additions, one = Additions(attribute_prefix="acme.band", metric_prefix="bands"), np.ones(1)
-    (encoded,) = span_attributes(one > 0, one * 2, one, one, ["12"], additions)
+    (encoded,) = span_attributes(one > 0, one * 2, one, one, np.array([12]), additions).pieces()
     assert {kv.key[:10] for kv in Span.FromString(encoded).attributes} == {"acme.band."}
     points = decode_metrics(request_with(gauge(1.0)).SerializeToString()).numbers[0]
     request = ExportMetricsServiceRequest.FromString(band_metrics([scored(points)], additions))
@@ -236,7 +238,7 @@ def test_names_begin_with_the_prefixes_that_were_chosen() -> None:
 def test_a_smaller_verdict_leaves_nothing_of_a_larger_one_behind() -> None:
     additions, one = Additions(detail=Detail.MINIMAL), np.ones(1)
     body = patched_by_us(spans_request("a").SerializeToString(), [True])
-    extra = span_attributes(one > 1, one * 2, one, one, ["12"], additions)
+    extra = span_attributes(one > 1, one * 2, one, one, np.array([12]), additions)
     patched = ExportTraceServiceRequest.FromString(append_span_attributes(decode_traces(body)[1], extra, additions))
     (span,) = patched.resource_spans[0].scope_spans[0].spans
     assert [kv.key for kv in span.attributes] == ["foreband.anomaly", "foreband.score"]

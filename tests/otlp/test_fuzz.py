@@ -13,7 +13,7 @@ from collector_processor.errors import MalformedRequestError, TooLargeError
 from collector_processor.otlp.decode import decode_logs, decode_metrics, decode_traces
 from collector_processor.otlp.span_patch import append_span_attributes
 from tests.otlp import stock
-from tests.otlp.stock import attribute, gauge, histogram, request_with, spans_request
+from tests.otlp.stock import attribute, extras_of, gauge, histogram, request_with, spans_request
 
 
 @given(st.binary(max_size=200))
@@ -60,7 +60,7 @@ def test_a_damaged_trace_request_that_was_taken_can_be_patched(seed: int) -> Non
         damaged = damage(body, draw)
         if refused_or_taken(decode_traces, damaged):
             parsed = decode_traces(damaged)[1]
-            patched = append_span_attributes(parsed, [b"\x4a\x00"] * parsed.spans)
+            patched = append_span_attributes(parsed, extras_of(b"\x4a\x00", parsed.spans))
             assert decode_traces(patched)[1].spans == parsed.spans
 
 

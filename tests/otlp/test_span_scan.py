@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collector_processor.errors import MalformedRequestError
 from collector_processor.otlp import span_kernel
-from collector_processor.otlp.span_scan import LEAST_BYTES, SpanScanner, scanned
+from collector_processor.otlp.span_scan import LEAST_BYTES, SpanScanner, scanned, spliced
 from collector_processor.otlp.traces import SCANNER, decode_traces, parsed_arrivals, scanned_arrivals
 from tests.otlp import stock
-from tests.otlp.stock import ExportTraceServiceRequest, attribute, spans_request
+from tests.otlp.stock import ExportTraceServiceRequest, attribute, extras_of, spans_request
+from tests.otlp.test_additions import canonical, extras_for, patched_by_stock
 from tests.otlp.test_fuzz import damage
 from tests.process import wait_until
 
@@ -60,6 +62,7 @@ def traced_shop(spans: int) -> ExportTraceServiceRequest:
     return request
 
 
+@settings(max_examples=40)
 @given(stock.trace_requests())
 def test_a_scan_finds_what_the_parser_finds(body: bytes) -> None:
     assert_same(body)
@@ -73,6 +76,51 @@ def test_a_plain_request_is_scanned_with_all_its_columns() -> None:
 def test_what_is_scanned_of_damaged_requests_the_parser_takes_and_finds_too(seed: int) -> None:
     draw, body = random.Random(seed), traced_shop(6).SerializeToString()
     assert sum(assert_same(damage(body, draw)) for _ in range(700)) > 50
+
+
+@settings(max_examples=40)
+@given(stock.trace_requests(), st.randoms(use_true_random=False))
+def test_spliced_requests_equal_what_the_stock_classes_make(body: bytes, draw: random.Random) -> None:
+    chosen = [draw.random() < 0.5 for _ in range(len(parsed_arrivals(body)))]
+    extras = extras_for(chosen)
+    found = spliced(KERNEL, body, extras.rows, extras.size)
+    if found is not None:
+        assert canonical(ExportTraceServiceRequest.FromString(found)) == canonical(patched_by_stock(body, chosen))
+
+
+def test_sizes_of_messages_grow_with_what_is_spliced_into_them() -> None:
+    body = traced_shop(500).SerializeToString()
+    extras = extras_for([i % 3 > 0 for i in range(500)])
+    found = spliced(KERNEL, body, extras.rows, extras.size)
+    assert found is not None
+    chosen = patched_by_stock(body, [i % 3 > 0 for i in range(500)])
+    assert canonical(ExportTraceServiceRequest.FromString(found)) == canonical(chosen)
+
+
+def test_bytes_are_spliced_behind_a_single_empty_span() -> None:
+    extras = extras_of(b"\x4a\x00", 1)
+    found = spliced(KERNEL, b"\x0a\x04\x12\x02\x12\x00", extras.rows, extras.size)
+    assert found == b"\x0a\x06\x12\x04\x12\x02\x4a\x00"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_splicing_changes_nothing_else_in_damaged_requests(seed: int) -> None:
+    draw, body, taken = random.Random(seed), traced_shop(6).SerializeToString(), 0
+    for _ in range(300):
+        damaged = damage(body, draw)
+        if assert_same(damaged):
+            before = columns(parsed_arrivals(damaged))
+            extras = extras_of(b"\x4a\x00", len(before["name"]))
+            found = spliced(KERNEL, damaged, extras.rows, extras.size)
+            assert found is not None
+            assert columns(parsed_arrivals(found)) == before
+            taken += 1
+    assert taken > 20
+
+
+def test_a_request_of_other_spans_than_expected_is_not_spliced() -> None:
+    extras, body = extras_for([True] * 3), spans_request("a", "b", "c", "d").SerializeToString()
+    assert spliced(KERNEL, body, extras.rows, extras.size) is None
 
 
 @pytest.mark.parametrize(
