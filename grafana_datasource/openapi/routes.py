@@ -5,7 +5,6 @@ from hashlib import blake2b
 
 from flask import Blueprint, Response, current_app, request
 
-from grafana_datasource.openapi.document import document
 from grafana_datasource.replies import dump
 
 
@@ -14,6 +13,8 @@ def openapi_routes() -> Blueprint:
 
     @cache
     def written() -> tuple[bytes, str]:
+        from grafana_datasource.openapi.document import document  # a tenth of what a start imports
+
         body = dump(document(current_app))
         return body, blake2b(body, digest_size=8).hexdigest()
 
