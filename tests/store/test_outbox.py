@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ from collector_processor.errors import StoreError
 from collector_processor.store import segment, segment_log
 from collector_processor.store.base import OutboxItem, StoredOutboxItem
 from collector_processor.store.outbox import Outbox
-from collector_processor.store.segment import HEAD_BYTES
+from collector_processor.store.segment import HEAD_BYTES, Frame
 from collector_processor.store.segment_log import LogEnd
 from collector_processor.store.settings import StoreSettings
 from tests.store.test_sqlite import no_file_larger_than
@@ -140,6 +141,12 @@ def test_a_full_segment_ends_where_its_last_commit_does(database: Database) -> N
     database.restart()
     assert [stored.item.items for stored in database.all()] == [0, 1, 2, 3]
     assert not database.outbox.damaged
+
+
+def test_a_frame_fits_its_payload_alone_also_one_with_the_checksum_of_an_older_version() -> None:
+    old = Frame(1, "metrics", 1, 3, zlib.crc32(b"abc"))
+    for frame in (Frame.of(1, "metrics", 1, b"abc"), old):
+        assert [frame.fits(payload) for payload in (b"abc", b"abd", b"ab", b"")] == [True, False, False, False]
 
 
 @pytest.mark.parametrize("garbage", [1, HEAD_BYTES, HEAD_BYTES + 50, HEAD_BYTES + 100, 1000])
