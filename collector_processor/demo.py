@@ -104,7 +104,7 @@ class _Demo:
                 settings = (f"store.directory={self._directory / 'data'}", *listen, *_SETTINGS)
                 self._start("foreband", "collector_processor", "run", *(f"--set={s}" for s in settings))
                 self._wait_for(lambda: self._get("/readyz") is not None, 30, "Foreband did not become ready")
-                note(f"page and API on http://{self._http}")
+                note(f"http://{self._http}")
             with self._step("measure this host") as note:
                 note(self._start_host())
             self._backfill(days)

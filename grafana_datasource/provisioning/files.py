@@ -11,6 +11,7 @@ from grafana_datasource.provisioning.dashboards import dashboards
 from grafana_datasource.provisioning.datasources import datasources
 from grafana_datasource.provisioning.names import FOLDER, FOLDER_UID, Json
 from grafana_datasource.provisioning.notifications import contact_points, notification_policies
+from grafana_datasource.provisioning.rule_file import rule_file
 from grafana_datasource.provisioning.site import Site
 
 _DASHBOARDS = "dashboards/foreband"
@@ -24,6 +25,7 @@ def provisioning_files(site: Site) -> dict[str, str]:
         "dashboards/foreband.yaml": _yaml(_provider()),
         **boards,
         "alerting/foreband.yaml": _yaml(alerting(site)),
+        "prometheus/foreband.yaml": _yaml(rule_file(site)),
         "examples/contact-points.yaml": _yaml(contact_points(site)),
         "examples/notification-policies.yaml": _yaml(notification_policies()),
     }

@@ -58,19 +58,21 @@ class Rule:
     def alert_labels(self) -> dict[str, str]:
         """Return the labels that all its alerts have, beside those of what they are about."""
         named = {"alertname": self.title, "grafana_folder": FOLDER, "__alert_rule_uid__": self.uid}
-        return named | self._labels
+        return named | self.labels
 
     @property
-    def _labels(self) -> dict[str, str]:
+    def labels(self) -> dict[str, str]:
+        """Return the labels it adds."""
         return {"severity": self.severity, "source": "foreband"}
 
-    def _common(self, site: Site) -> Json:
-        annotations = {"summary": self.summary, "runbook_url": f"{site.page}/runbooks/{self.slug}"}
+    def annotations(self, site: Site) -> dict[str, str]:
+        """Return what its alerts tell people."""
+        told = {"summary": self.summary, "runbook_url": f"{site.page}/runbooks/{self.slug}"}
         if self.of_series:
-            annotations |= {
-                "series": "{{ $labels.series }}",
-                "page": f"{site.page}/?series={{{{ $labels.series }}}}",
-            }
+            told |= {"series": "{{ $labels.series }}", "page": f"{site.page}/?series={{{{ $labels.series }}}}"}
+        return told
+
+    def _common(self, site: Site) -> Json:
         return {
             "uid": self.uid,
             "title": self.title,
@@ -78,8 +80,8 @@ class Rule:
             "data": [_asked(self.query), _reduced(), _threshold()],
             "noDataState": self.no_data,
             "execErrState": self.error,
-            "labels": self._labels,
-            "annotations": annotations,
+            "labels": self.labels,
+            "annotations": self.annotations(site),
             "isPaused": self.is_paused,
         }
 

@@ -116,6 +116,18 @@ def test_silence_of_foreband_itself_is_an_alarm() -> None:
     assert loud[0].error == "Alerting"
 
 
+def test_rules_for_prometheus_are_grafanas_without_the_one_that_asks_for_rows() -> None:
+    (group,) = load("prometheus/foreband.yaml")["groups"]
+    of_prometheus = {rule["alert"]: rule for rule in group["rules"]}
+    ours = {rule.title: rule for rule in RULES if not rule.is_paused}
+    assert set(of_prometheus) == set(ours)
+    for title, rule in of_prometheus.items():
+        assert " bool " not in rule["expr"]
+        assert (rule["for"], rule["keep_firing_for"]) == (ours[title].pending, ours[title].holds)
+        assert rule["annotations"]["runbook_url"] == f"{SITE.page}/runbooks/{ours[title].slug}"
+    assert [title for title, rule in of_prometheus.items() if "absent(" in rule["expr"]] == ["Fits are overdue"]
+
+
 def test_every_rule_has_a_runbook_that_is_served(client: FlaskClient) -> None:
     assert set(sections()) == {rule.slug for rule in RULES}
     for rule in loaded_rules():
