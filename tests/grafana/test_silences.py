@@ -17,6 +17,7 @@ from collector_processor.telemetry.feedback import Answer, Feedback, Said
 from grafana_datasource.backend import Backend
 from grafana_datasource.feedback import FeedbackDoor
 from grafana_datasource.provisioning.alerting import RULES
+from grafana_datasource.query import LONGEST_REGEX
 from grafana_datasource.silences.fit import answers_of
 from grafana_datasource.silences.payload import active_silences
 from grafana_datasource.silences.source import SilenceSource
@@ -141,7 +142,7 @@ def test_an_episode_that_ended_before_the_silence_is_not_meant(backend: Backend)
         None,
         {},
         silence(condition("service_name", "(", regex=True)),
-        silence(condition("service_name", "x" * 300, regex=True)),
+        silence(condition("service_name", "x" * (LONGEST_REGEX + 1), regex=True)),
         silence(SERVICE, startsAt="soon"),
         silence(SERVICE, startsAt="0001-01-01T00:00:00Z"),
         silence(SERVICE, status={"state": "asleep"}),
