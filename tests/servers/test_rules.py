@@ -4,7 +4,6 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -16,8 +15,8 @@ from collector_processor.clock import MINUTE
 from grafana_datasource.provisioning import Site, provisioning_files
 from tests.grafana.scene import CALLS, write_scene
 from tests.ports import free_port
-from tests.process import Process, end, wait_until
-from tests.servers.program import answers
+from tests.process import Process, end
+from tests.servers.program import answers, running
 
 pytestmark = pytest.mark.server
 
@@ -42,16 +41,6 @@ def file(process: Process, tmp_path: Path) -> Path:
     path = tmp_path / "rules.yml"
     path.write_text(yaml.safe_dump(document))
     return path
-
-
-@contextmanager
-def running(command: list[str], log: Path) -> Iterator[None]:
-    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as program:
-        try:
-            yield
-        finally:
-            program.terminate()
-            program.wait(10)
 
 
 def evaluated(url: str) -> dict[str, dict[str, Any]]:
@@ -79,6 +68,11 @@ def assert_they_tell_what_they_should(rules: dict[str, dict[str, Any]], process:
     assert not rules["Fits are overdue"]["alerts"], process.get("/metrics")
 
 
+def is_settled(rules: dict[str, dict[str, Any]]) -> bool:
+    """Whether the first scrape came before the last evaluation: before it everything was absent."""
+    return bool(rules) and not rules["Fits are overdue"]["alerts"]
+
+
 def titles_in(file: Path) -> set[str]:
     (group,) = yaml.safe_load(file.read_text())["groups"]
     return {rule["alert"] for rule in group["rules"]}
@@ -95,7 +89,7 @@ def test_vmalert_evaluates_every_rule_over_the_prometheus_api(
     older = tmp_path / "older.yml"
     lines = file.read_text().splitlines(keepends=True)
     older.write_text("".join(line for line in lines if "keep_firing_for" not in line))  # Debian's is from before it
-    url, log = f"http://127.0.0.1:{free_port()}", tmp_path / "log"
+    url = f"http://127.0.0.1:{free_port()}"
     command = [
         program("vmalert"),
         f"-rule={older}",
@@ -103,8 +97,7 @@ def test_vmalert_evaluates_every_rule_over_the_prometheus_api(
         "-notifier.url=http://127.0.0.1:9",
         f"-httpListenAddr={url.removeprefix('http://')}",
     ]
-    with running(command, log):
-        assert wait_until(lambda: evaluated(url)), log.read_text()
+    with running(command, tmp_path / "log", lambda: evaluated(url)):
         assert_they_tell_what_they_should(evaluated(url), process, titles_in(file))
 
 
@@ -122,15 +115,12 @@ def test_a_prometheus_evaluates_every_rule_over_what_it_federates(
     (tmp_path / "config.yml").write_text(
         json.dumps({"global": timing, "rule_files": [str(file)], "scrape_configs": [scrape]})
     )
-    url, log = f"http://127.0.0.1:{free_port()}", tmp_path / "log"
+    url = f"http://127.0.0.1:{free_port()}"
     command = [
         program("prometheus"),
         f"--config.file={tmp_path / 'config.yml'}",
         f"--storage.tsdb.path={tmp_path / 'data'}",
         f"--web.listen-address={url.removeprefix('http://')}",
     ]
-    with running(command, log):
-        assert wait_until(lambda: (rules := evaluated(url)) and not rules["Fits are overdue"]["alerts"]), (
-            log.read_text()
-        )
+    with running(command, tmp_path / "log", lambda: is_settled(evaluated(url))):
         assert_they_tell_what_they_should(evaluated(url), process, titles_in(file))
