@@ -30,6 +30,10 @@ class DatasetError(ForebandError):
     """The labelled data cannot be used; the message names the file."""
 
 
+class NoSeriesError(DatasetError):
+    """There are no labelled series at this place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One labelled anomaly, both ends included; an episode that starts in `[first, last]` has found it."""
@@ -67,7 +71,9 @@ def read_dataset(directory: Path) -> list[LabelledSeries]:
     Raises:
         DatasetError: if there are no labels, or a file is missing or not what they say.
     """
-    labels = _labels_above(directory.resolve())
+    labels = labels_above(directory.resolve())
+    if labels is None:
+        raise NoSeriesError(f"there is no {LABELS} in {directory} or above it")
     entries: dict[str, dict[str, Any]] = json.loads(labels.read_text(encoding="utf-8"))["series"]
     chosen = {
         name: entry
@@ -75,7 +81,7 @@ def read_dataset(directory: Path) -> list[LabelledSeries]:
         if entry["labelled"] in {_WIDE, _EXACT} and (labels.parent / name).is_relative_to(directory.resolve())
     }
     if not chosen:
-        raise DatasetError(f"{labels} names no series below {directory}")
+        raise NoSeriesError(f"{labels} names no series below {directory}")
     return [_read(labels.parent / name, name, entry) for name, entry in chosen.items()]
 
 
@@ -85,27 +91,26 @@ def event_windows(windows: Sequence[tuple[int, int]], step: int, *, is_exact: bo
     return tuple(Event(start, end, start - before, end + after) for start, end in windows)
 
 
-def _labels_above(directory: Path) -> Path:
-    for place in (directory, *directory.parents):
-        if (place / LABELS).is_file():
-            return place / LABELS
-    raise DatasetError(f"there is no {LABELS} in {directory} or above it")
+def labels_above(directory: Path, name: str = LABELS) -> Path | None:
+    """Return the file of labels in a directory or the nearest above it, None where there is none."""
+    places = (place / name for place in (directory, *directory.parents))
+    return next((place for place in places if place.is_file()), None)
 
 
 def _read(path: Path, name: str, entry: dict[str, Any]) -> LabelledSeries:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file))[1:]
-        time = np.array([_nanos(row[0]) for row in rows], np.int64)
+        time = np.array([nanos(row[0]) for row in rows], np.int64)
         value = np.array([float(row[1]) for row in rows], np.float64)
         step, is_exact = round(entry["step_s"] * NANOS_PER_SECOND), entry["labelled"] == _EXACT
-        windows = [(_nanos(start), _nanos(end)) for start, end in entry["windows"]]
+        windows = [(nanos(start), nanos(end)) for start, end in entry["windows"]]
         return LabelledSeries(
             name=name,
             dataset=entry["dataset"],
             group=entry["group"],
             step=step,
-            eval_from=_nanos(entry["eval_from"]),
+            eval_from=nanos(entry["eval_from"]),
             events=event_windows(windows, step, is_exact=is_exact),
             is_exact=is_exact,
             time_unix_nano=time,
@@ -115,7 +120,12 @@ def _read(path: Path, name: str, entry: dict[str, Any]) -> LabelledSeries:
         raise DatasetError(f"{path}: {error!r}") from error
 
 
-def _nanos(text: str) -> int:
+def nanos(text: str) -> int:
+    """Read a time with a zone.
+
+    Raises:
+        ValueError: if it is none.
+    """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"the time {text!r} has no time zone")

@@ -53,7 +53,7 @@ def by_dataset(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
 def _replayed(
     dataset: Sequence[LabelledSeries], settings: ReplaySettings, work: Path, advance: Callable[[int], None]
 ) -> Iterator[tuple[str, Trace]]:
-    key = f"{settings!r} {_code_digest()}"
+    key = f"{settings!r} {code_digest()}"
     files = {s.name: work / f"{blake2b(f'{s.digest} {key}'.encode(), digest_size=16).hexdigest()}.npz" for s in dataset}
     missing = []
     for series in sorted(dataset, key=lambda s: (s.step, s.value.size)):  # those of a kind take equally long
@@ -84,10 +84,10 @@ def _load(path: Path) -> Trace | None:
         return None
 
 
-def _code_digest() -> str:
+def code_digest(more: Sequence[str] = ()) -> str:
     """Name the code whose work is kept: other code may come to other results."""
     root, digest = Path(collector_processor.__file__).parent, blake2b(digest_size=12)
-    for place in _CODE:
+    for place in (*_CODE, *more):
         for source in sorted((root / place).rglob("*.py")) if (root / place).is_dir() else [root / place]:
             digest.update(source.read_bytes())
     return digest.hexdigest()

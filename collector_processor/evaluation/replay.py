@@ -6,7 +6,7 @@ computing. `front_door` does the same with a running Foreband; a test holds thei
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,7 +53,11 @@ class ReplaySettings:
     is_answered: bool = False
 
 
-def replay(series: Sequence[LabelledSeries], settings: ReplaySettings) -> list[Trace]:
+Hear = Callable[[PointBatch, Judgement, Sequence[SeriesKey]], None]
+"""Told of points as they are judged, with the keys of all series."""
+
+
+def replay(series: Sequence[LabelledSeries], settings: ReplaySettings, hear: Hear | None = None) -> list[Trace]:
     """Replay series side by side; only operators look at labels, and only at those of what is over."""
     began = time.process_time()
     catalogs = [Catalog(parse_resource, parse_scope, parse_attributes, series_limit=1) for _ in series]
@@ -62,7 +66,7 @@ def replay(series: Sequence[LabelledSeries], settings: ReplaySettings) -> list[T
     prophets = [policies.forecast(key) for catalog in catalogs for key in catalog.keys]
     refits = [list(refits_of(points, settings.training, p)) for points, p in zip(taken, prophets, strict=True)]
     operators = [Operator(s) for s in series] if settings.is_answered else []
-    room = _Room(taken, [s.step for s in series], policies, [key for c in catalogs for key in c.keys], operators)
+    room = _Room(taken, [s.step for s in series], policies, [key for c in catalogs for key in c.keys], operators, hear)
     for turn in range(max(map(len, refits), default=0) + 1):
         room.publish([known[turn - 1] for known in refits if 0 < turn <= len(known)])
         room.judge([_between(known, turn, len(points)) for known, points in zip(refits, taken, strict=True)])
@@ -99,7 +103,9 @@ class _Room:
         policies: Policies,
         keys: Sequence[SeriesKey],
         operators: Sequence[Operator],
+        hear: Hear | None,
     ) -> None:
+        self._hear, self._keys = hear, keys
         self._points = PointBatch.concat(taken)
         self._operators = operators
         self._size = np.full(len(self._points), np.nan)
@@ -137,6 +143,8 @@ class _Room:
             judgement = self._detector.judge(points.take(at), forecasts[at], winner[at])
             for name in ("yhat", "lower", "upper"):
                 self._columns[name][row[at]] = getattr(judgement.verdicts, name)
+            if self._hear is not None:
+                self._hear(points.take(at), judgement, self._keys)
             for episode in judgement.episodes:
                 self._episodes[episode.episode_id] = episode
                 self._alarms.setdefault(episode.episode_id, Alarms()).take(episode)

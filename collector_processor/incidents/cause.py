@@ -69,13 +69,22 @@ def rank(scene: Scene) -> Ranking:
     for entity in blame:
         blame[entity] *= _support(entity, scene, worst)
     total = sum(blame.values())
-    ranked = sorted(blame, key=lambda entity: (-blame[entity], entity))
+    suspects = [entity for entity in blame if _is_suspect(entity, scene, worst)]
+    if not suspects:
+        return Ranking((), NOTHING_CHANGED)
+    ranked = sorted(suspects, key=lambda entity: (-blame[entity], entity))
     if blame[ranked[0]] < _LEAST_SCORE * total:
         return Ranking((), NOBODY_STANDS_OUT)
     shares = {entity: blame[entity] / total for entity in ranked[:MOST_CAUSES]}
     return Ranking(
         tuple(_cause(entity, share, scene, worst) for entity, share in shares.items() if share >= _WORTH_NAMING)
     )
+
+
+def _is_suspect(entity: str, scene: Scene, worst: "_Worst") -> bool:
+    """Tell whether an entity can be to blame: it changed clearly, fell silent, or shows nothing of itself."""
+    changes = [worst[entity, role] for role in Role if (entity, role) in worst]
+    return entity in scene.silent or not changes or any(change.is_abnormal() for change in changes)
 
 
 _OF_CALLS = {Role.ERRORS: Role.FAILING, Role.DURATION: Role.CALLING}

@@ -19,8 +19,8 @@ MARGIN = 2 * MINUTE
 ABNORMAL = 3.0
 """A change of so many usual deviations is one."""
 
-FELT = 2.5
-"""The same where an episode says that something is wrong."""
+FELT = 2.0
+"""So many are felt, where an episode says that something is wrong: enough to follow, too few to blame."""
 
 LARGEST = 100.0
 _FEWEST = 5
