@@ -59,7 +59,7 @@ class Collector:
 
 def written(path: Path) -> list[Any]:
     """Return the requests that a file exporter wrote as JSON."""
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text().split("\n") if path.exists() else []  # strings may hold other line ends
     return [_request(json.loads(line)) for line in lines if line.endswith("}")]
 
 
