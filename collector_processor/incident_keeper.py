@@ -66,7 +66,7 @@ class IncidentKeeper:
         self._swarms = Swarms()
         self._looks: dict[str, int] = {}  # by incident: how often its cause was looked for
         self._by_entity: tuple[int, Mapping[str, Sequence[int]]] = (-1, {})
-        self._is_restored = False
+        self._is_restored = self._is_hindered = False
         self._settings = settings
         self._stop = Event()
         self._thread = Thread(target=self._run, name="incidents", daemon=True)
@@ -115,15 +115,23 @@ class IncidentKeeper:
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_SECONDS):
-            self._attempt()
-        self._attempt()
+            self.attempt()
+        self.attempt()
 
-    def _attempt(self) -> None:
+    def attempt(self) -> None:
+        """Look; what hinders it is told once, and when it no longer does."""
         try:
             self.look(self._clock.now_unix_nano())
-        except ForebandError as error:
-            log.warning("incidents could not be kept, will look again at the stored episodes: %s", error)
+        except Exception as error:  # a thread that ended would be noticed only by the missing incidents
+            if not self._is_hindered:
+                told = "incidents could not be kept, will look again at the stored episodes: %s"
+                log.warning(told, error, exc_info=not isinstance(error, ForebandError))
+            self._is_hindered = True
             self.forget()
+        else:
+            if self._is_hindered:
+                log.info("incidents are kept again")
+            self._is_hindered = False
 
     def _restore(self, now: int) -> None:
         """Begin anew from what is stored; reports of episodes that are stored already change nothing."""

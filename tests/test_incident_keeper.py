@@ -146,3 +146,27 @@ def test_two_series_that_are_far_out_together_are_none(tmp_path: Path) -> None:
         send(room, 10.9, 0, 1, names=NAMES[:2])
         keeper.look(NOW + MINUTE)
         assert stored(room) == []
+
+
+@pytest.mark.parametrize("error", [StoreError("no disk"), ZeroDivisionError("a bug")])
+def test_what_hinders_it_is_told_once_and_does_not_end_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    caplog.set_level("INFO")
+    with opened(tmp_path) as room:
+        teach(room)
+        send(room, 50.0, 0, 1)
+        hindrances = [error] * 3
+
+        def keep(incidents: Sequence[Incident]) -> None:
+            if hindrances:
+                raise hindrances.pop()
+            room.desk.keep_incidents(incidents)
+
+        clock = ManualClock(NOW + MINUTE)
+        keeper = IncidentKeeper(tmp_path, sources_of(room, keep), clock, CorrelationSettings())
+        for _ in range(5):
+            keeper.attempt()
+        assert len(stored(room)) == 1
+    told = [record.levelname for record in caplog.records if record.getMessage().startswith("incidents")]
+    assert told == ["WARNING", "INFO"]
