@@ -28,16 +28,18 @@ def board(
     site: Site,
     uid: str,
     title: str,
+    about: str,
     rows: Sequence[Row],
     *,
     variables: Sequence[Json] = (),
     annotations: Sequence[Json] = (),
     time: tuple[str, str] = _PAST_DAY,
 ) -> Json:
-    """Return a dashboard; its links lead to the others and to the built-in page."""
+    """Return a dashboard, `about` something; its links lead to the others and to the built-in page."""
     return {
         "uid": uid,
         "title": f"Foreband: {title}",
+        "description": about,
         "tags": ["foreband"],
         "schemaVersion": SCHEMA_VERSION,
         "version": 1,

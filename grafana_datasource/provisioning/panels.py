@@ -23,6 +23,10 @@ STATES: Json = {
     },
 }
 
+FROM_ZERO: Json = {"min": 0}
+COUNTED: Json = {"min": 0, "decimals": 0}
+"""An axis of what is never below 0, and of what is whole, too."""
+
 _LEGEND = {"displayMode": "list", "placement": "bottom", "showLegend": True}
 _OF_NOW = {"timeFrom": "5m", "hideTimeOverride": True}  # else Grafana asks at the end of the range, which may be ahead
 _LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}

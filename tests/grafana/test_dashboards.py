@@ -21,6 +21,7 @@ from tests.grafana.provisioned import (
     is_empty_here,
     loaded_dashboards,
     metric_names,
+    panel_named,
     python_pattern,
     walk,
 )
@@ -92,6 +93,7 @@ class Dashboard(Strict):
 
     uid: Annotated[str, Field(pattern=r"^[a-z-]{1,40}$")]
     title: str
+    description: Annotated[str, Field(min_length=10)]
     tags: list[str]
     schema_version: Annotated[int, Field(ge=36, le=42)]
     version: int
@@ -187,11 +189,26 @@ def test_a_band_is_filled_down_to_a_field_that_is_there() -> None:
                 assert node["value"] in legends
 
 
+def test_every_width_of_the_band_has_a_threshold_of_its_own() -> None:
+    panel = panel_named("foreband-health", "Bands hold")
+    for kind, coverage, colour in (
+        ("gauge 0.8", 0.79, "green"),
+        ("latency 0.99", 0.96, "orange"),
+        ("gauge 0.95", 0.94, "green"),
+    ):
+        overrides = [
+            o for o in panel["fieldConfig"]["overrides"] if python_pattern(o["matcher"]["options"]).search(kind)
+        ]
+        ((thresholds,),) = (override["properties"] for override in overrides)
+        reached = [s["color"] for s in thresholds["value"]["steps"] if s["value"] is None or coverage >= s["value"]]
+        assert reached[-1] == colour, kind
+
+
 def test_fields_that_are_told_apart_are_there() -> None:
     for panel in (panel for dashboard in DASHBOARDS for panel in dashboard["panels"] if panel["type"] != "row"):
         columns = {column["text"] for target in panel["targets"] for column in target.get("columns", [])}
         legends = {target.get("legendFormat") for target in panel["targets"]}
-        labels = {"series", "Value"} if panel["type"] == "table" else set()
+        labels = {"series", "service_name", "Value"} if panel["type"] == "table" else set()
         named = {node["options"] for node in walk(panel) if node.get("id") == "byName"}
         assert named <= columns | legends | labels, panel["title"]
 

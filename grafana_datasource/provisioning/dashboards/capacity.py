@@ -22,9 +22,8 @@ def capacity(site: Site) -> Json:
     """Return the dashboard; it looks a week ahead."""
     layout = [Row("", [_soonest(site), _likely(site)]), Row("All bounds", [_list(site)]), Row("One series", [_ahead()])]
     chosen = [service(), metric(), series()]
-    return board(
-        site, CAPACITY, "capacity", layout, variables=chosen, annotations=[regions()], time=("now-7d", "now+7d")
-    )
+    about, span = "When series will reach their bounds, and how likely that is.", ("now-7d", "now+7d")
+    return board(site, CAPACITY, "capacity", about, layout, variables=chosen, annotations=[regions()], time=span)
 
 
 def _soonest(site: Site) -> Panel:

@@ -1,9 +1,19 @@
 """All series at a glance: how many, how they do, which are worst, and who to look at."""
 
 from grafana_datasource.provisioning.board import Row, board
-from grafana_datasource.provisioning.dashboards.links import to_series
+from grafana_datasource.provisioning.dashboards.links import to_series, to_service
 from grafana_datasource.provisioning.names import FLEET, Json
-from grafana_datasource.provisioning.panels import DIRECTIONS, Panel, bars, lines, number, override, table, timeline
+from grafana_datasource.provisioning.panels import (
+    COUNTED,
+    DIRECTIONS,
+    Panel,
+    bars,
+    lines,
+    number,
+    override,
+    table,
+    timeline,
+)
 from grafana_datasource.provisioning.queries import now, now_as_table, over_time
 from grafana_datasource.provisioning.site import Site
 from grafana_datasource.provisioning.variables import service
@@ -21,25 +31,49 @@ def fleet(site: Site) -> Json:
         Row("", [_by_service(), _worst(site)]),
         Row("Who", [_services(), _outside(site)]),
     ]
-    return board(site, FLEET, "fleet", rows, variables=[service()])
+    about = "All series at a glance: how many do how, which are worst, and whose they are."
+    return board(site, FLEET, "fleet", about, rows, variables=[service()])
 
 
 def _counts() -> list[Panel]:
     told = (
-        ("Outside their band", f"count(foreband_anomaly{_OF} != 0) or vector(0)", _GOOD_UNTIL[1]),
-        ("Silent", 'count(foreband_episode{kind="silence",service_name=~"$service"}) or vector(0)', _GOOD_UNTIL[1]),
-        ("Degraded", f"count(foreband_state{_OF} == 2) or vector(0)", _GOOD_UNTIL[0]),
-        ("Will reach their bound", f"count(foreband_breach_probability{_OF} > 0.5) or vector(0)", _GOOD_UNTIL[0]),
-        ("Warming up", f"count(foreband_state{_OF} == 0) or vector(0)", _PLAIN),
-        ("Live series", f"count(foreband_state{_OF}) or vector(0)", _PLAIN),
+        ("Outside their band", f"count(foreband_anomaly{_OF} != 0) or vector(0)", _GOOD_UNTIL[1], ""),
+        (
+            "Silent",
+            'count(foreband_episode{kind="silence",service_name=~"$service"}) or vector(0)',
+            _GOOD_UNTIL[1],
+            "Series, or whole services, that always reported and stopped.",
+        ),
+        (
+            "Degraded",
+            f"count(foreband_state{_OF} == 2) or vector(0)",
+            _GOOD_UNTIL[0],
+            "Judged, but with less certainty: a fit failed or is overdue, or the forecasts disagree.",
+        ),
+        (
+            "Will reach their bound",
+            f"count(foreband_breach_probability{_OF} > 0.5) or vector(0)",
+            _GOOD_UNTIL[0],
+            "More likely than not, within the horizon.",
+        ),
+        (
+            "Warming up",
+            f"count(foreband_state{_OF} == 0) or vector(0)",
+            _PLAIN,
+            "Less than a day of history: a provisional band, and nothing is flagged yet.",
+        ),
+        ("Live series", f"count(foreband_state{_OF}) or vector(0)", _PLAIN, "With a point within the last hour."),
     )
-    return [number(title, 4, 4, now("A", expr), steps=steps) for title, expr, steps in told]
+    return [
+        number(title, 4, 4, now("A", expr), steps=steps, defaults={"decimals": 0}, description=text)
+        for title, expr, steps, text in told
+    ]
 
 
 def _by_service() -> Panel:
     target = over_time("A", f"sum by (service_name) (abs(foreband_anomaly{_OF}))", "{{service_name}}")
     stacked = {"stacking": {"mode": "normal", "group": "A"}, "fillOpacity": 40, "drawStyle": "bars"}
-    return lines("Series outside their band, by service", 14, 9, target, custom=stacked, unit="short")
+    return lines("Series outside their band, by service", 14, 9, target, custom=stacked, unit="short", defaults=COUNTED)
 
 
 def _worst(site: Site) -> Panel:
@@ -70,6 +104,10 @@ def _outside(site: Site) -> Panel:
         10,
         target,
         sort="Value",
-        overrides=[override("series", links=to_series(site, "${__value.raw}")), override("Value", displayName="score")],
+        overrides=[
+            override("service_name", displayName="service", links=to_service(site)),
+            override("series", links=to_series(site, "${__value.raw}")),
+            override("Value", displayName="score", decimals=2),
+        ],
         transformations=[{"id": "filterFieldsByName", "options": chosen}],
     )

@@ -3,6 +3,7 @@
 What Foreband knows of itself is of now only. The last row draws the past, from a Prometheus that scrapes `/metrics`.
 """
 
+from collector_processor.telemetry.band import INTERVAL_WIDTHS
 from grafana_datasource.provisioning.board import Row, board
 from grafana_datasource.provisioning.names import HEALTH, PROMETHEUS, Json
 from grafana_datasource.provisioning.panels import Panel, bars, lines, number, override, table
@@ -22,7 +23,10 @@ def health(site: Site) -> Json:
         Row("How its models do", [_states(), _fits(), _declined(), _backtests(), _spread()]),
         Row("The past, where a Prometheus scrapes /metrics", [_taken(), _lost(), _scraped_backlog()]),
     ]
-    return board(site, HEALTH, "its own health", layout, variables=[_scraper()])
+    about = (
+        "What Foreband says of itself: what came in and what became of it, whether it still detects, how its models do."
+    )
+    return board(site, HEALTH, "its own health", about, layout, variables=[_scraper()])
 
 
 def _ledger() -> list[Panel]:
@@ -57,10 +61,17 @@ def _keeping_up() -> list[Panel]:
 
 def _coverage() -> Panel:
     target = now("A", "foreband_band_coverage", "{{kind}} {{interval_width}}")
-    steps = [(None, "orange"), (0.78, "green")]
     defaults = {"unit": "percentunit", "min": 0, "max": 1}
     text = "Measured share of points in the calibrated band; it should be what the name says."
-    return bars("Bands hold", 8, 10, target, steps=steps, defaults=defaults, description=text)
+    overrides = [_promised(width) for width in INTERVAL_WIDTHS]
+    return bars("Bands hold", 8, 10, target, steps=_PLAIN, defaults=defaults, overrides=overrides, description=text)
+
+
+def _promised(width: float) -> Json:
+    """Return green for bands of a width that hold it but for 2 %, as the alert rule has it, and orange for others."""
+    steps = [{"value": None, "color": "orange"}, {"value": round(width - 0.02, 4), "color": "green"}]
+    thresholds = {"id": "thresholds", "value": {"mode": "absolute", "steps": steps}}
+    return {"matcher": {"id": "byRegexp", "options": f"/ {width:g}$/"}, "properties": [thresholds]}
 
 
 def _power() -> Panel:

@@ -3,7 +3,7 @@
 from grafana_datasource.provisioning.board import Row, board
 from grafana_datasource.provisioning.dashboards.links import to_episode, to_incident, to_series, to_trace
 from grafana_datasource.provisioning.names import CHOSEN_INFINITY, INCIDENTS, Json
-from grafana_datasource.provisioning.panels import DIRECTIONS, Panel, lines, override, table, timeline
+from grafana_datasource.provisioning.panels import COUNTED, DIRECTIONS, Panel, lines, override, table, timeline
 from grafana_datasource.provisioning.queries import BETWEEN, OF_SERVICE, over_time, rows
 from grafana_datasource.provisioning.site import Site
 from grafana_datasource.provisioning.variables import episode, service
@@ -44,7 +44,8 @@ def incidents(site: Site) -> Json:
         Row("Why: the episode of that id", [_why(site), _traces(site)]),
     ]
     chosen = [service(), episode()]
-    return board(site, INCIDENTS, "incidents", layout, variables=chosen, annotations=[regions()])
+    about = "What was unusual, when, and why."
+    return board(site, INCIDENTS, "incidents", about, layout, variables=chosen, annotations=[regions()])
 
 
 def regions() -> Json:
@@ -61,7 +62,7 @@ def regions() -> Json:
 
 def _count() -> Panel:
     target = over_time("A", 'sum(abs(foreband_anomaly{service_name=~"$service"}))', "series outside their band")
-    return lines("How many at once", 10, 9, target, custom={"fillOpacity": 20})
+    return lines("How many at once", 10, 9, target, custom={"fillOpacity": 20}, defaults=COUNTED)
 
 
 def _when() -> Panel:

@@ -43,7 +43,8 @@ def one_series(site: Site) -> Json:
         Row("Its episodes", [_episodes()]),
     ]
     chosen = [service(), metric(), series(), level()]
-    return board(site, SERIES, "one series", layout, variables=chosen, annotations=[_flagged()], time=_AHEAD)
+    about = "One series with its bands, what lies ahead of it, and what its forecast is made of."
+    return board(site, SERIES, "one series", about, layout, variables=chosen, annotations=[_flagged()], time=_AHEAD)
 
 
 def _band() -> Panel:

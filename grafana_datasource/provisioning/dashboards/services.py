@@ -3,7 +3,7 @@
 from grafana_datasource.provisioning.board import Row, board
 from grafana_datasource.provisioning.dashboards.links import to_service
 from grafana_datasource.provisioning.names import SERVICES, Json
-from grafana_datasource.provisioning.panels import DIRECTIONS, Panel, lines, override, table, timeline
+from grafana_datasource.provisioning.panels import DIRECTIONS, FROM_ZERO, Panel, lines, override, table, timeline
 from grafana_datasource.provisioning.queries import OF_SERVICE, over_time, rows
 from grafana_datasource.provisioning.site import Site
 from grafana_datasource.provisioning.variables import service
@@ -24,7 +24,8 @@ def services(site: Site) -> Json:
         Row("Requests, errors, durations", [_now(site), _rate(), _errors(), _duration()]),
         Row("Operations", [_operations()]),
     ]
-    return board(site, SERVICES, "services", layout, variables=[service()])
+    about = "Services by rate, errors and duration, and who calls whom."
+    return board(site, SERVICES, "services", about, layout, variables=[service()])
 
 
 def _map() -> Panel:
@@ -53,7 +54,7 @@ def _now(site: Site) -> Panel:
 def _rate() -> Panel:
     counted = f"sum by (service_name) (traces_span_calls_rate{_COUNTED})"
     expr = f"{counted} or sum by (service_name) ({{{_MEASURED},{_SERVED}}})"
-    return lines("Requests a second", 8, 9, over_time("A", expr, "{{service_name}}"), unit="reqps")
+    return lines("Requests a second", 8, 9, over_time("A", expr, "{{service_name}}"), unit="reqps", defaults=FROM_ZERO)
 
 
 def _errors() -> Panel:
@@ -62,13 +63,14 @@ def _errors() -> Panel:
     measured = f"sum by (service_name) ({{{_MEASURED},{_SERVED}}})"
     failed = f'sum by (service_name) ({{{_MEASURED},status_code=~"(STATUS_CODE_)?ERROR",{_SERVED}}})'
     expr = f"{counted} or {failed} / {measured} or 0 * {measured}"
-    return lines("Share of requests that failed", 8, 9, over_time("A", expr, "{{service_name}}"), unit="percentunit")
+    target = over_time("A", expr, "{{service_name}}")
+    return lines("Share of requests that failed", 8, 9, target, unit="percentunit", defaults=FROM_ZERO)
 
 
 def _duration() -> Panel:
     target = over_time("A", f"max by (service_name) (traces_span_duration_p95{_COUNTED})", "{{service_name}}")
     text = "The slowest operation's: quantiles of several do not add up. Of spans that Foreband counts itself."
-    return lines("95 % are faster than", 8, 9, target, unit="s", description=text)
+    return lines("95 % are faster than", 8, 9, target, unit="s", defaults=FROM_ZERO, description=text)
 
 
 def _operations() -> Panel:
