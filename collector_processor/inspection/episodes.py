@@ -2,13 +2,12 @@
 
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.table import Table
 
-from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.errors import ForebandError
+from collector_processor.inspection.wording import lasted, moment
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.series import SeriesKey
@@ -62,7 +61,7 @@ def table_of(found: list[StoredEpisode], now: int) -> Table:
     for each in found:
         episode = each.episode
         urgency = severity(each.key, episode, now).value
-        row = (_moment(episode.start_unix_nano), _lasted(episode, now), f"{episode.peak_score:.1f}", urgency)
+        row = (moment(episode.start_unix_nano), lasted(episode, now), f"{episode.peak_score:.1f}", urgency)
         table.add_row(episode.episode_id, *row, full_title(each.key), summary(each.key, episode))
     return table
 
@@ -74,9 +73,7 @@ def description_of(found: StoredEpisode, explanation: Explanation, now: int) -> 
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     table.add_row("", explanation.sentence.replace("[", r"\["))
-    table.add_row(
-        "from", f"{_moment(episode.start_unix_nano)}, {_lasted(episode, now)} {episode.close_reason}".rstrip()
-    )
+    table.add_row("from", f"{moment(episode.start_unix_nano)}, {lasted(episode, now)} {episode.close_reason}".rstrip())
     table.add_row("severity", severity(found.key, episode, now).value)
     table.add_row("onsets", f"{episode.onsets}{', flapping' if episode.is_flapping else ''}")
     table.add_row("at its peak", f"{episode.actual:.4g}, score {episode.peak_score:.2f}")
@@ -90,16 +87,5 @@ def description_of(found: StoredEpisode, explanation: Explanation, now: int) -> 
         table.add_row("model", f"version {onset.model_version}")
     for point in explanation.evidence:
         text = f"{point.value:.4g}, band {point.lower:.4g} to {point.upper:.4g}, score {point.score:.2f}"
-        table.add_row(_moment(point.time_unix_nano), text)
+        table.add_row(moment(point.time_unix_nano), text)
     return table
-
-
-def _lasted(episode: Episode, now: int) -> str:
-    end = now if episode.end_unix_nano is None else episode.end_unix_nano
-    minutes = (end - episode.start_unix_nano) / NANOS_PER_SECOND / 60
-    length = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-    return f"open for {length}" if episode.is_open else length
-
-
-def _moment(unix_nano: int) -> str:
-    return datetime.fromtimestamp(unix_nano / NANOS_PER_SECOND, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,14 +1,13 @@
 """The incidents a store holds, for people: `foreband incidents`."""
 
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
-from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.errors import ForebandError
+from collector_processor.inspection.wording import lasted, moment
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.incident import Incident
 
@@ -47,7 +46,7 @@ def table_of(found: list[Incident], now: int) -> Table:
     for each in found:
         cause = f"{each.cause.entity} ({each.cause.score:.0%})" if each.cause else each.no_cause
         number = str(len(each.members) + each.more)
-        row = (_moment(each.start_unix_nano), _lasted(each, now), each.severity.value, number)
+        row = (moment(each.start_unix_nano), lasted(each, now), each.severity.value, number)
         table.add_row(each.incident_id, *row, escape(", ".join(each.entities)), escape(cause))
     return table
 
@@ -58,7 +57,7 @@ def description_of(incident: Incident, now: int) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     table.add_row("", escape(incident.sentence))
-    table.add_row("from", f"{_moment(incident.start_unix_nano)}, {_lasted(incident, now)}")
+    table.add_row("from", f"{moment(incident.start_unix_nano)}, {lasted(incident, now)}")
     table.add_row("severity", incident.severity.value)
     for cause in incident.causes:
         evidence = "; ".join(each.text for each in cause.evidence) or "it shows nothing of itself"
@@ -69,13 +68,3 @@ def description_of(incident: Incident, now: int) -> Table:
     if incident.more:
         table.add_row("", f"and {incident.more} more")
     return table
-
-
-def _lasted(incident: Incident, now: int) -> str:
-    end = now if incident.end_unix_nano is None else incident.end_unix_nano
-    minutes = (end - incident.start_unix_nano) / NANOS_PER_SECOND / 60
-    return f"open for {minutes:.0f} min" if incident.is_open else f"{minutes:.0f} min"
-
-
-def _moment(unix_nano: int) -> str:
-    return datetime.fromtimestamp(unix_nano / NANOS_PER_SECOND, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

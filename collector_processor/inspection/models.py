@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from collector_processor.forecast.fitted import FittedProphet
 from collector_processor.forecast.packed import unpack
 from collector_processor.forecast.resample import means
 from collector_processor.forecast.settings import ProphetSettings
+from collector_processor.inspection.wording import moment
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Int64
@@ -67,7 +67,7 @@ def table_of(models: Sequence[StoredModel]) -> Table:
     for model in models:
         record = model.record
         days = (record.trained_end_unix_nano - record.trained_start_unix_nano) / NANOS_PER_SECOND / 86_400
-        at = _moment(record.created_unix_nano)
+        at = moment(record.created_unix_nano)
         fitted = _prophet(model)
         design = design_of(fitted) if fitted is not None else "-"
         row = (str(record.version), at, f"{days:.1f} d", record.forecaster, design)
@@ -82,9 +82,9 @@ def description_of(model: StoredModel) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     table.add_row("series", f"{full_title(model.key)} [{model.key.stable_id}]".replace("[", r"\["))
-    table.add_row("version", f"{record.version}, fitted at {_moment(record.created_unix_nano)}")
+    table.add_row("version", f"{record.version}, fitted at {moment(record.created_unix_nano)}")
     history = (record.trained_start_unix_nano, record.trained_end_unix_nano)
-    table.add_row("history", " to ".join(map(_moment, history)))
+    table.add_row("history", " to ".join(map(moment, history)))
     table.add_row("drawn", record.forecaster)
     table.add_row("because", record.reason)
     if fitted is not None:
@@ -160,7 +160,3 @@ def _slope(fitted: FittedProphet) -> float:
     end = fitted.trained_end_unix_nano
     before, after = fitted.components(np.array([end, end + DAY]))["trend"]
     return float(after - before)
-
-
-def _moment(unix_nano: int) -> str:
-    return datetime.fromtimestamp(unix_nano / NANOS_PER_SECOND, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

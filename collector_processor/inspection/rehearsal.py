@@ -8,16 +8,16 @@ leaves out is left out of both. A smaller minimum deviation than there was canno
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
 from collector_processor.budgets import found_factors, pasts_of
-from collector_processor.clock import DAY, NANOS_PER_SECOND
+from collector_processor.clock import DAY
 from collector_processor.config import Config
 from collector_processor.detect.rehearse import Past, episodes_of, flagged_by
+from collector_processor.inspection.wording import length, moment
 from collector_processor.policy import Policies
 from collector_processor.policy.budget import BUDGETS_BLOB, BudgetLog
 from collector_processor.store.base import SeriesReader
@@ -84,10 +84,8 @@ def table_of(changes: Sequence[Change]) -> Table:
     """Lay out changes for people, one a row."""
     table = Table("", "from", "lasted", "score", "series", box=None, header_style="bold")
     for change in changes:
-        minutes = (change.end_unix_nano - change.start_unix_nano) / NANOS_PER_SECOND / 60
-        moment = datetime.fromtimestamp(change.start_unix_nano / NANOS_PER_SECOND, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        sign = "+" if change.is_added else "-"
-        table.add_row(sign, moment, f"{minutes:.0f} min", f"{change.score:.2f}", full_title(change.key))
+        sign, lasted = "+" if change.is_added else "-", length(change.end_unix_nano - change.start_unix_nano)
+        table.add_row(sign, moment(change.start_unix_nano), lasted, f"{change.score:.2f}", full_title(change.key))
     return table
 
 
