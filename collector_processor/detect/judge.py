@@ -17,7 +17,7 @@ from collector_processor.detect.rulebook import Rulebook
 from collector_processor.detect.score import Scored, judge
 from collector_processor.detect.siblings import Siblings
 from collector_processor.detect.threshold import Standing
-from collector_processor.detect.waves import waves
+from collector_processor.detect.waves import is_one_wave, waves
 from collector_processor.telemetry.band import FORECASTS, LEVEL, Reason
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
@@ -52,7 +52,10 @@ class Judge:
             return Judgement(verdicts, changed)
         held = self._rulebook.held(points)
         forecasts = np.asfortranarray(forecasts)  # arithmetic over few neighbours is many times slower than over n
-        rows = np.flatnonzero(self._rulebook.is_modelled(points.series))
+        is_modelled = self._rulebook.is_modelled(points.series)
+        if is_modelled.all() and is_one_wave(points.series):
+            return Judgement(*self._judge_once(points, forecasts, winner, held))
+        rows = np.flatnonzero(is_modelled)
         for wave in waves(points.series[rows], points.time_unix_nano[rows]):
             at = rows[wave]
             judged, episodes_of_wave = self._judge_once(

@@ -5,9 +5,14 @@ import numpy as np
 from collector_processor.telemetry.points import Int32, Int64
 
 
+def is_one_wave(series: Int32) -> bool:
+    """Tell whether rows are one round as they stand."""
+    return bool((series[1:] > series[:-1]).all())
+
+
 def waves(series: Int32, time_unix_nano: Int64) -> list[Int64]:
     """Split rows into index arrays in which each series occurs at most once, in time order for every series."""
-    if (series[1:] > series[:-1]).all():
+    if is_one_wave(series):
         return [np.arange(series.size)] if series.size else []
     order = np.lexsort((time_unix_nano, series))
     ordered = series[order]

@@ -5,13 +5,16 @@ fields number 7, exactly as they stand in a `NumberDataPoint`; those of histogra
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 from google.protobuf.message import DecodeError
 
 from collector_processor.errors import MalformedRequestError
 from collector_processor.otlp import schema, wire
 from collector_processor.otlp.elements import MAX_ATTRIBUTES, Budget
+from collector_processor.telemetry.points import Int64
 from collector_processor.telemetry.series import Attributes, AttributeValue, Scope
 
 MAX_DEPTH = 32
@@ -20,6 +23,8 @@ MAX_VALUE_BYTES = 4096
 
 TOO_LONG = -1
 """The size of a set in which a key or a value exceeds its limit."""
+UNKNOWN = -2
+"""The size of a set that nobody measured yet."""
 
 POINT_TAG = 7 << 3 | wire.LENGTH
 
@@ -103,9 +108,9 @@ class AttributeSizes:
         self._parse = parse_set
         self._memo: Memo[int] = Memo(max_bytes)
 
-    def known(self, sets: Sequence[bytes]) -> list[int | None]:
-        """Return the size of each set, None where it was never measured."""
-        return list(map(self._memo.known.get, sets))
+    def known(self, sets: Sequence[bytes]) -> Int64:
+        """Return the size of each set `(n,)`, `UNKNOWN` where it was never measured."""
+        return np.fromiter(map(self._memo.known.get, sets, repeat(UNKNOWN)), np.int64, len(sets))
 
     def measure(self, raw: bytes, budget: Budget) -> int:
         """Return the size of a set; one not known yet is parsed at the cost of `budget`.

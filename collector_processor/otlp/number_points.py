@@ -13,7 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from collector_processor.otlp import schema, wire
-from collector_processor.otlp.attributes import TOO_LONG, AttributeSizes, framed, is_framed, parse, parse_attributes
+from collector_processor.otlp.attributes import (
+    TOO_LONG,
+    UNKNOWN,
+    AttributeSizes,
+    framed,
+    is_framed,
+    parse,
+    parse_attributes,
+)
 from collector_processor.otlp.elements import Budget
 from collector_processor.otlp.exemplars import ExemplarTable
 from collector_processor.telemetry.arrival import Exemplar, NumberPoints, Source
@@ -128,23 +136,18 @@ def _columns(points: list[bytes], budget: Budget, exemplars: ExemplarTable) -> _
     heads, attributes = _cut(points)
     shaped = (heads["start_tag"] == _START) & (heads["time_tag"] == _TIME)
     shaped &= (heads["value_tag"] == _DOUBLE) | (heads["value_tag"] == _INT)
-    sizes = POINT_ATTRIBUTES.known(attributes)
     columns = _Columns(
         attributes,
-        np.zeros(len(points), np.int64),
+        POINT_ATTRIBUTES.known(attributes),
         heads["start"].copy().view(np.int64),
         heads["time"].copy().view(np.int64),
         *_values(heads),
         np.zeros(len(points), np.bool_),
         np.ones(len(points), np.bool_),
     )
-    if None in sizes or not shaped.all():
-        columns.size[:] = [
-            known if known is not None and fits else _measure(columns, row, points[row], budget, exemplars, shaped=fits)
-            for row, (known, fits) in enumerate(zip(sizes, shaped.tolist(), strict=True))
-        ]
-    else:
-        columns.size[:] = np.array(sizes, np.int64)
+    for row in np.flatnonzero((columns.size == UNKNOWN) | ~shaped).tolist():
+        fits = bool(shaped[row])
+        columns.size[row] = _measure(columns, row, points[row], budget, exemplars, shaped=fits)
     return columns
 
 

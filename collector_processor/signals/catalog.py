@@ -26,7 +26,7 @@ VACANT = SeriesKey((), Scope("", "", ()), "", "", Kind.GAUGE, Statistic.TOTAL, (
 KNOWN_PER_PLACE = 4
 """Series in memory, idle ones included, for each place of the limit."""
 
-_UNKNOWN_ROW, _REFUSED_ROW, _MALFORMED_ROW = -1, 0, 1
+_UNKNOWN_ROW, _REFUSED_ROW, _MALFORMED_ROW = -1, 0, 1  # in this order: all up to refused may be learned
 _IDENTITY_COST = 2  # the canonical bytes, and about as much again as Python objects
 _ALIAS_OVERHEAD = 200  # bytes of a dict entry and its objects beside the raw bytes
 
@@ -109,12 +109,12 @@ class Catalog:
         if families is None:
             families = self._families[statistics] = _Families(len(statistics))
         get = self._aliases.get((source, statistics), {}).get
-        rows = list(map(get, attributes, repeat(_UNKNOWN_ROW)))
-        if _UNKNOWN_ROW in rows or (_REFUSED_ROW in rows and self.room):
-            for i, row in enumerate(rows):
-                if row in {_UNKNOWN_ROW, _REFUSED_ROW}:
-                    rows[i] = self._learn(source, attributes[i], statistics, families)
-        return families.take(np.array(rows, np.int64))
+        rows = np.fromiter(map(get, attributes, repeat(_UNKNOWN_ROW)), np.int64, len(attributes))
+        least = rows.min(initial=_MALFORMED_ROW)
+        if least == _UNKNOWN_ROW or (least == _REFUSED_ROW and self.room):
+            for i in np.flatnonzero(rows <= _REFUSED_ROW).tolist():
+                rows[i] = self._learn(source, attributes[i], statistics, families)
+        return families.take(rows)
 
     def intern(self, keys: Sequence[SeriesKey], *, beyond_limit: bool = False) -> Int32:
         """Return ids `(k,)` of keys that belong together, new ones as needed: all of them, or `REFUSED` for the new."""

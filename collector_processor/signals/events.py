@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from collector_processor.signals.catalog import MALFORMED, REFUSED
-from collector_processor.signals.outcome import Outcome, Settlement, first_of, settle, where
+from collector_processor.signals.outcome import Outcome, Settlement, first_of, is_stored, settle, where
 from collector_processor.signals.windows import Windows
 from collector_processor.telemetry.points import Bool, EventBatch, Int8, Int32, Int64
 
@@ -50,10 +50,10 @@ def enter(windows: Windows, events: EventBatch, outcome: Int8, first: Int64, now
         where(events.stream == MALFORMED, Outcome.BAD_ATTRIBUTES),
         where(events.stream == REFUSED, Outcome.SERIES_LIMIT),
     )
-    entering = (outcome == Outcome.STORED) & (events.stream != PASSED)
+    entering = is_stored(outcome) & (events.stream != PASSED)
     late = windows.is_late(_chosen(events, entering))
     outcome[entering] = where(late, Outcome.LATE)
-    accepted = (outcome == Outcome.STORED) & entering
+    accepted = is_stored(outcome) & entering
     entered = _chosen(events, accepted)
     windows.add(entered, now)
     requests = first.size - 1

@@ -8,7 +8,7 @@ import numpy as np
 from collector_processor.signals.admit import TimeLimits, check_times
 from collector_processor.signals.catalog import REFUSED, Catalog
 from collector_processor.signals.events import EventsConsumed, enter, first_rows, joined, nothing
-from collector_processor.signals.outcome import Outcome
+from collector_processor.signals.outcome import is_stored
 from collector_processor.signals.services import Services
 from collector_processor.signals.windows import Windows, WindowSettings
 from collector_processor.telemetry.arrival import LogArrivals
@@ -61,7 +61,7 @@ class LogSignals:
         first = first_rows(arrivals)
         time = joined(a.time_unix_nano for a in arrivals)
         outcome = check_times(time, now, self._limits)
-        wanted = outcome == Outcome.STORED
+        wanted = is_stored(outcome)
         streams = [self._stream(a, wanted[first[i] : first[i + 1]]) for i, a in enumerate(arrivals)]
         stream = np.concatenate([np.empty(0, np.int32), *streams])
         events = EventBatch(stream, time, np.full(time.size, np.nan), np.zeros(time.size, np.bool_))

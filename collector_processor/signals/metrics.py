@@ -18,7 +18,7 @@ from collector_processor.signals.counters import START_TOLERANCE, Counters, Step
 from collector_processor.signals.exponential import ExponentialState, exponential_quantiles
 from collector_processor.signals.histogram import QUANTILES, BucketBlock, BucketState, bucket_quantiles
 from collector_processor.signals.links import ArrivedLink, arrived_links
-from collector_processor.signals.outcome import Outcome, Settlement, first_of, settle, where
+from collector_processor.signals.outcome import Outcome, Settlement, first_of, is_stored, settle, where
 from collector_processor.signals.pace import Pace
 from collector_processor.signals.rows import DELTAS, OWN_PREFIX, MetricRows, check_values, gather, resolve
 from collector_processor.telemetry.arrival import MetricArrivals, SummaryPoints
@@ -139,10 +139,10 @@ class MetricSignals:
         if rows.kind is None:
             return _Derived(np.zeros(len(rows), np.int8), PointBatch.empty(), np.empty(0, np.int64))
         outcome = first_of(check_times(rows.time, now, self._limits), check_values(rows))
-        ids = resolve(self._catalog, rows, STATISTICS[rows.kind], outcome == Outcome.STORED)
+        ids = resolve(self._catalog, rows, STATISTICS[rows.kind], is_stored(outcome))
         self._grow()
         outcome = first_of(outcome, self._check_series(rows, ids[:, 0]))
-        ok = np.flatnonzero(outcome == Outcome.STORED)
+        ok = np.flatnonzero(is_stored(outcome))
         primary, unknown, overlaps = self._primary(rows, ids, ok)
         admission = admit(primary, self._newest[primary.series], existing, unknown)
         outcome[ok] = admission.outcome
@@ -157,6 +157,8 @@ class MetricSignals:
         return _Derived(outcome, points, row, overlaps + more, arrived_links(rows, ids, written, now), bare)
 
     def _check_series(self, rows: MetricRows, series: Int32) -> Int8:
+        if (series >= 0).all():  # nearly always
+            return check_order(rows.time, self._newest[series], self._limits)
         newest = np.zeros(len(rows), np.int64)
         newest[series >= 0] = self._newest[series[series >= 0]]
         return first_of(

@@ -39,6 +39,11 @@ class Outcome(IntEnum):
         return self.name.lower()
 
 
+_STORED = int(Outcome.STORED)  # NumPy compares with a plain number many times faster
+_FIRST_REASON = int(Outcome.CONFLICT) + 1
+_REASONS = tuple(outcome.reason for outcome in Outcome)[_FIRST_REASON:]
+
+
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """One request's items: received = stored + rejected. Duplicates and conflicts are among the stored."""
@@ -53,13 +58,19 @@ def first_of(*outcomes: Int8) -> Int8:
     """Return per row the first outcome that isn't `STORED`."""
     first = outcomes[0].copy()
     for outcome in outcomes[1:]:
-        np.copyto(first, outcome, where=first == Outcome.STORED)
+        np.copyto(first, outcome, where=first == _STORED)
     return first
 
 
 def where(condition: Bool, outcome: Outcome) -> Int8:
     """Return `outcome` where the condition holds and `STORED` elsewhere."""
-    return np.where(condition, np.int8(outcome), np.int8(Outcome.STORED))
+    return np.where(condition, np.int8(outcome), np.int8(_STORED))
+
+
+def is_stored(outcome: Int8) -> Bool:
+    """Tell which rows of `(n,)` have no reason for rejection yet."""
+    stored: Bool = outcome == _STORED
+    return stored
 
 
 def settle(outcome: Int8, request: Int32, rejected_before: Sequence[Mapping[str, int]]) -> tuple[Settlement, ...]:
@@ -71,11 +82,11 @@ def settle(outcome: Int8, request: Int32, rejected_before: Sequence[Mapping[str,
 
 def _settlement(counts: list[int], before: Mapping[str, int]) -> Settlement:
     rejected = dict(before)
-    for outcome in Outcome:
-        if outcome > Outcome.CONFLICT and counts[outcome]:
-            rejected[outcome.reason] = rejected.get(outcome.reason, 0) + counts[outcome]
+    for reason, count in zip(_REASONS, counts[_FIRST_REASON:], strict=True):
+        if count:
+            rejected[reason] = rejected.get(reason, 0) + count
     return Settlement(
-        stored=sum(counts[: Outcome.CONFLICT + 1]),
+        stored=sum(counts[:_FIRST_REASON]),
         rejected=rejected,
         duplicates=counts[Outcome.DUPLICATE],
         conflicts=counts[Outcome.CONFLICT],

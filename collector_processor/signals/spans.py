@@ -16,7 +16,7 @@ from collector_processor.signals.columns import grown
 from collector_processor.signals.events import PASSED, EventsConsumed, enter, first_rows, joined, nothing
 from collector_processor.signals.measured import Measured
 from collector_processor.signals.measured_edges import MeasuredEdges
-from collector_processor.signals.outcome import Outcome, first_of, where
+from collector_processor.signals.outcome import Outcome, first_of, is_stored, where
 from collector_processor.signals.service_graph import CURRENT, ServiceGraphSignals
 from collector_processor.signals.services import Services
 from collector_processor.signals.span_names import template
@@ -97,7 +97,7 @@ class SpanSignals:
         start = joined(a.start_unix_nano for a in arrivals)
         end = joined(a.end_unix_nano for a in arrivals)
         outcome = self._check_times(start, end, now)
-        wanted = outcome == Outcome.STORED
+        wanted = is_stored(outcome)
         services = [self._service_numbers(a) for a in arrivals]
         streams = [
             self._streams(a, numbers, end[r], wanted[r])

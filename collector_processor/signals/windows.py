@@ -124,6 +124,9 @@ class Windows:
 
     def close(self, now: int, alive: int = 0) -> ClosedWindows:
         """Close what is due and return it; at `alive` something arrived from somewhere, 0: nothing ever did."""
+        self._since = self._since or alive
+        if not self._streams:
+            return _no_windows()
         closed, silent = self._close(now), self._silent(now, alive)
         return _with_rows(closed, *silent) if silent[0].size else closed
 
@@ -183,7 +186,6 @@ class Windows:
 
     def _silent(self, now: int, alive: int) -> tuple[Int32, Int64]:
         """Return stream and window end of rows of services without any event; their windows are closed with that."""
-        self._since = self._since or alive
         length = self._settings.length
         lag = np.maximum(self._progress - self._newest, 0)
         until = _window_start(min(now, alive) - _SILENT_AFTER - lag, length)

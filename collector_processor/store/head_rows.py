@@ -74,8 +74,9 @@ def _pack(verdicts: VerdictBatch) -> bytes | None:
         return None
     packed = np.empty(said.size, _VERDICT_DTYPE)
     packed["row"] = said
+    verdicts = verdicts if said.size == len(verdicts) else verdicts.take(said)
     for name in ("yhat", "lower", "upper", "score", "anomaly"):
-        packed[name] = getattr(verdicts, name)[said]
+        packed[name] = getattr(verdicts, name)
     return packed.tobytes()
 
 

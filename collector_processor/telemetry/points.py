@@ -55,13 +55,14 @@ class PointBatch:
 
     @classmethod
     def concat(cls, batches: "Sequence[PointBatch]") -> "PointBatch":
-        """Join batches in order."""
-        if not batches:
-            return cls.empty()
+        """Join batches in order; where only one has points, it is that one itself."""
+        filled = [b for b in batches if len(b)]
+        if len(filled) < 2:
+            return filled[0] if filled else cls.empty()
         return cls(
-            np.concatenate([b.series for b in batches]),
-            np.concatenate([b.time_unix_nano for b in batches]),
-            np.concatenate([b.value for b in batches]),
+            np.concatenate([b.series for b in filled]),
+            np.concatenate([b.time_unix_nano for b in filled]),
+            np.concatenate([b.value for b in filled]),
         )
 
 
@@ -93,12 +94,13 @@ class EventBatch:
 
     @classmethod
     def concat(cls, batches: "Sequence[EventBatch]") -> "EventBatch":
-        """Join batches in order."""
-        if not batches:
-            return cls.empty()
+        """Join batches in order; where only one has events, it is that one itself."""
+        filled = [b for b in batches if len(b)]
+        if len(filled) < 2:
+            return filled[0] if filled else cls.empty()
         return cls(
-            np.concatenate([b.stream for b in batches]),
-            np.concatenate([b.time_unix_nano for b in batches]),
-            np.concatenate([b.duration_seconds for b in batches]),
-            np.concatenate([b.is_error for b in batches]),
+            np.concatenate([b.stream for b in filled]),
+            np.concatenate([b.time_unix_nano for b in filled]),
+            np.concatenate([b.duration_seconds for b in filled]),
+            np.concatenate([b.is_error for b in filled]),
         )
