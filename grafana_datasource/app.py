@@ -38,6 +38,7 @@ from grafana_datasource.page.routes import page_routes
 from grafana_datasource.prometheus import prometheus_routes
 from grafana_datasource.proof import SelfProof
 from grafana_datasource.query import FailedQueryError, Limits, UnsupportedQueryError
+from grafana_datasource.remote_read.routes import remote_read_routes
 from grafana_datasource.replies import OrjsonProvider, failure, reply
 from grafana_datasource.rows import row_routes
 from grafana_datasource.runbooks import runbook_routes
@@ -138,6 +139,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["foreband"] = backend
     for routes in (
         prometheus_routes(backend),
+        remote_read_routes(backend),
         row_routes(backend, proof, capacity),
         incident_routes(backend),
         summary_routes(backend),

@@ -31,7 +31,7 @@ _REASONS = {
 }
 _ALWAYS = (400, 401, 413, 422, 431, 503)
 _REF = "#/components/schemas/{model}"
-_FORM, _JSON, _TEXT = "application/x-www-form-urlencoded", "application/json", "text/plain"
+_FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 
 
 def document(app: Flask) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _responses(operation: Operation, schemas: dict[int, Any], scope: str) -> dic
         codes.append(415)
     if scope in {"admin", "hook"}:
         codes.append(403)
-    content = {_TEXT: {"schema": {"type": "string"}}}
+    content = {operation.media: {"schema": {"type": "string"}}}
     if operation.answer is not None:
         content = {_JSON: {"schema": schemas[id(operation.answer)]}}
     answered = {str(operation.status): {"description": "The answer.", "content": content}}

@@ -24,9 +24,9 @@ class Parameter:
 class Operation:
     """One route.
 
-    `answer` is the type of the JSON it answers, None for plain text. `at` describes the variable in its path. Where it
-    takes JSON, `body` is its type; otherwise POST takes the `parameters` as a form. `refusals` are codes it may answer
-    besides those that all may; one that `is_signed` takes no token but a signature.
+    `answer` is the type of the JSON it answers, None for anything else, of the type `media`. `at` describes the
+    variable in its path. Where it takes JSON, `body` is its type; otherwise POST takes the `parameters` as a form.
+    `refusals` are codes it may answer besides those that all may; one that `is_signed` takes no token but a signature.
     """
 
     summary: str
@@ -37,3 +37,4 @@ class Operation:
     status: int = 200
     refusals: tuple[int, ...] = ()
     is_signed: bool = False
+    media: str = "text/plain"

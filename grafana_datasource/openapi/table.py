@@ -182,6 +182,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "prometheus._federate": Operation(
         "What selectors mean right now, for a Prometheus that scrapes it.", None, (p.MATCH,)
     ),
+    "remote_read.read": Operation(
+        "Read samples as a Prometheus with `remote_read` asks for them: protobuf in a snappy block, both ways.",
+        media="application/x-protobuf",
+    ),
     "prometheus._": Operation("Say what is below this path."),
     "prometheus._-_healthy": Operation("Say that Foreband is there."),
     "prometheus._-_ready": Operation("Say that Foreband answers."),
