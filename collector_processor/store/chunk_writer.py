@@ -89,11 +89,11 @@ class ChunkWriter:
 
     def _update_summary(self, row_id: int, changed: dict[int, _End | None]) -> None:
         found = self._connection.execute("SELECT body FROM summary WHERE id = ?", (row_id,)).fetchone()
-        ends: dict[int, _End | None] = {}
-        if found is not None:
-            ends = {end[0]: end for end in chunks.decode_ends(row_id, found[0]).tolist()}
-        kept = sorted((end for end in (ends | changed).values() if end is not None), key=lambda end: end[0])
-        body = seal(np.array(kept, ENDS_DTYPE).tobytes(), row_id)
+        held = np.empty(0, ENDS_DTYPE) if found is None else chunks.decode_ends(row_id, found[0])
+        kept = held[~np.isin(held["series"], list(changed))]
+        new = np.array([end for end in changed.values() if end is not None], ENDS_DTYPE)
+        ends = np.concatenate([kept, new])
+        body = seal(ends[np.argsort(ends["series"])].tobytes(), row_id)
         self._connection.execute("INSERT OR REPLACE INTO summary (id, body) VALUES (?, ?)", (row_id, body))
 
     def _times_id(self, part: int, time: Int64) -> int:
