@@ -15,9 +15,10 @@ from grafana_datasource.catalog import Wish, catalog_page
 from grafana_datasource.chosen import chosen, chosen_one, is_narrowed, open_episodes, service_pattern
 from grafana_datasource.fleet import fleet
 from grafana_datasource.horizon import COMPONENTS, component
+from grafana_datasource.matching import Matcher
 from grafana_datasource.naming import Names
 from grafana_datasource.quality import model_row, quality
-from grafana_datasource.query import MILLISECOND, Params, full_match, limit, max_points, optional, time_range, whole
+from grafana_datasource.query import MILLISECOND, Params, limit, max_points, optional, time_range, whole
 from grafana_datasource.red import operation_rows, service_rows
 from grafana_datasource.replies import reply
 from grafana_datasource.sparks import spark
@@ -83,7 +84,9 @@ class _Summaries:
             entries = chosen(rest, session)
             if service := params.get("service"):
                 return reply(operation_rows(session, entries, opened, most, service.__eq__))
-            return reply(service_rows(session, entries, opened, most, full_match(service_pattern(params))))
+            return reply(
+                service_rows(session, entries, opened, most, Matcher("service", "=~", service_pattern(params)).accepts)
+            )
 
     def quality(self) -> Response:
         """Answer how good the models are."""

@@ -68,6 +68,15 @@ def test_a_series_that_said_nothing_for_a_day_is_idle_unless_that_is_its_anomaly
     assert run(loaded, "words", script, series, [day, day + 1, day + 1]) == ["Warming", "Idle", "Silent"]
 
 
+def test_a_name_in_little_room_keeps_its_beginning_and_its_end(loaded: Browser) -> None:
+    names = ["cart", "com.example.worker-90", "\U0001f980" * 9]
+    assert run(loaded, "format", "a[0].map((name) => m.brief(name, 8))", names) == [
+        "cart",
+        "com…r-90",
+        "\U0001f980" * 3 + "…" + "\U0001f980" * 4,
+    ]
+
+
 def test_a_range_says_its_unit_once(loaded: Browser) -> None:
     cases = [
         (37.1, 61.6, "span/s", "37.1 to 61.6 span/s"),

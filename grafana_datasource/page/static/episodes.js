@@ -74,7 +74,7 @@ function lane(service, episodes, x, now, place) {
   return h(
     "div",
     { class: "lane", "data-key": service },
-    h("a", { class: "clip", href: href({ service }), title: name }, h("bdi", {}, name)),
+    h("a", { class: "clip", href: href({ service }), title: name }, h("bdi", {}, format.brief(service, 22))),
     s(
       "svg",
       { viewBox: `0 0 1000 ${LANE}`, preserveAspectRatio: "none", role: "img", "aria-label": `${episodes.length} episodes of ${name}` },

@@ -125,7 +125,7 @@ function activityRow(service) {
       "a",
       { href: href({ service: service.service }) },
       h("span", { class: `dot ${service.level ? words.SEVERITIES[3 - service.level] : "active"}` }),
-      h("bdi", { class: "clip" }, format.name(service.service)),
+      h("bdi", { class: "clip", title: format.name(service.service) }, format.brief(service.service, 24)),
       heat(service.cells, label),
       h("span", { class: "quiet activity-open" }, service.open ? `${service.open} open` : ""),
       h("span", { class: "quiet only-wide" }, `${format.count(service.series)} series`),

@@ -15,6 +15,13 @@ export function name(text) {
   return seen.length > LONGEST ? `${seen.slice(0, LONGEST)}…` : seen;
 }
 
+// A name in little room: its end tells it from others of the same beginning as often as not, so the middle goes.
+export function brief(text, most) {
+  const [whole, rest] = [[...name(text)], most - 1];
+  if (whole.length <= most) return whole.join("");
+  return `${whole.slice(0, Math.floor(rest / 2)).join("")}…${whole.slice(-Math.ceil(rest / 2)).join("")}`;
+}
+
 export function value(number, series) {
   if (number === null || number === undefined) return "–";
   if (isShare(series)) return `${digits(number * 100)} %`;

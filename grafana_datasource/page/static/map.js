@@ -9,7 +9,8 @@ import { href } from "./route.js";
 const BOX = { width: 168, height: 46 };
 const GAP = { x: 92, y: 20 };
 const MOST = 60;
-const LONGEST = 21;
+const LONGEST = 15; // of a name in a box, and of what is said below it
+const LONGEST_RATE = 26;
 const RATE = { unit: "/s", statistic: "rate", metric: "" };
 const SHARE = { unit: "1", statistic: "error_ratio", metric: "" };
 
@@ -67,8 +68,8 @@ function box(node, { x, y }) {
   const parts = [
     s("title", {}, says),
     s("rect", { x, y, width: BOX.width, height: BOX.height, rx: 9 }),
-    s("text", { class: "map-name", x: x + 12, y: y + 19 }, short(nameOf(node))),
-    s("text", { class: "map-rate", x: x + 12, y: y + 36 }, short(rate, 26)),
+    s("text", { class: "map-name", x: x + 12, y: y + 19 }, format.brief(node.title, LONGEST)),
+    s("text", { class: "map-rate", x: x + 12, y: y + 36 }, format.brief(rate, LONGEST_RATE)),
   ];
   if (isPeer) return s("g", { class: "node peer", role: "img", "aria-label": says, "data-key": node.id }, parts);
   return s("a", { class: `node ${severity}`, href: href({ service: node.id }), "data-key": node.id }, parts);
@@ -76,8 +77,4 @@ function box(node, { x, y }) {
 
 function nameOf(node) {
   return format.name(node.title);
-}
-
-function short(text, most = LONGEST) {
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }

@@ -92,7 +92,7 @@ function serviceRow(row, red) {
   return h(
     "tr",
     { "data-key": row.service },
-    h("th", { scope: "row" }, h("a", { href: href({ service: row.service }) }, h("bdi", { class: "clip" }, format.name(row.service)))),
+    h("th", { scope: "row" }, h("a", { href: href({ service: row.service }) }, h("bdi", { class: "clip", title: format.name(row.service) }, format.brief(row.service, 48)))),
     h("td", {}, state),
     SIGNALS.map(([signal, , as]) => h("td", { class: `number${red?.anomalous[signal] ? " off" : ""}` }, red ? format.value(red[signal], as) : "–")),
     h("td", { class: "heat-cell" }, heat(row.cells, `Episodes in ${row.cells.filter(Boolean).length} of ${row.cells.length} stretches of time`)),
