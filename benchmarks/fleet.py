@@ -38,7 +38,8 @@ TURN_SECONDS = 10.0
 SETTLE_SECONDS = 1.5
 ASK_SECONDS = 10.0
 PRELOADED_DAYS = 3.0
-GIBIBYTE = 1 << 30
+GIBIBYTE, MEBIBYTE = 1 << 30, 1 << 20
+MUST_GIBIBYTES = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,6 @@ def measure(series: int = 20_000, minutes: float = 5.0) -> list[Figure]:
             Process(
                 Path(directory),
                 f"series.limit={series}",
-                "memory.limit=4GiB",
                 f"forecast.refit_interval={max(60, round(REFIT_SECONDS * share))}s",
             ),
         )
@@ -163,7 +163,8 @@ def _steady_figures(samples: list[Sample], acknowledged: Float64, series: int) -
             (last.usage.children_cpu_seconds - first.usage.children_cpu_seconds) / seconds,
             "cores",
         ),
-        Figure(f"{name}: memory, most", max(s.usage.bytes_held for s in samples) / GIBIBYTE, "GiB", 4.0),
+        Figure(f"{name}: memory, most", max(s.usage.bytes_held for s in samples) / GIBIBYTE, "GiB", MUST_GIBIBYTES),
+        Figure(f"{name}: memory, growth in the last half", _growth(samples[len(samples) // 2 :]), "MiB/min"),
         Figure(f"{name}: fits", (last.fitted - first.fitted) / seconds, "1/s"),
         Figure(f"{name}: fits failed", last.failed, "", 0.0),
         Figure(f"{name}: oldest fit overdue, at the end", last.backlog_seconds, "s"),
@@ -174,6 +175,12 @@ def _steady_figures(samples: list[Sample], acknowledged: Float64, series: int) -
         Figure(f"{name}: answer to a panel, longest", float(answers[np.isfinite(answers)].max()), "s"),
         Figure(f"{name}: answers refused for later", float(np.isinf(answers).sum()), ""),
     ]
+
+
+def _growth(samples: list[Sample]) -> float:
+    """Return the slope of the memory held, in MiB a minute."""
+    minute, held = [s.time / 60 for s in samples], [s.usage.bytes_held / MEBIBYTE for s in samples]
+    return float(np.polyfit(np.array(minute) - minute[0], held, 1)[0])
 
 
 def _turn_figures(beside: Float64, without: Float64) -> list[Figure]:
