@@ -67,7 +67,8 @@ class Forwarding:
 
         The request itself is taken: a Collector in between may have put telemetry into it that is no part of the loop.
         """
-        destination = self._mark.destination_in(body) if self.forwarders else None
+        is_sought = bool(self.forwarders and self._config.loop_check)
+        destination = self._mark.destination_in(body) if is_sought else None
         for forwarder in self.forwarders:
             if forwarder.destination == destination:
                 forwarder.hold("what is forwarded there comes back: a loop; put it right, then start Foreband again")
