@@ -72,6 +72,7 @@ class ServiceGraphSignals:
         self._every = 1
         self._seen = 0  # ends since `_paced`, those that were passed over included
         self._paced = 0
+        self._matched = 0
 
     def restore(self, graph: ServiceGraph) -> None:
         """Go on from what was saved last."""
@@ -108,8 +109,14 @@ class ServiceGraphSignals:
             self.match(now)
             self._every = min(4 * self._every, _RAREST)
 
+    def tend(self, now: int) -> None:
+        """Match ends once a second: few of them cost as much as many."""
+        if abs(now - self._matched) >= NANOS_PER_SECOND:
+            self.match(now)
+
     def match(self, now: int) -> None:
         """Bring the ends together that came since the last time, and choose anew how many are looked at."""
+        self._matched = now
         if self._held:
             calls = self._pairs.take(np.concatenate(self._calling), np.concatenate(self._called))
             self._calling, self._called = [], []

@@ -114,7 +114,7 @@ class SpanSignals:
 
     def flush(self, now: int, alive: int = 0) -> PointBatch:
         """Close the windows that are due and return their points; something arrived at `alive`, whatever it was."""
-        self.graph.match(now)
+        self.graph.tend(now)
         closed = self._windows.close(now, alive)
         return self._points(closed) if len(closed) else PointBatch.empty()
 

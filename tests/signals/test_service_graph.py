@@ -101,8 +101,8 @@ def test_a_peer_is_an_edge_only_where_its_other_side_shows_no_span() -> None:
 
 
 def test_a_call_counts_half_after_a_half_life_and_is_forgotten_in_the_end() -> None:
-    room = eight_calls()
-    early, late = room.spans.graph, at(1.0) + HALF_LIFE
+    early, late = eight_calls().spans.graph, at(1.0) + HALF_LIFE
+    early.match(at(1.0))
     rate = early.graph(at(1.0) + MINUTE).edges[0].calls
     assert rate == pytest.approx(8 / 60, rel=0.02)
     half_life = HALF_LIFE / 10**9
