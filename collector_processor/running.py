@@ -1,10 +1,12 @@
 """The two processes there are: one that takes telemetry, and one that only answers; both end by a signal."""
 
 import logging
+import math
 import os
 import signal
+import time
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 from collector_processor.app import VERSION, Foreband
@@ -36,7 +38,7 @@ def run_until_stopped(config: Config, load: Callable[[], Config]) -> None:
         addresses.otlp_http,
         addresses.http,
     )
-    while asked.get() == signal.SIGHUP:
+    while _next(asked) == signal.SIGHUP:
         foreband.reload(load)
         set_up_logging(foreband.config.log)
     trouble = foreband.not_ready()
@@ -56,21 +58,37 @@ def serve_until_stopped(config: Config) -> None:
     asked = _signals()
     server = grafana_door(config, Locks.of(config.security), SystemClock(), lambda: "", lambda: b"")
     log.info("serving the store in %s on http://%s:%d", config.store.directory, server.host, server.port)
-    asked.get()
+    _next(asked)
     server.stop()
+
+
+def _next(asked: SimpleQueue[int]) -> int:
+    """Wait for a signal; one that came to another thread, as after SIGSTOP, is seen only when this one wakes."""
+    while True:
+        try:
+            return asked.get(timeout=_WAKE_SECONDS)
+        except Empty:
+            continue
+
+
+_WAKE_SECONDS = 0.5
+_ONE_WISH_SECONDS = 0.2
+"""Signals this close together are one: `timeout`, `uv run` and shells pass on what the whole group gets as well."""
 
 
 def _signals(*others: signal.Signals) -> SimpleQueue[int]:
     """Return a queue of what comes in of the signals to stop and of `others`."""
     asked = SimpleQueue[int]()  # the one queue that a handler may put into while this thread gets from it
     stops = {signal.SIGTERM, signal.SIGINT}
-    is_stopping = False
+    asked_to_stop = math.inf  # when
 
     def take(number: int, _frame: FrameType | None) -> None:
-        nonlocal is_stopping
-        if number in stops and is_stopping:
+        nonlocal asked_to_stop
+        now = time.monotonic()
+        if number in stops and now - asked_to_stop > _ONE_WISH_SECONDS:
             os._exit(1)  # asked twice: somebody cannot wait
-        is_stopping = is_stopping or number in stops
+        if number in stops:
+            asked_to_stop = min(asked_to_stop, now)
         asked.put(number)
 
     for number in (*stops, *others):

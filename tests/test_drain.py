@@ -122,12 +122,24 @@ def test_a_reader_that_does_not_read_delays_the_end_but_little(process: Process)
 
 def test_a_second_sigterm_ends_it_at_once(process: Process) -> None:
     with socket.create_connection(process.http_address) as reader:
-        reader.sendall(f"GET {MEGABYTES} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for _ in range(20):
+            reader.sendall(f"GET {MEGABYTES} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert reader.recv(1)
         process.signal(signal.SIGTERM)
-        assert wait_until(lambda: "stopping" in process.log())  # else the two could be one
+        assert wait_until(lambda: "stopping" in process.log())
+        process.signal(signal.SIGSTOP)
+        Event().wait(0.3)  # else the two could be one
         process.signal(signal.SIGTERM)
+        process.signal(signal.SIGCONT)
         assert process.wait() == 1
+
+
+def test_two_signals_at_once_are_one_wish(process: Process) -> None:
+    for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+        process.signal(number)
+    assert process.wait() == 0
+    assert "nothing acknowledged was lost" in process.log()
 
 
 def test_sigterm_while_it_starts_ends_it(tmp_path: Path) -> None:
