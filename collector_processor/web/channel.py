@@ -133,7 +133,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         return Head(getattr(self, "command", ""), getattr(self, "path", ""), self.headers, length)
 
     def _worded(self, code: int, text: str) -> Reply:
-        text = text if code < HTTPStatus.INTERNAL_SERVER_ERROR or code == HTTPStatus.SERVICE_UNAVAILABLE else "failed"
+        text = "failed" if code == HTTPStatus.INTERNAL_SERVER_ERROR else text
         return self._guard.refuse(code, text, self._head())
 
     def _refuse(self, refusal: Reply, header: bytes = b"") -> None:

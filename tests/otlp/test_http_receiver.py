@@ -189,6 +189,9 @@ ROWS = {
         "Transfer-Encoding",
         Refusal.NOT_READ,
     ),
+    "a transfer encoding that is none of ours": Row(
+        head_of(METRICS, headers=[("Transfer-Encoding", "gzip, chunked")]), 501, "not supported", Refusal.NOT_READ
+    ),
     "chunks in HTTP/1.0": Row(
         chunked(METRICS, [GOOD]).replace(b"HTTP/1.1", b"HTTP/1.0"), 400, "Transfer-Encoding", Refusal.NOT_READ
     ),
