@@ -210,7 +210,7 @@ class Forwarder:
             self._in_flight = 1 if later else self._retry.in_flight
             if later:
                 return self._delay(max(later, key=lambda reply: reply.retry_after or 0.0))
-            self._failures_in_a_row = 0
+            self._note_success()
             self._report()
         return 0.0
 
@@ -233,9 +233,17 @@ class Forwarder:
         retry = self._retry
         backoff = min(retry.maximum, retry.initial * retry.multiplier**self._failures_in_a_row)
         self._failures_in_a_row = min(self._failures_in_a_row + 1, 100)
+        if self._failures_in_a_row == _TOLD_AFTER:
+            told = "%s took nothing %d times in a row; what is for it waits: %s %s"
+            _log.warning(told, self.destination, _TOLD_AFTER, reply.code, reply.details[:_MOST_TOLD])
         if reply.retry_after:
             return min(reply.retry_after, retry.retry_info_maximum)
         return backoff * random.uniform(1 - retry.jitter, 1 + retry.jitter)  # noqa: S311  (no secret)
+
+    def _note_success(self) -> None:
+        if self._failures_in_a_row >= _TOLD_AFTER:
+            _log.info("%s takes what is sent again", self.destination)
+        self._failures_in_a_row = 0
 
     def _report(self) -> None:
         if self._reported_id < self._last_id:
@@ -270,4 +278,7 @@ def _sent(downstream: Downstream, item: Item) -> Reply:
 
 
 _MOST_TOLD = 200
+_TOLD_AFTER = 3
+"""A failure or two in a row is what a restart or an overload there looks like."""
+
 _log = logging.getLogger(__name__)

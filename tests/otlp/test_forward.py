@@ -20,6 +20,7 @@ from collector_processor.otlp.grpc_downstream import reply_of
 from collector_processor.otlp.loops import is_loop
 from collector_processor.otlp.receiver import EXPORT_METHODS
 from collector_processor.otlp.status import Answer, StatusAnswer, retry_later, status_of
+from tests.process import wait_until
 
 PATIENCE = 10.0
 QUICK = RetrySettings(initial=0.02, maximum=0.05, poll_interval=0.02)
@@ -325,6 +326,27 @@ def test_a_downstream_that_was_dead_gets_everything_when_it_lives() -> None:
     assert [body for _, body in second.received] == [b"a", b"b"]
     assert forwarder.stop()
     second.server.stop(0).wait()
+
+
+def test_a_downstream_that_stays_dead_is_told_of_once_and_once_when_it_lives(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    first = Sink()
+    port = first.port
+    first.server.stop(0).wait()
+    outbox = Outbox()
+    outbox.put(b"a", b"b")
+    forwarder = Forwarder(to(port), outbox, QUICK)
+    forwarder.start()
+    assert wait_until(lambda: forwarder.counts().retries["metrics"] >= 5)
+    second = Sink(port)
+    assert wait_until(lambda: len(second.received) == 2)
+    assert forwarder.stop(PATIENCE)
+    second.server.stop(0).wait()
+    told = [r for r in caplog.records if r.name == "collector_processor.otlp.forward"]
+    assert [r.levelname for r in told] == ["WARNING", "INFO"]
+    assert "took nothing 3 times in a row; what is for it waits: UNAVAILABLE" in told[0].getMessage()
 
 
 def test_stop_gives_up_a_silent_downstream_at_once_and_keeps_the_item(
