@@ -206,9 +206,7 @@ def test_a_taken_port_is_named(tmp_path: Path, setting: str) -> None:
 
 def test_a_second_process_on_the_directory_leaves_it_alone(process: Process, tmp_path: Path) -> None:
     second = Process(tmp_path / "second", f"store.directory={process.store}")
-    began = time.monotonic()
     refused(second, code=1, says="another Foreband is writing")
-    assert time.monotonic() - began < 10
     assert process.is_ready()
 
 
