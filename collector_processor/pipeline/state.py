@@ -21,7 +21,7 @@ from collector_processor.signals.logs import LogSignals
 from collector_processor.signals.metrics import MetricSignals
 from collector_processor.signals.pace import piece_names
 from collector_processor.signals.spans import SpanSignals
-from collector_processor.store.base import Commit, SeriesWriter
+from collector_processor.store.base import Commit, SeriesWriter, models_in_turn
 from collector_processor.telemetry.band import BandStates, unknown_bands
 from collector_processor.telemetry.points import Int32, PointBatch
 from collector_processor.telemetry.service_graph import GRAPH_BLOB, ServiceGraph
@@ -70,7 +70,10 @@ class PipelineState:
         last = writer.last_points()
         self._reload_catalog()
         self._reload_signals(last)
-        self.fleet = FleetModel.from_records(writer.models())
+        fleet = FleetModel.empty()
+        for records in models_in_turn(writer):
+            fleet = fleet.with_models(records)
+        self.fleet = fleet  # as a whole: others draw from it
         self.detector, self.unread = load_detector(writer, settings.policies, len(self.catalog), now)
         made, self.times = self.times.made, SeriesTimes(*writer.first_times(), last)
         self._added = self._ruled = 0

@@ -7,7 +7,7 @@
   commit as soon as it returned.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -173,8 +173,11 @@ class SeriesReader(Protocol):
         """Return links to traces in `[start, end)`, of some series or of all, ascending by time."""
         ...
 
-    def models(self, *, after_version: int = 0) -> list[ModelRecord]:
-        """Return the newest record of each series among those with version > `after_version`."""
+    def models(self, *, after_version: int = 0, from_series: int = 0, most: int | None = None) -> list[ModelRecord]:
+        """Return the newest record of each series among those with version > `after_version`, ascending by series.
+
+        Only series with id >= `from_series`, and at most so many.
+        """
         ...
 
     def model(self, series: int, version: int) -> ModelRecord | None:
@@ -268,3 +271,18 @@ class SeriesWriter(SeriesReader, Protocol):
     def maintain(self, now_unix_nano: int, budget_seconds: float) -> bool:
         """Do a slice of housekeeping (compaction, retention); return whether more is waiting."""
         ...
+
+
+_MODELS_AT_ONCE = 4_096
+
+
+def models_in_turn(reader: SeriesReader) -> Iterator[Sequence[ModelRecord]]:
+    """Yield the newest models of all series, some thousand at a time: all at once take more memory than what they make.
+
+    Raises:
+        StoreError: if they cannot be read.
+    """
+    next_series = 0
+    while records := reader.models(from_series=next_series, most=_MODELS_AT_ONCE):
+        yield records
+        next_series = records[-1].series + 1

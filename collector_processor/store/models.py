@@ -31,13 +31,13 @@ def put_models(connection: sqlite3.Connection, models: Sequence[ModelRecord]) ->
     )
 
 
-def models(connection: sqlite3.Connection, after_version: int) -> list[ModelRecord]:
-    """Return the newest record of each series among those with version > `after_version`."""
+def models(connection: sqlite3.Connection, after_version: int, from_series: int, most: int | None) -> list[ModelRecord]:
+    """Return the newest record of each series from `from_series` on among those with version > `after_version`."""
     found = connection.execute(
         "SELECT series, version, body FROM model JOIN"
-        " (SELECT series, max(version) AS version FROM model WHERE version > ? GROUP BY series)"
-        " USING (series, version) ORDER BY series",
-        (after_version,),
+        " (SELECT series, max(version) AS version FROM model WHERE version > ? AND series >= ?"
+        " GROUP BY series ORDER BY series LIMIT ?) USING (series, version) ORDER BY series",
+        (after_version, from_series, -1 if most is None else most),
     )
     return [_decode(*row) for row in found]
 

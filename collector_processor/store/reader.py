@@ -206,10 +206,10 @@ class SqliteReader:
         with snapshot(self._connection):
             return exemplars.between(self._connection, start, end, series)
 
-    def models(self, *, after_version: int = 0) -> list[ModelRecord]:
+    def models(self, *, after_version: int = 0, from_series: int = 0, most: int | None = None) -> list[ModelRecord]:
         """See `SeriesReader.models`."""
         with snapshot(self._connection):
-            return models.models(self._connection, after_version)
+            return models.models(self._connection, after_version, from_series, most)
 
     def model(self, series: int, version: int) -> ModelRecord | None:
         """See `SeriesReader.model`."""

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from collector_processor.clock import DAY, NANOS_PER_SECOND, Clock
 from collector_processor.detect.seed import Seed
 from collector_processor.forecast.settings import ProphetSettings
+from collector_processor.store.base import models_in_turn
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Int32
@@ -153,21 +154,25 @@ class Trainer:
 
     def _restore(self) -> None:
         with closing(open_reader(self._directory)) as reader:
-            records = reader.models()
-        for record in records:
-            self._version = max(self._version, record.version)
-            drawn = Drawn.of(record)
-            if drawn is not None:  # else it is fitted anew, as if it had never been
-                self._drawn.put(record.series, drawn)
-                self._schedule.restore(
-                    record.series,
-                    record.created_unix_nano,
-                    record.trained_end_unix_nano,
-                    backtest["end_unix_nano"] if (backtest := drawn.backtest) else 0,
-                )
-                if drawn.fingerprint != self._settings_of(record.series).fingerprint:
-                    self._schedule.renew(record.series, self._clock.now_unix_nano())
+            for records in models_in_turn(reader):
+                for record in records:
+                    self._take_up(record)
         self._is_restored = True
+
+    def _take_up(self, record: ModelRecord) -> None:
+        self._version = max(self._version, record.version)
+        drawn = Drawn.of(record)
+        if drawn is None:  # it is fitted anew, as if it had never been
+            return
+        self._drawn.put(record.series, drawn)
+        self._schedule.restore(
+            record.series,
+            record.created_unix_nano,
+            record.trained_end_unix_nano,
+            backtest["end_unix_nano"] if (backtest := drawn.backtest) else 0,
+        )
+        if drawn.fingerprint != self._settings_of(record.series).fingerprint:
+            self._schedule.renew(record.series, self._clock.now_unix_nano())
 
     def _submit_due(self) -> None:
         if self.is_paused:

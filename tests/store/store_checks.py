@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from collector_processor.clock import DAY, HOUR, MINUTE
-from collector_processor.store.base import Commit, OutboxItem, RequestReceipt, SeriesReader, SeriesWriter
+from collector_processor.store.base import (
+    Commit,
+    OutboxItem,
+    RequestReceipt,
+    SeriesReader,
+    SeriesWriter,
+    models_in_turn,
+)
 from collector_processor.telemetry.band import BAND_DTYPE, BandStates, unknown_bands
 from collector_processor.telemetry.episode import DRIFT, LEVEL_SHIFT, Drift, Shift
 from collector_processor.telemetry.exemplar import TraceLink
@@ -304,6 +311,16 @@ class StoreChecks:
         assert store.exemplars(START + 1, START + 2) == links[2:4]
         assert store.exemplars(START, START + 3, np.array([2], np.int32)) == links[1::2]
 
+    def test_models_in_turn_are_all_of_them(self, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("collector_processor.store.base._MODELS_AT_ONCE", 2)
+        store = stores.writer()
+        store.commit(Commit(models=[model(series, 10 + series) for series in (0, 1, 4, 5, 9)]))
+        assert [list(records) for records in models_in_turn(store)] == [
+            [model(0, 10), model(1, 11)],
+            [model(4, 14), model(5, 15)],
+            [model(9, 19)],
+        ]
+
     def test_models_give_the_newest_of_each_series_after_a_version(self, stores: Stores) -> None:
         store = stores.writer()
         for version in range(1, 7):
@@ -314,6 +331,8 @@ class StoreChecks:
         assert store.model_versions(2) == [model(2, version * 10 + 1) for version in (6, 5, 4)]
         assert store.model_versions(7) == []
         assert store.models(after_version=61) == []
+        assert store.models(from_series=2) == [model(2, 61), model(3, 5)]
+        assert store.models(from_series=1, most=2) == [model(1, 60), model(2, 61)]
 
     def test_bands_and_blobs_are_replaced_piece_by_piece(self, stores: Stores) -> None:
         store = stores.writer()
