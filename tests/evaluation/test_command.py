@@ -12,19 +12,16 @@ from collector_processor.evaluation.replay import ReplaySettings, replay
 from collector_processor.evaluation.trace import Trace
 from tests.evaluation.labelled import with_faults, write
 
+_WRITTEN = {"json": "figures.json", "report": "report.html", "work": "work"}
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("data"), with_faults(0, "a/one.csv"), with_faults(1, "a/two.csv"))
 
 
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("work")
-
-
-def test_the_command_prints_tables_and_writes_figures_and_a_report(data: Path, work: Path, tmp_path: Path) -> None:
-    files = [f"--json={tmp_path / 'figures.json'}", f"--report={tmp_path / 'report.html'}", f"--work={work}"]
+def test_the_command_prints_tables_and_writes_figures_and_a_report(data: Path, tmp_path: Path) -> None:
+    files = [f"--{name}={tmp_path / file}" for name, file in _WRITTEN.items()]
     ran = CliRunner(env={"COLUMNS": "220"}).invoke(cli, ["evaluate", f"--data={data}", *files])
     assert ran.exit_code == 0, ran.output
     assert "Foreband, all 2 series" in ran.output
@@ -42,7 +39,7 @@ def test_the_command_prints_tables_and_writes_figures_and_a_report(data: Path, w
 
 
 def test_a_finished_series_is_not_replayed_again_unless_something_changed(
-    data: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replayed: list[str] = []
 
@@ -52,15 +49,15 @@ def test_a_finished_series_is_not_replayed_again_unless_something_changed(
 
     monkeypatch.setattr("collector_processor.evaluation.evaluate.replay", noting)
     dataset = read_dataset(data)
-    first = evaluate(dataset, ReplaySettings(), work, lambda _: None)
+    first = evaluate(dataset, ReplaySettings(), tmp_path, lambda _: None)
     replayed.clear()
-    again = evaluate(dataset, ReplaySettings(), work, lambda _: None)
+    again = evaluate(dataset, ReplaySettings(), tmp_path, lambda _: None)
     assert replayed == []
     assert [m.counts[OURS].found for m in again] == [m.counts[OURS].found for m in first]
-    next(work.glob("*.npz")).write_bytes(b"cut off")
-    evaluate(dataset, ReplaySettings(), work, lambda _: None)
+    next(tmp_path.glob("*.npz")).write_bytes(b"cut off")
+    evaluate(dataset, ReplaySettings(), tmp_path, lambda _: None)
     assert len(replayed) == 1
-    evaluate(dataset[:1], ReplaySettings(threshold=1.3), work, lambda _: None)
+    evaluate(dataset[:1], ReplaySettings(threshold=1.3), tmp_path, lambda _: None)
     assert replayed[1:] == ["a/one.csv"]
 
 
