@@ -93,7 +93,7 @@ class IncidentKeeper:
         """
         if not self._is_restored:
             self._restore(now)
-        reports, groups = self._sources.episodes(), self._swarms_of(self._sources.strains())
+        reports, groups = self._sources.episodes(), self._swarms_of(self._sources.strains(), now)
         if reports or groups or self._is_due(now):
             with closing(open_reader(self._directory)) as reader:
                 topology = Topology(ServiceGraph.from_bytes(reader.blob(GRAPH_BLOB)))
@@ -148,13 +148,18 @@ class IncidentKeeper:
                     self._correlator.take(_member(keys[episode.series], episode), topology, now)
         self._is_restored = True
 
-    def _swarms_of(self, strains: Sequence[Strain]) -> list[list[Member]]:
-        """Return the swarms that changed; series whose bands are provisional or in doubt belong to none."""
+    def _swarms_of(self, strains: Sequence[Strain], now: int) -> list[list[Member]]:
+        """Return the swarms that changed.
+
+        Series whose bands are provisional or in doubt belong to none, nor does what was sent late: of a back-filled
+        history it is too late to say who is far out now.
+        """
         if not strains:
             return []
         bands, sizes = self._sources.bands(), self._of_entity(self._sources.keys())
-        is_active = bands["state"] == _ACTIVE
-        sure = [s for s in strains if not s.is_strained or (s.series < is_active.size and is_active[s.series])]
+        is_active, since = bands["state"] == _ACTIVE, now - self._settings.within
+        timely = (s for s in strains if not s.is_strained or s.time_unix_nano >= since)
+        sure = [s for s in timely if not s.is_strained or (s.series < is_active.size and is_active[s.series])]
         return self._swarms.take(sure, lambda entity: len(sizes.get(entity, ())))
 
     def _is_due(self, now: int) -> bool:

@@ -138,6 +138,16 @@ def test_many_series_that_are_far_out_together_are_an_incident_though_each_is_wi
         assert stored(room)[0].end_unix_nano == NOW + 2 * MINUTE
 
 
+def test_series_that_were_far_out_together_in_a_history_sent_late_are_none(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        teach(room)
+        room.pipeline.tick(NOW, is_last=True)
+        keeper = keeper_of(room, tmp_path)
+        send(room, 10.9, 0, 1)
+        keeper.look(NOW + 30 * MINUTE)
+        assert stored(room) == []
+
+
 def test_two_series_that_are_far_out_together_are_none(tmp_path: Path) -> None:
     with opened(tmp_path) as room:
         teach(room)
