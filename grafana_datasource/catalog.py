@@ -16,7 +16,7 @@ from grafana_datasource.backend import Session
 from grafana_datasource.directory import Entry
 from grafana_datasource.naming import Names
 from grafana_datasource.query import Params, choice, optional, to_ms, whole
-from grafana_datasource.titles import detail, title, unit
+from grafana_datasource.titles import detail, title
 
 _ENOUGH = 100  # points before a share of them means something
 _LONGEST_SEARCH = 256
@@ -96,7 +96,7 @@ def catalog_row(session: Session, entry: Entry, opened: Mapping[int, Episode]) -
         "service": key.service,
         "metric": key.metric,
         "statistic": key.statistic.value,
-        "unit": unit(key),
+        "unit": key.value_unit,
         "state": STATES[min(int(band["state"]), 2)].value,
         "reason": REASON_TEXT[Reason(int(band["reason"]))],
         "forecaster": model.forecaster if model else None,

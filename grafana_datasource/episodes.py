@@ -14,7 +14,7 @@ from grafana_datasource.directory import Entry
 from grafana_datasource.exemplars import traces_of
 from grafana_datasource.explanation import LOOK_BACK, EvidencePoint, Explanation, explain, summary
 from grafana_datasource.query import TimeRange, to_ms
-from grafana_datasource.titles import title, unit
+from grafana_datasource.titles import title
 
 
 def episodes_between(session: Session, span: TimeRange, wanted: set[int] | None) -> list[tuple[Entry, Episode]]:
@@ -38,7 +38,7 @@ def episode_row(entry: Entry, episode: Episode, now: int) -> dict[str, Any]:
         "title": title(entry.key),
         "metric": entry.key.metric,
         "statistic": entry.key.statistic.value,
-        "unit": unit(entry.key),
+        "unit": entry.key.value_unit,
         "start": to_ms(episode.start_unix_nano),
         "end": None if episode.end_unix_nano is None else to_ms(episode.end_unix_nano),
         "direction": episode.direction,

@@ -14,7 +14,7 @@ from collector_processor.store.base import JudgedBatch
 from collector_processor.telemetry.episode import SILENCE, Drift, Episode
 from collector_processor.telemetry.points import Float64
 from collector_processor.telemetry.series import SeriesKey
-from grafana_datasource.titles import full_title, unit
+from grafana_datasource.titles import full_title
 
 LOOK_BACK = 42 * DAY
 """How far back an episode is compared with its series' own past, as far as that is stored."""
@@ -145,7 +145,7 @@ def _drifting(key: SeriesKey, episode: Episode, drift: Drift) -> str:
 
 
 def _in_unit(value: float, key: SeriesKey) -> str:
-    return " ".join(part for part in (_number(value), unit(key)) if part not in {"", "1"}) or _number(value)
+    return " ".join(part for part in (_number(value), key.value_unit) if part not in {"", "1"}) or _number(value)
 
 
 def _settled(episode: Episode) -> str:

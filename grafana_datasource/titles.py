@@ -44,16 +44,6 @@ def full_title(key: SeriesKey) -> str:
     return f"{key.service}: {title(key)}" + (f" ({detail(key)})" if detail(key) else "")
 
 
-def unit(key: SeriesKey) -> str:
-    """Return the unit of the numbers as drawn: UCUM, annotations without braces, rates per second."""
-    text = key.unit.replace("{", "").replace("}", "")
-    if key.statistic is Statistic.ERROR_RATIO:
-        return "1"
-    if key.statistic is not Statistic.RATE or text.endswith("/s"):
-        return text
-    return f"{text}/s" if text not in {"", "1"} else "/s"
-
-
 def _span_title(key: SeriesKey) -> str:
     what = _SPAN_WORDS[key.metric]
     if key.statistic in {Statistic.P50, Statistic.P95, Statistic.P99}:

@@ -217,4 +217,5 @@ def _cause(entity: str, share: float, scene: Scene, worst: _Worst) -> Cause:
 def in_words(change: Change) -> str:
     """Say what a series did."""
     went = "rose" if change.amount > 0.0 else "fell"
-    return f"{change.what} {went} from {change.before:.4g} to {change.after:.4g}"
+    unit = f" {change.unit}" if change.unit not in {"", "1"} else ""
+    return f"{change.what} {went} from {change.before:.4g} to {change.after:.4g}{unit}"

@@ -49,7 +49,7 @@ _LEAST_SHARE = 0.05
 class Change:
     """Of one series: medians before and after the onset, and how far it usually strays before.
 
-    `what` names the series within its entity, `series` is its stable id.
+    `what` names the series within its entity, `series` is its stable id, `unit` that of its numbers as shown.
     """
 
     entity: str
@@ -59,6 +59,7 @@ class Change:
     before: float
     after: float
     spread: float
+    unit: str = ""
 
     @property
     def amount(self) -> float:

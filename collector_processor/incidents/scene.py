@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,7 +79,8 @@ def scene_of(incident: Incident, topology: Topology, found: Sequence[Seen], now:
 
 def _change(each: Seen, onset: int) -> Change | None:
     before, after = sides(each.time_unix_nano, each.value, onset)
-    return measured(each.entity, each.key.stable_id, words_of(each.key), role_of(each.key), before, after)
+    found = measured(each.entity, each.key.stable_id, words_of(each.key), role_of(each.key), before, after)
+    return found and replace(found, unit=each.key.value_unit)
 
 
 def _is_silent(own: Sequence[Seen], onset: int, now: int) -> bool:

@@ -126,6 +126,16 @@ class SeriesKey:
         return blake2b(self.identity, digest_size=8).hexdigest()
 
     @property
+    def value_unit(self) -> str:
+        """Return the unit of the numbers as shown: UCUM, annotations without braces, rates per second."""
+        text = self.unit.replace("{", "").replace("}", "")
+        if self.statistic is Statistic.ERROR_RATIO:
+            return "1"
+        if self.statistic is not Statistic.RATE or text.endswith("/s"):
+            return text
+        return f"{text}/s" if text not in {"", "1"} else "/s"
+
+    @property
     def service(self) -> str:
         """Return `service.name`, or `unknown_service` where the sender set none."""
         name = dict(self.resource).get("service.name")

@@ -86,9 +86,10 @@ def test_more_traffic_comes_from_the_first_who_gets_more() -> None:
 
 
 def test_a_host_of_which_only_gauges_changed_is_its_own_cause() -> None:
-    change = Change("node-7", "s", "system.memory.usage", Role.OTHER, 10.0, 50.0, 0.5)
+    change = Change("node-7", "s", "system.memory.usage", Role.OTHER, 10.0, 50.0, 0.5, "By")
     (cause,) = rank(Scene(["node-7"], [change], graph())).causes
     assert (cause.entity, cause.series, cause.score) == ("node-7", "s", 1.0)
+    assert cause.evidence[0].text == "system.memory.usage rose from 10 to 50 By"
 
 
 def test_a_release_just_before_makes_one_of_two_the_likelier() -> None:

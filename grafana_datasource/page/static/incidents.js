@@ -98,7 +98,7 @@ function timeline(incident, now) {
   const end = incident.end ?? now;
   const x = linear(incident.start, Math.max(end, incident.start + 1), 0, 1000);
   return card("Series", h("span", { class: "quiet" }, "from the first onset to the end"),
-    h("div", { class: "lanes" }, incident.members.map((member) => {
+    h("div", { class: "lanes named" }, incident.members.map((member) => {
       const name = `${format.name(member.service)} · ${format.name(member.title)}`;
       const to = member.kind === "together" ? { series: member.series } : { episode: member.episode };
       const start = Math.max(0, x(member.start));
