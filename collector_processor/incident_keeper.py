@@ -15,7 +15,7 @@ from threading import Event, Thread
 
 import numpy as np
 
-from collector_processor.clock import MINUTE, NANOS_PER_SECOND, Clock
+from collector_processor.clock import NANOS_PER_SECOND, Clock
 from collector_processor.errors import ForebandError
 from collector_processor.incidents.cause import rank
 from collector_processor.incidents.change import words_of
@@ -37,8 +37,6 @@ from collector_processor.telemetry.verdict import State
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 2.0
-SETTLED_AFTER = 15 * MINUTE
-"""After that what is known of a cause is not looked at again."""
 
 _ACTIVE = list(State).index(State.ACTIVE)
 _LOOKS = tuple(seconds * NANOS_PER_SECOND for seconds in (0, 60, 180, 420, 900))
@@ -64,7 +62,7 @@ class IncidentKeeper:
         self._clock = clock
         self._correlator = Correlator(settings)
         self._swarms = Swarms()
-        self._looks: dict[str, int] = {}  # by incident: how often its cause was looked for
+        self._looks: dict[tuple[str, int], int] = {}  # by incident and onset: how often its cause was looked for
         self._by_entity: tuple[int, Mapping[str, Sequence[int]]] = (-1, {})
         self._is_restored = self._is_hindered = False
         self._settings = settings
@@ -167,12 +165,12 @@ class IncidentKeeper:
 
     def _is_worth_a_look(self, incident: Incident, now: int) -> bool:
         """Tell whether it is time to look for the cause of an incident, for the first time or with more points."""
-        looks = self._looks.get(incident.incident_id, 0)
-        return looks < len(_LOOKS) and now - incident.opened_unix_nano >= _LOOKS[looks]
+        looks, since = self._looks.get(_question(incident), 0), max(incident.opened_unix_nano, incident.onset_unix_nano)
+        return looks < len(_LOOKS) and now - since >= _LOOKS[looks]
 
     def _explain(self, incident: Incident, topology: Topology, reader: SeriesReader, now: int) -> None:
-        name = incident.incident_id
-        self._looks[name] = self._looks.get(name, 0) + 1
+        name, question = incident.incident_id, _question(incident)
+        self._looks[question] = self._looks.get(question, 0) + 1
         keys = self._sources.keys()
         chosen = worth_reading(suspects(incident, topology), self._of_entity(keys))
         points = reader.read_points(np.array(sorted(chosen), np.int32), *span_of(incident, now))
@@ -190,6 +188,11 @@ class IncidentKeeper:
                     found[entity_of(key)].append(series)
             self._by_entity = (len(keys), found)
         return self._by_entity[1]
+
+
+def _question(incident: Incident) -> tuple[str, int]:
+    """Name what is looked for: the cause of an incident, anew when it turns out to have begun at another time."""
+    return incident.incident_id, incident.onset_unix_nano
 
 
 def _member(key: SeriesKey, episode: Episode) -> Member:

@@ -138,6 +138,23 @@ def test_many_series_that_are_far_out_together_are_an_incident_though_each_is_wi
         assert stored(room)[0].end_unix_nano == NOW + 2 * MINUTE
 
 
+def test_causes_are_looked_for_where_episodes_begin_not_where_series_were_far_out_before(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        teach(room)
+        room.pipeline.tick(NOW, is_last=True)
+        keeper = keeper_of(room, tmp_path)
+        send(room, 10.9, *range(20))
+        keeper.look(NOW + 2 * MINUTE)
+        send(room, 50.0, 20, 21, names=NAMES[:2])
+        send(room, 10.9, 20, 21, names=NAMES[2:])
+        for minute in range(21, 25):
+            keeper.look(NOW + minute * MINUTE)
+        (found,) = stored(room)
+        assert (found.start_unix_nano, found.onset_unix_nano) == (NOW, NOW + 20 * MINUTE)
+        assert found.cause is not None
+        assert "cpu rose from 10 to 50" in found.sentence
+
+
 def test_series_that_were_far_out_together_in_a_history_sent_late_are_none(tmp_path: Path) -> None:
     with opened(tmp_path) as room:
         teach(room)

@@ -52,7 +52,7 @@ def worth_reading(
 
 def span_of(incident: Incident, now: int) -> tuple[int, int]:
     """Return from when to when points are compared."""
-    return incident.start_unix_nano - BEFORE, now + 1
+    return incident.onset_unix_nano - BEFORE, now + 1
 
 
 def seen(chosen: Mapping[int, str], keys: Sequence[SeriesKey], points: PointBatch) -> list[Seen]:
@@ -67,7 +67,7 @@ def seen(chosen: Mapping[int, str], keys: Sequence[SeriesKey], points: PointBatc
 
 def scene_of(incident: Incident, topology: Topology, found: Sequence[Seen], now: int) -> Scene:
     """Describe an incident by what was seen around its onset."""
-    onset, by_entity = incident.start_unix_nano, defaultdict[str, list[Seen]](list)
+    onset, by_entity = incident.onset_unix_nano, defaultdict[str, list[Seen]](list)
     for each in found:
         by_entity[each.entity].append(each)
     changes = [change for each in found if (change := _change(each, onset)) is not None]

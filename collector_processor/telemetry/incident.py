@@ -113,6 +113,12 @@ class Incident:
         return self.end_unix_nano is None
 
     @property
+    def onset_unix_nano(self) -> int:
+        """Return when its first episode began; a series that was far out before, within its band, may be chance."""
+        episodes = [member.start_unix_nano for member in self.members if member.kind != TOGETHER]
+        return min(episodes, default=self.start_unix_nano)
+
+    @property
     def severity(self) -> Severity:
         """Return the highest severity among its members."""
         order = list(Severity)
