@@ -15,7 +15,7 @@ from threading import Event, Thread
 
 import numpy as np
 
-from collector_processor.clock import NANOS_PER_SECOND, Clock
+from collector_processor.clock import MINUTE, NANOS_PER_SECOND, Clock
 from collector_processor.errors import ForebandError
 from collector_processor.incidents.cause import rank
 from collector_processor.incidents.change import words_of
@@ -37,6 +37,7 @@ from collector_processor.telemetry.verdict import State
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 2.0
+_LATE = 5 * MINUTE
 
 _ACTIVE = list(State).index(State.ACTIVE)
 _LOOKS = tuple(seconds * NANOS_PER_SECOND for seconds in (0, 60, 180, 420, 900))
@@ -149,13 +150,13 @@ class IncidentKeeper:
     def _swarms_of(self, strains: Sequence[Strain], now: int) -> list[list[Member]]:
         """Return the swarms that changed.
 
-        Series whose bands are provisional or in doubt belong to none, nor does what was sent late: of a back-filled
-        history it is too late to say who is far out now.
+        Series whose bands are provisional or in doubt belong to none, nor does what came late: it does not say who is
+        far out now.
         """
         if not strains:
             return []
         bands, sizes = self._sources.bands(), self._of_entity(self._sources.keys())
-        is_active, since = bands["state"] == _ACTIVE, now - self._settings.within
+        is_active, since = bands["state"] == _ACTIVE, now - _LATE
         timely = (s for s in strains if not s.is_strained or s.time_unix_nano >= since)
         sure = [s for s in timely if not s.is_strained or (s.series < is_active.size and is_active[s.series])]
         return self._swarms.take(sure, lambda entity: len(sizes.get(entity, ())))
