@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from collector_processor.clock import DAY
@@ -119,7 +120,11 @@ def table_of(results: Sequence[Result], interval_width: float) -> Table:
         best = np.nanmin(result.error) if np.isfinite(result.error).any() else np.nan
         errors = [f"[green]{e:.4g}[/]" if e == best else f"{e:.4g}" for e in result.error]
         table.add_row(
-            full_title(result.key), str(result.origins), f"{result.points:,}", *errors, _share(result.covered)
+            escape(full_title(result.key)),
+            str(result.origins),
+            f"{result.points:,}",
+            *errors,
+            _share(result.covered),
         )
     table.caption = "errors are mean absolute; of all series: the median error relative to that of 24 h earlier"
     table.add_section()

@@ -5,6 +5,7 @@ from contextlib import closing
 from math import isfinite
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from collector_processor.clock import Clock
@@ -45,7 +46,7 @@ def table_of(rows: Sequence[Row]) -> Table:
     for title, bound, seen in rows:
         limit = f"{'>=' if bound.side > 0 else '<='} {bound.limit:.4g}"
         when = (_days(seconds) for seconds in seen.seconds.tolist())
-        table.add_row(title, limit, f"{seen.probability:.0%}", _days(seen.horizon / 1e9), *when)
+        table.add_row(escape(title), limit, f"{seen.probability:.0%}", _days(seen.horizon / 1e9), *when)
     return table
 
 

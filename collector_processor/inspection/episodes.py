@@ -4,6 +4,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from collector_processor.errors import ForebandError
@@ -62,7 +63,7 @@ def table_of(found: list[StoredEpisode], now: int) -> Table:
         episode = each.episode
         urgency = severity(each.key, episode, now).value
         row = (moment(episode.start_unix_nano), lasted(episode, now), f"{episode.peak_score:.1f}", urgency)
-        table.add_row(episode.episode_id, *row, full_title(each.key), summary(each.key, episode))
+        table.add_row(episode.episode_id, *row, escape(full_title(each.key)), escape(summary(each.key, episode)))
     return table
 
 
@@ -72,7 +73,7 @@ def description_of(found: StoredEpisode, explanation: Explanation, now: int) -> 
     table = Table(box=None, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    table.add_row("", explanation.sentence.replace("[", r"\["))
+    table.add_row("", escape(explanation.sentence))
     table.add_row("from", f"{moment(episode.start_unix_nano)}, {lasted(episode, now)} {episode.close_reason}".rstrip())
     table.add_row("severity", severity(found.key, episode, now).value)
     table.add_row("onsets", f"{episode.onsets}{', flapping' if episode.is_flapping else ''}")

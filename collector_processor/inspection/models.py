@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import orjson
+from rich.markup import escape
 from rich.table import Table
 
 from collector_processor.clock import DAY, NANOS_PER_SECOND
@@ -71,7 +72,7 @@ def table_of(models: Sequence[StoredModel]) -> Table:
         fitted = _prophet(model)
         design = design_of(fitted) if fitted is not None else "-"
         row = (str(record.version), at, f"{days:.1f} d", record.forecaster, design)
-        table.add_row(model.key.stable_id, full_title(model.key), *row)
+        table.add_row(model.key.stable_id, escape(full_title(model.key)), *row)
     return table
 
 
@@ -81,7 +82,7 @@ def description_of(model: StoredModel) -> Table:
     table = Table(box=None, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    table.add_row("series", f"{full_title(model.key)} [{model.key.stable_id}]".replace("[", r"\["))
+    table.add_row("series", escape(f"{full_title(model.key)} [{model.key.stable_id}]"))
     table.add_row("version", f"{record.version}, fitted at {moment(record.created_unix_nano)}")
     history = (record.trained_start_unix_nano, record.trained_end_unix_nano)
     table.add_row("history", " to ".join(map(moment, history)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from collector_processor.budgets import found_factors, pasts_of
@@ -85,7 +86,8 @@ def table_of(changes: Sequence[Change]) -> Table:
     table = Table("", "from", "lasted", "score", "series", box=None, header_style="bold")
     for change in changes:
         sign, lasted = "+" if change.is_added else "-", length(change.end_unix_nano - change.start_unix_nano)
-        table.add_row(sign, moment(change.start_unix_nano), lasted, f"{change.score:.2f}", full_title(change.key))
+        series = escape(full_title(change.key))
+        table.add_row(sign, moment(change.start_unix_nano), lasted, f"{change.score:.2f}", series)
     return table
 
 

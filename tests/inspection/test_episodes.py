@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from click.testing import CliRunner
+from rich.console import Console
 
 from collector_processor.cli import cli
 from collector_processor.clock import MINUTE
@@ -71,3 +72,14 @@ def test_the_command_shows_why(room: Room, tmp_path: Path) -> None:
     assert "no episode 'x'" in str(
         CliRunner().invoke(cli, ["episodes", "show", "x", f"--set=store.directory={tmp_path}"]).exception
     )
+
+
+def test_names_are_shown_as_they_are_whatever_brackets_they_hold(room: Room, tmp_path: Path) -> None:
+    name, console = "[bold]depth[/red]", Console(width=250)
+    room.metrics(gauge_request(name, (-60, 50.0)))
+    room.teach(f"{name}/value", 50.0)
+    room.metrics(gauge_request(name, (0, 500.0)))
+    with console.capture() as shown:
+        console.print(table_of(stored_episodes(tmp_path, NOW - MINUTE, NOW + MINUTE), NOW))
+    assert name in shown.get()
+    assert name in foreband(tmp_path, "models", "list")
