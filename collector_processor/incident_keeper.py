@@ -18,7 +18,6 @@ import numpy as np
 from collector_processor.clock import MINUTE, NANOS_PER_SECOND, Clock
 from collector_processor.errors import ForebandError
 from collector_processor.incidents.cause import rank
-from collector_processor.incidents.change import words_of
 from collector_processor.incidents.correlate import CorrelationSettings, Correlator
 from collector_processor.incidents.explain import sentence
 from collector_processor.incidents.scene import scene_of, seen, span_of, suspects, worth_reading
@@ -32,6 +31,7 @@ from collector_processor.telemetry.incident import Incident, Member, entity_of
 from collector_processor.telemetry.series import SeriesKey
 from collector_processor.telemetry.service_graph import GRAPH_BLOB, ServiceGraph
 from collector_processor.telemetry.strain import Strain
+from collector_processor.telemetry.titles import title
 from collector_processor.telemetry.verdict import State
 
 log = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ def _question(incident: Incident) -> tuple[str, int]:
 
 
 def _member(key: SeriesKey, episode: Episode) -> Member:
-    return Member.of(key, words_of(key), episode)
+    return Member.of(key, title(key), episode)
 
 
 def _over(incidents: Sequence[Incident], reader: SeriesReader, now: int) -> list[Member]:

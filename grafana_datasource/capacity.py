@@ -16,6 +16,7 @@ from collector_processor.forecast.capacity import LEAST_DAYS, QUANTILES, STEP, B
 from collector_processor.policy import PoliciesInForce
 from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.points import Float64
+from collector_processor.telemetry.titles import title
 from grafana_datasource.backend import Session
 from grafana_datasource.directory import Entry
 from grafana_datasource.figures import Figure, Figures
@@ -23,7 +24,6 @@ from grafana_datasource.matching import Matcher
 from grafana_datasource.promql.vector import NAME
 from grafana_datasource.query import to_ms
 from grafana_datasource.selection import select
-from grafana_datasource.titles import title
 from grafana_datasource.view import LIVE_FOR
 
 HELP = {

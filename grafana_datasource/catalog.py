@@ -11,12 +11,12 @@ from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.telemetry.severity import severity
+from collector_processor.telemetry.titles import detail, title
 from collector_processor.telemetry.verdict import State
 from grafana_datasource.backend import Session
 from grafana_datasource.directory import Entry
 from grafana_datasource.naming import Names
 from grafana_datasource.query import Params, choice, optional, to_ms, whole
-from grafana_datasource.titles import detail, title
 
 _ENOUGH = 100  # points before a share of them means something
 _LONGEST_SEARCH = 256

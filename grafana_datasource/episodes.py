@@ -9,12 +9,12 @@ from collector_processor.store.base import SeriesReader
 from collector_processor.telemetry.episode import DRIFT, LEVEL_SHIFT, SILENCE, Drift, Episode, Shift
 from collector_processor.telemetry.series import SeriesKey
 from collector_processor.telemetry.severity import severity
+from collector_processor.telemetry.titles import title
 from grafana_datasource.backend import Session
 from grafana_datasource.directory import Entry
 from grafana_datasource.exemplars import traces_of
 from grafana_datasource.explanation import LOOK_BACK, EvidencePoint, Explanation, explain, summary
 from grafana_datasource.query import TimeRange, to_ms
-from grafana_datasource.titles import title
 
 
 def episodes_between(session: Session, span: TimeRange, wanted: set[int] | None) -> list[tuple[Entry, Episode]]:

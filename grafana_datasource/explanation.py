@@ -14,7 +14,7 @@ from collector_processor.store.base import JudgedBatch
 from collector_processor.telemetry.episode import SILENCE, Drift, Episode
 from collector_processor.telemetry.points import Float64
 from collector_processor.telemetry.series import SeriesKey
-from grafana_datasource.titles import full_title
+from collector_processor.telemetry.titles import full_title
 
 LOOK_BACK = 42 * DAY
 """How far back an episode is compared with its series' own past, as far as that is stored."""

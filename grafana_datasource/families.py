@@ -9,10 +9,10 @@ import numpy as np
 from collector_processor.clock import DAY, HOUR
 from collector_processor.telemetry.band import INTERVAL_WIDTHS
 from collector_processor.telemetry.points import Float64
+from collector_processor.telemetry.titles import full_title
 from grafana_datasource.directory import Entry
 from grafana_datasource.horizon import COMPONENTS
 from grafana_datasource.outlook import Outlook
-from grafana_datasource.titles import full_title
 from grafana_datasource.view import View, calibrated_band, component, prophet_band, yhat_after
 
 

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, request
 
 from collector_processor.clock import DAY, MINUTE
 from collector_processor.errors import InvalidQueryError, TooLargeError
+from collector_processor.telemetry.titles import title
 from grafana_datasource.backend import Backend, Session
 from grafana_datasource.directory import Entry
 from grafana_datasource.episodes import annotation, episodes_between
@@ -33,7 +34,6 @@ from grafana_datasource.query import (
 from grafana_datasource.replies import reply, reply_rows
 from grafana_datasource.selection import select
 from grafana_datasource.series_names import label_name
-from grafana_datasource.titles import title
 
 _OPERATORS: Mapping[str, MatchOperator] = {"=": "=", "!=": "!=", "=~": "=~", "!~": "!~"}
 _ANNOTATIONS = "annotations"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from collector_processor.telemetry.points import Bool, Int32, Int64
+from collector_processor.telemetry.titles import detail, title
 from grafana_datasource.directory import Directory, Entry
-from grafana_datasource.titles import detail, title
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ has a part for each. Spans counted here are one part, which has its own share of
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from collector_processor.telemetry.series import Kind, SeriesKey, Statistic
+from collector_processor.telemetry.series import Kind, SeriesKey, Statistic, attribute_text
 from collector_processor.telemetry.span_metrics import RedRole, red_of
 from grafana_datasource.directory import Entry
-from grafana_datasource.series_names import attribute_text
 
 DURATIONS = ("p50", "p95", "p99")
 

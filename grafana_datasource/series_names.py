@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from operator import itemgetter
 
-from collector_processor.telemetry.series import AttributeValue, Kind, SeriesKey, Statistic
+from collector_processor.telemetry.series import AttributeValue, Kind, SeriesKey, Statistic, attribute_text
 
 OWN_LABELS = ("series", "metric", "statistic", "band", "interval_width", "title")
 """Labels Foreband sets itself; an attribute of that name is prefixed with `exported_`."""
@@ -108,21 +108,6 @@ def decode_label(name: str) -> str:
     if name.startswith("U__"):
         name = re.sub(r"_([0-9a-fA-F]{1,6})_|__", _unescape, name[3:])
     return name if name == "__name__" else label_name(name)
-
-
-def attribute_text(value: AttributeValue) -> str:
-    """Write an attribute value as a label value."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, tuple):
-        return "[" + ",".join(attribute_text(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{k}={attribute_text(v)}" for k, v in sorted(value.items())) + "}"
-    return "" if value is None else str(value)
 
 
 def _resource_labels(key: SeriesKey) -> dict[str, str]:

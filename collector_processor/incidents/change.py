@@ -95,18 +95,6 @@ def sides(time_unix_nano: Int64, value: Float64, onset: int) -> tuple[Float64, F
     return value[is_before], value[time_unix_nano >= onset]
 
 
-def words_of(key: SeriesKey) -> str:
-    """Return what a series measures, in a few words."""
-    attributes = dict(key.attributes)
-    operation = attributes.get("span.name", "")
-    measure = {Statistic.RATE: "rate", Statistic.VALUE: "", Statistic.ERROR_RATIO: "error ratio"}
-    statistic = measure.get(key.statistic, key.statistic.value)
-    what = key.metric.rpartition(".")[2] if key.kind is Kind.SPAN else key.metric
-    if key.statistic is Statistic.ERROR_RATIO and key.kind is Kind.SPAN:
-        what = ""
-    return " ".join(part for part in (str(operation), statistic, what) if part)
-
-
 def role_of(key: SeriesKey) -> Role:
     """Return what a series tells of its entity."""
     is_calling = key.kind is Kind.SPAN and dict(key.attributes).get("span.kind") in {"client", "producer"}

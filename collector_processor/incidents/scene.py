@@ -8,11 +8,12 @@ import numpy as np
 
 from collector_processor.clock import HOUR, MINUTE
 from collector_processor.incidents.cause import Scene
-from collector_processor.incidents.change import BEFORE, Change, measured, role_of, sides, words_of
+from collector_processor.incidents.change import BEFORE, Change, measured, role_of, sides
 from collector_processor.incidents.topology import Topology
 from collector_processor.telemetry.incident import Incident
 from collector_processor.telemetry.points import Float64, Int64, PointBatch
 from collector_processor.telemetry.series import SeriesKey
+from collector_processor.telemetry.titles import title
 
 MOST_SERIES_PER_ENTITY = 60
 MOST_SERIES = 600
@@ -79,7 +80,7 @@ def scene_of(incident: Incident, topology: Topology, found: Sequence[Seen], now:
 
 def _change(each: Seen, onset: int) -> Change | None:
     before, after = sides(each.time_unix_nano, each.value, onset)
-    found = measured(each.entity, each.key.stable_id, words_of(each.key), role_of(each.key), before, after)
+    found = measured(each.entity, each.key.stable_id, title(each.key), role_of(each.key), before, after)
     return found and replace(found, unit=each.key.value_unit)
 
 

@@ -26,10 +26,10 @@ from collector_processor.report.page import heading, note, page, table
 from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.telemetry.series import SeriesKey
+from collector_processor.telemetry.titles import full_title
 from collector_processor.training.batch import Histories, History, keep_machine_code
 from collector_processor.training.request import FitRequest
 from collector_processor.training.task import history_of, read_in_parts
-from grafana_datasource.titles import full_title
 
 CONTENDERS = ("prophet", "median of the day", "24 h earlier")
 _STYLES = ("yhat", "other")

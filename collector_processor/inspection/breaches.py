@@ -12,12 +12,12 @@ from collector_processor.clock import Clock
 from collector_processor.forecast.capacity import Bound, Breach
 from collector_processor.policy import Policies, PoliciesInForce
 from collector_processor.store.sqlite import open_reader
+from collector_processor.telemetry.titles import full_title
 from grafana_datasource.backend import Session
 from grafana_datasource.budget import Budget
 from grafana_datasource.capacity import Capacity
 from grafana_datasource.outlook import Outlooks
 from grafana_datasource.query import Limits
-from grafana_datasource.titles import full_title
 
 _ALL = 2**62
 _DAY_SECONDS = 86_400

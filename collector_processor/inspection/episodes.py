@@ -13,9 +13,9 @@ from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.series import SeriesKey
 from collector_processor.telemetry.severity import severity
+from collector_processor.telemetry.titles import full_title
 from grafana_datasource.episodes import explained
 from grafana_datasource.explanation import Explanation, summary
-from grafana_datasource.titles import full_title
 
 
 class UnknownEpisodeError(ForebandError):

@@ -23,7 +23,7 @@ from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.model import ModelRecord
 from collector_processor.telemetry.points import Int64
 from collector_processor.telemetry.series import SeriesKey
-from grafana_datasource.titles import full_title
+from collector_processor.telemetry.titles import full_title
 
 
 class UnknownModelError(ForebandError):

@@ -26,7 +26,7 @@ from collector_processor.store.sqlite import open_reader
 from collector_processor.telemetry.points import Bool, Int64
 from collector_processor.telemetry.rule import NO_COMPANION
 from collector_processor.telemetry.series import SeriesKey
-from grafana_datasource.titles import full_title
+from collector_processor.telemetry.titles import full_title
 
 _SERIES_AT_ONCE = 200
 

@@ -265,3 +265,18 @@ def _untag(tag: str, payload: Any) -> AttributeValue:
             return str(payload)
         case _:
             raise ValueError(f"unknown attribute type tag {tag!r}")
+
+
+def attribute_text(value: AttributeValue) -> str:
+    """Write an attribute value as a label value."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple):
+        return "[" + ",".join(attribute_text(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{k}={attribute_text(v)}" for k, v in sorted(value.items())) + "}"
+    return "" if value is None else str(value)

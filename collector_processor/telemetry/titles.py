@@ -1,7 +1,6 @@
 """Say in words what a series measures, for people who choose one from a list."""
 
-from collector_processor.telemetry.series import Attributes, Kind, SeriesKey, Statistic
-from grafana_datasource.series_names import attribute_text
+from collector_processor.telemetry.series import Attributes, Kind, SeriesKey, Statistic, attribute_text
 
 _WORDS = {
     Statistic.VALUE: "",
