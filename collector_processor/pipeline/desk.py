@@ -72,7 +72,7 @@ class SeriesDesk:
 
     def shortage(self) -> str:
         """Return why the store takes nothing now, empty where it does; for any thread."""
-        return self._state.writer.shortage()
+        return self._state.writer.shortage() or self._state.setback.text
 
     def discarded(self) -> dict[str, int]:
         """Return how many pieces of saved state were of another version or damaged and are made anew, by kind.

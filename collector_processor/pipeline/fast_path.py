@@ -62,7 +62,8 @@ class Pipeline:
         batch = self._judge(derived)
         batch.outbox = self._enrich(derived, batch)
         receipts = receipts_of(derived.requests, derived.settlements, now)
-        self._commit(batch, receipts)
+        with self._state.setback.noted(now):
+            self._commit(batch, receipts)
         known |= receipts
         return [self._settle(request, known[request.digest]) for request in requests]
 
@@ -78,7 +79,8 @@ class Pipeline:
         batch.episodes.extend(self._found_by_the_clock(now))
         self._take_turn_to_save(batch, now, is_last=is_last)
         if batch.changes_anything:
-            self._commit(batch, {})
+            with state.setback.noted(now):
+                self._commit(batch, {})
         state.is_in_step = True
         if self._expiry.is_due(state.times, len(state.catalog.made), now):
             self._forget_expired(now)
@@ -107,8 +109,10 @@ class Pipeline:
 
     def _require_state(self, now: int) -> None:
         """Raise StoreError if nothing can be stored now, or the state isn't what the store says and can't be."""
-        self._state.writer.require_room()
-        self._state.recover(now)
+        state = self._state
+        state.writer.require_room()
+        state.setback.require_over(state.writer, now)
+        state.recover(now)
 
     def _derive(self, requests: Sequence[Request], now: int) -> Derived:
         """Take the requests of each signal to points of series, and close the windows whose time has come."""

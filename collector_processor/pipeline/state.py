@@ -14,6 +14,7 @@ from collector_processor.pipeline.overview import SeriesTimes
 from collector_processor.pipeline.receipts import Receipts
 from collector_processor.pipeline.reports import Reports
 from collector_processor.pipeline.saving import SavedBands, load_detector, names_of, saved_blobs
+from collector_processor.pipeline.setback import Setback
 from collector_processor.pipeline.settings import PipelineSettings
 from collector_processor.policy.budget import BUDGETS_BLOB, BudgetLog
 from collector_processor.signals.catalog import Catalog
@@ -44,6 +45,7 @@ class PipelineState:
     def __init__(self, writer: SeriesWriter, settings: PipelineSettings) -> None:
         self.writer = writer
         self.settings = settings
+        self.setback = Setback()
         self.is_in_step = False
         """Whether memory is what the store says; it is not while a batch is under way."""
         self.takes_new_series = True
