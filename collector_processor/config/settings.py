@@ -120,7 +120,8 @@ class IncidentsConfig(Section):
         timedelta(minutes=15), description="which began within this long of each other; so do those of neighbours"
     )
     reopen: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(days=1))] = Field(
-        timedelta(hours=1), description="what begins this long after the last of them still belongs to it"
+        timedelta(hours=1),
+        description="what begins on one of its services this long after the last of them still belongs to it",
     )
 
 

@@ -6,10 +6,11 @@ A lone episode is no incident. Agreement is
 * episodes of two entities on one path of the service graph (`topology`), or
 * the silence of everything an entity has,
 
-that began within `within` of each other. What begins later joins while the incident is fresh: within `reopen` of the
-last onset or end among its members, on one of its entities or near one. The incident is open as long as one of its
-episodes is; what joins after its end opens it again. An episode that links two incidents merges the newer into the
-older. Drifts are left out: days pass until one is seen.
+that began within `within` of each other. What begins later joins within `within` of the last onset or end among the
+members, on an entity of the incident or near one; later still, until `reopen`, on one of its entities alone, where it
+agrees with nothing newer. The incident is open as long as one of its episodes is; what joins after its end opens it
+again. An episode that links two incidents merges the newer into the older. Drifts are left out: days pass until one is
+seen.
 
 Work and memory: a look-up per report; at most 500 incidents and 20,000 episodes that wait for others to agree.
 """
@@ -130,7 +131,7 @@ class Correlator:
             return
         homes = self._homes(member, topology)
         if homes:
-            self._join(homes, member, now)
+            self._join(homes, [member], now)
             return
         self._wait(member)
         agreeing = self._agreeing(member, topology)
@@ -143,11 +144,14 @@ class Correlator:
         new = [m for m in members if m.episode_id not in self._of_episode and m.end_unix_nano is None]
         for member in known:
             self.take(member, topology, now)
-        if new and not self._homes(new[0], topology):
-            self._open(sorted(new, key=lambda each: (each.start_unix_nano, each.episode_id)), now)
+        if not new:
             return
-        for member in new:
-            self._join(self._homes(member, topology), member, now)
+        new.sort(key=lambda each: (each.start_unix_nano, each.episode_id))
+        homes = self._homes(new[-1], topology)
+        if homes:
+            self._join(homes, new, now)
+        else:
+            self._open(new, now)
 
     def take_changed(self) -> list[Incident]:
         """Return the incidents that changed since the last call, merged ones included."""
@@ -188,16 +192,20 @@ class Correlator:
 
     def _homes(self, member: Member, topology: Topology) -> list[str]:
         """Return the incidents an episode belongs to, the oldest first."""
-        around = (member.entity, *topology.near(member.entity))
-        names = {name for entity in around for name in self._of_entity.get(entity, ())}
-        fresh = [n for n in names if member.start_unix_nano - self._live[n].fresh <= self._settings.reopen]
-        return sorted(fresh, key=lambda name: (self._live[name].stored.opened_unix_nano, name))
+        start, around = member.start_unix_nano, (member.entity, *topology.near(member.entity))
+        age = {name: start - self._live[name].fresh for each in around for name in self._of_entity.get(each, ())}
+        agreeing = [name for name in age if age[name] <= self._settings.within]
+        if agreeing:
+            return sorted(agreeing, key=lambda name: (self._live[name].stored.opened_unix_nano, name))
+        own = [name for name in self._of_entity.get(member.entity, ()) if age[name] <= self._settings.reopen]
+        return sorted(own, key=lambda name: (age[name], name))[:1]
 
-    def _join(self, homes: Sequence[str], member: Member, now: int) -> None:
+    def _join(self, homes: Sequence[str], members: Sequence[Member], now: int) -> None:
         into = self._live[homes[0]]
         for name in homes[1:]:
             self._merge(name, into, now)
-        self._put(into, member)
+        for member in members:
+            self._put(into, member)
 
     def _merge(self, name: str, into: _Live, now: int) -> None:
         live = self._live[name]

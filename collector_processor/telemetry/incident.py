@@ -1,8 +1,10 @@
 """An incident: episodes that belong together, and a ranking of what may have caused them."""
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Self
 
+from collector_processor.clock import MINUTE
 from collector_processor.telemetry.episode import Episode
 from collector_processor.telemetry.series import AttributeValue, SeriesKey
 from collector_processor.telemetry.severity import Severity, severity
@@ -14,6 +16,8 @@ MOST_CAUSES = 5
 
 TOGETHER = "together"
 """Kind of a member that is no episode: a series within its band, far out at the same time as many of its entity."""
+
+_ONE_WAVE = 15 * MINUTE  # onsets further apart are of two
 
 NO_SERVICE = "unknown_service"
 _PLACES = ("host.name", "k8s.node.name", "k8s.pod.name", "container.name", "host.id", "service.instance.id")
@@ -114,9 +118,17 @@ class Incident:
 
     @property
     def onset_unix_nano(self) -> int:
-        """Return when its first episode began; a series that was far out before, within its band, may be chance."""
-        episodes = [member.start_unix_nano for member in self.members if member.kind != TOGETHER]
-        return min(episodes, default=self.start_unix_nano)
+        """Return when the largest wave of its episodes began; a straggler before it may be chance.
+
+        So may a series that was far out before, within its band.
+        """
+        starts = sorted(member.start_unix_nano for member in self.members if member.kind != TOGETHER)
+        waves = [[start] for start in starts[:1]]
+        for before, start in pairwise(starts):
+            if start - before > _ONE_WAVE:
+                waves.append([])
+            waves[-1].append(start)
+        return max(waves, key=len)[0] if waves else self.start_unix_nano
 
     @property
     def severity(self) -> Severity:

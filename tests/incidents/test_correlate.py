@@ -9,7 +9,7 @@ from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.incidents.correlate import Correlator
 from collector_processor.incidents.topology import Topology
 from collector_processor.telemetry.episode import DEVIATION, DRIFT, SILENCE
-from collector_processor.telemetry.incident import MOST_MEMBERS, Cause, Incident, Member
+from collector_processor.telemetry.incident import MOST_MEMBERS, TOGETHER, Cause, Incident, Member
 from collector_processor.telemetry.service_graph import Edge, ServiceGraph
 
 START = 19_000 * DAY
@@ -116,6 +116,31 @@ def test_what_begins_soon_after_the_end_opens_it_again_and_later_makes_another(r
     assert (found.is_open, found.reopened) == (True, 1)
     room.take(member("c", at=79.0, end=80.0))
     assert len(room.take(member("d", at=141.0), member("e", at=141.0))) == 2
+
+
+def test_what_begins_much_later_next_door_has_nothing_to_do_with_it() -> None:
+    room = Room(chain("web", "shop"))
+    room.take(member("a"), member("b"), member("c", "web", 36.0), member("d", "web", 37.0))
+    assert [incident.entities for incident in room.stored.values()] == [("shop",), ("web",)]
+    room.take(member("e", at=38.0))
+    assert [len(incident.members) for incident in room.stored.values()] == [2, 3]
+    assert not any(incident.merged_into for incident in room.stored.values())
+
+
+@pytest.mark.parametrize(("last", "sizes"), [(50.0, [5]), (130.0, [2, 3])])
+def test_a_swarm_stays_together_however_far_apart_its_series_were_first_far_out(
+    room: Room, last: float, sizes: list[int]
+) -> None:
+    room.take(member("a"), member("b"))
+    swarm = [member(name, at=at, kind=TOGETHER) for name, at in (("x", 10.0), ("y", 40.0), ("z", last))]
+    room.correlator.take_group(swarm, ALONE, START + round(last * MINUTE))
+    assert [len(incident.members) for incident in room.correlator.open_incidents()] == sizes
+
+
+def test_its_onset_is_that_of_most_of_its_episodes(room: Room) -> None:
+    late = [member(name, at=40.0 + minute) for minute, name in enumerate("cde")]
+    (found,) = room.take(member("a"), member("b"), *late)
+    assert (found.start_unix_nano, found.onset_unix_nano) == (START, START + 40 * MINUTE)
 
 
 def test_an_episode_that_goes_on_after_its_end_opens_its_incident_again(room: Room) -> None:
