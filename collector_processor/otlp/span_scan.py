@@ -4,25 +4,21 @@ The parser makes an object of every span, which takes a microsecond; `span_kerne
 But numba takes 115 MiB and a third of a second of CPU to load, so whoever sends few spans never loads it.
 """
 
-import logging
-import time
 from dataclasses import dataclass
-from threading import Lock, Thread
 from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 
+from collector_processor.kernels import LateKernel
 from collector_processor.telemetry.points import Int32, Int64
 
 Bytes = npt.NDArray[np.uint8]
 
-log = logging.getLogger(__name__)
-
 LEAST_BYTES = 16 << 10
 """Of a request: below it, setting up costs more than is saved."""
 
-_BUSY_BYTES, _BUSY_SECONDS = 32 << 20, 10.0
+_MUCH = 32 << 20  # bytes in ten seconds
 _LEAST_SPAN = 48  # bytes, on average: more than ids and times take
 _WORD = 8
 
@@ -58,51 +54,21 @@ class SpanScanner:
     """Scans requests once the kernel is loaded, which begins when much came in within a short time; for any thread."""
 
     def __init__(self) -> None:
-        self._kernel: ModuleType | None = None
-        self._lock = Lock()
-        self._is_begun = False
-        self._bytes, self._since = 0, 0.0
+        self._kernel = LateKernel("reading spans", _loaded, _MUCH)
 
     def scan(self, body: bytes) -> SpanTable | None:
         """Return the spans of a request, None where the parser has to read it."""
-        if len(body) < LEAST_BYTES:
-            return None
-        if self._kernel is None:
-            self._note(len(body))
-            return None
-        return scanned(self._kernel, body)
+        kernel = self._kernel.loaded_for(len(body)) if len(body) >= LEAST_BYTES else None
+        return None if kernel is None else scanned(kernel, body)
 
     def splice(self, body: bytes, rows: Bytes, size: Int32) -> bytes | None:
         """Return a request, behind each span the first `size (n,)` bytes of its row; None where the parser has to."""
-        if self._kernel is None or len(body) < LEAST_BYTES:
-            return None
-        return spliced(self._kernel, body, rows, size)
+        kernel = self._kernel.loaded
+        return None if kernel is None or len(body) < LEAST_BYTES else spliced(kernel, body, rows, size)
 
     def load(self) -> None:
-        """Load the kernel now; it is compiled where no machine code of it is kept."""
-        from collector_processor.otlp import span_kernel
-
-        scanned(span_kernel, _ONE_SPAN)
-        spliced(span_kernel, _ONE_SPAN, np.zeros((1, 1), np.uint8), np.ones(1, np.int32))
-        self._kernel = span_kernel
-
-    def _note(self, size: int) -> None:
-        """Count what came in; begin to load where it is much."""
-        with self._lock:
-            now = time.monotonic()
-            if now - self._since > _BUSY_SECONDS:
-                self._bytes, self._since = 0, now
-            self._bytes += size
-            if self._is_begun or self._bytes < _BUSY_BYTES:
-                return
-            self._is_begun = True
-        Thread(target=self._try_to_load, name="span-scanner", daemon=True).start()
-
-    def _try_to_load(self) -> None:
-        try:
-            self.load()
-        except Exception:
-            log.exception("spans cannot be read by compiled code; the parser goes on")
+        """Load the kernel now."""
+        self._kernel.load()
 
 
 def scanned(kernel: ModuleType, body: bytes) -> SpanTable | None:
@@ -152,6 +118,14 @@ def spliced(kernel: ModuleType, body: bytes, rows: Bytes, size: Int32) -> bytes 
     found = np.empty(length, np.uint8)
     kernel.splice(data, np.ascontiguousarray(rows).ravel(), rows.shape[1], size, sizes, found)
     return found.tobytes()
+
+
+def _loaded() -> ModuleType:
+    from collector_processor.otlp import span_kernel
+
+    scanned(span_kernel, _ONE_SPAN)
+    spliced(span_kernel, _ONE_SPAN, np.zeros((1, 1), np.uint8), np.ones(1, np.int32))
+    return span_kernel
 
 
 def _words(body: bytes, place: Int32, size: Int32) -> Int64:
