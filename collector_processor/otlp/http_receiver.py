@@ -1,4 +1,4 @@
-"""The OTLP/HTTP door: three paths, protobuf and JSON, plain and gzip.
+"""The OTLP/HTTP door: three paths, protobuf and JSON, plain and compressed.
 
 What can be said of a request by its headers is said before its body is read. Every refusal is a `google.rpc.Status`
 in the content type of the request; JSON where that is neither of the two.
@@ -17,7 +17,7 @@ from google.protobuf.json_format import MessageToJson
 from collector_processor.errors import MalformedRequestError
 from collector_processor.ledger import Signal
 from collector_processor.otlp.gate import Authorize, Entrance, Refusal, everybody, refusal_of
-from collector_processor.otlp.inflate import inflate, inflated_size
+from collector_processor.otlp.inflate import CODINGS, Coding, inflate, inflated_size
 from collector_processor.otlp.json_request import JSON_WEIGHT, MAX_JSON_BYTES, protobuf_of
 from collector_processor.otlp.status import HTTP_CODES, Answer, StatusAnswer, retry_delay, status_of
 from collector_processor.web.guard import Head, Reply
@@ -92,16 +92,16 @@ class HttpReceiver:
     def _answer(self, environ: Mapping[str, Any]) -> Reply:
         signal, media = PATHS[environ["PATH_INFO"]], _media_type(environ["CONTENT_TYPE"])
         raw: bytes = environ["wsgi.input"].read()
-        is_gzip = _encoding(environ.get("HTTP_CONTENT_ENCODING", "")) == "gzip"
+        coding = CODINGS.get(_encoding(environ.get("HTTP_CONTENT_ENCODING", "")))
         try:
-            size = inflated_size(raw, self._settings.limit(media)) if is_gzip else len(raw)
+            size = inflated_size(raw, self._settings.limit(media), coding) if coding else len(raw)
         except MalformedRequestError as error:
             self._entrance.on_refused(signal, refusal_of(error))
             return _reply_of(status_of(error), media)
         if size > self._settings.limit(media):
             self._entrance.on_refused(signal, Refusal.NOT_READ)
             return _worded(413, _too_large(self._settings.limit(media)), media)
-        read = partial(_protobuf, signal, media, raw, size if is_gzip else None)
+        read = partial(_protobuf, signal, media, raw, size, coding)
         weight = 1 if media == PROTOBUF else JSON_WEIGHT
         answer = self._entrance.take(signal, size * weight, read, _metadata(environ))
         if isinstance(answer, StatusAnswer):
@@ -142,8 +142,9 @@ class _Guard:
         encoding = head.headers.get("CONTENT_ENCODING", "")
         if not media:
             return _worded(415, f"the content type should be {PROTOBUF} or {JSON}", media)
-        if _encoding(encoding) not in {"", "gzip"}:
-            return _worded(415, f"the content encoding should be gzip or none, not {encoding[:100]!r}", media)
+        if _encoding(encoding) not in {"", *CODINGS}:
+            text = f"the content encoding should be gzip, deflate, zstd or none, not {encoding[:100]!r}"
+            return _worded(415, text, media, ("Accept-Encoding", "gzip, deflate, zstd"))
         if head.content_length is None:
             return _worded(411, "the request says neither how long its body is nor that it comes in chunks", media)
         limit = self._settings.limit(media)
@@ -158,11 +159,11 @@ def _media_type(content_type: str) -> str:
 
 def _encoding(header: str) -> str:
     encoding = header.strip().lower()
-    return {"identity": "", "none": "", "x-gzip": "gzip"}.get(encoding, encoding)
+    return {"identity": "", "none": ""}.get(encoding, encoding)
 
 
-def _protobuf(signal: Signal, media: str, raw: bytes, inflated: int | None) -> bytes:
-    body = raw if inflated is None else inflate(raw, inflated)
+def _protobuf(signal: Signal, media: str, raw: bytes, size: int, coding: Coding | None) -> bytes:
+    body = inflate(raw, size, coding) if coding else raw
     return body if media == PROTOBUF else protobuf_of(signal, body)
 
 

@@ -1,5 +1,6 @@
 """The OTLP/gRPC door: three Export methods on raw bytes, guarded against more than can be worked on."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 import grpc
@@ -19,12 +20,16 @@ from collector_processor.otlp.gate import Authorize, Entrance, Refusal, everybod
 from collector_processor.otlp.status import Answer, StatusAnswer
 from collector_processor.web.listening import cannot_listen
 
+log = logging.getLogger(__name__)
+
 EXPORT_METHODS = {
     Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
 _IDENTITY, _GZIP = 0, 2  # as gRPC's core numbers compressions
+_TOLD_EVERY = 3600.0
+_UNREAD = "compressed by something else than gzip, larger than receiver.max_message, or given up by its sender"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         self._entrance = entrance
         self._authorize = authorize
         self._awaited = awaited
+        self._telling, self._tell_again = Lock(), 0.0
         self._methods = {
             method: grpc.stream_unary_rpc_method_handler(self._behavior(signal))
             for signal, method in EXPORT_METHODS.items()
@@ -136,9 +142,19 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         with self._awaited.message_of(context):
             bodies = _first_two(messages)
         if not bodies:
+            self._tell_of_unread(signal, context.peer())
             return self._entrance.turn_away(signal, Refusal.NOT_READ)
         answer = self._entrance.take(signal, len(bodies[0]), partial(_only, bodies), metadata)
         return answer.encode() if isinstance(answer, Answer) else answer
+
+    def _tell_of_unread(self, signal: Signal, peer: str) -> None:
+        """Say once an hour what gRPC's core tells nobody but the sender: what it turned away, and why it may have."""
+        now = time.monotonic()
+        with self._telling:
+            is_due = now >= self._tell_again
+            self._tell_again = now + _TOLD_EVERY if is_due else self._tell_again
+        if is_due:
+            log.warning("a call with %s from %s ended before its message could be read: %s", signal, peer, _UNREAD)
 
 
 class _Awaited:

@@ -36,6 +36,15 @@ def test_a_compression_that_grpc_does_not_know_is_internal_and_counted(door: Doo
     assert not door.bodies
 
 
+def test_what_was_turned_away_unread_is_said_once_an_hour(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        raw_status(door.port, (b"grpc-encoding", b"snappy"))
+    assert door.wait_for(lambda: door.refused[Refusal.NOT_READ] == 3)
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said.startswith("a call with metrics from ipv4:127.0.0.1:")
+    assert "compressed by something else than gzip" in said
+
+
 def test_a_token_that_is_no_text_is_refused_and_not_logged(open_door: Callable[..., Door]) -> None:
     door = open_door(authorize=lambda given: None if given is None else Refusal.UNAUTHENTICATED)
     handlers, stream = logging.getLogger().handlers[:], StringIO()

@@ -3,7 +3,9 @@
 import gzip
 import json
 import random
+import sys
 import tracemalloc
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +37,11 @@ from tests.otlp.door import PATIENCE, Behind
 from tests.otlp.stock import START, gauge, request_with
 from tests.process import wait_until
 from tests.raw_http import JSON, PROTOBUF, Answer, chunked, connect, exchange, head_of, is_closed, posted, read_answer
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 METRICS = "/v1/metrics"
 GOOD = request_with(gauge(1.0), service="shop").SerializeToString()
@@ -92,9 +99,9 @@ def test_an_empty_request_is_fine_in_each_type(door: Door, signal: Signal, conte
     assert door.bodies[0][:2] == (signal, b"")
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "identity", ""])
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", "zlib", "zstd", "identity", ""])
 def test_a_good_request_is_taken_plain_and_compressed(door: Door, encoding: str) -> None:
-    body = gzip.compress(GOOD) if encoding.lower() == "gzip" else GOOD
+    body = COMPRESS.get(encoding.lower(), bytes)(GOOD)
     assert door.send(posted(METRICS, body, content_encoding=encoding)).body == b""
     assert door.send(chunked(METRICS, [GOOD[:7], GOOD[7:]])).code == 200
     assert [body for _, body, _ in door.bodies] == [GOOD, GOOD]
@@ -104,6 +111,14 @@ def test_a_good_request_is_taken_plain_and_compressed(door: Door, encoding: str)
 def test_what_was_sent_as_json_goes_on_as_protobuf(door: Door) -> None:
     assert door.send(posted(METRICS, GOOD_JSON, JSON)).body == b"{}"
     assert door.bodies[0][:2] == (Signal.METRICS, GOOD)
+
+
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "zlib": zlib.compress,
+    "zstd": zstd.compress,
+}
 
 
 def random_gzip(size: int) -> bytes:
@@ -130,8 +145,8 @@ def malformed(request: bytes, says: str) -> Row:
     return Row(request, 400, says, Refusal.MALFORMED)
 
 
-def zipped(body: bytes, content_type: str = PROTOBUF) -> bytes:
-    return posted(METRICS, body, content_type, content_encoding="gzip")
+def zipped(body: bytes, content_type: str = PROTOBUF, coding: str = "gzip") -> bytes:
+    return posted(METRICS, body, content_type, content_encoding=coding)
 
 
 ROWS = {
@@ -141,8 +156,21 @@ ROWS = {
     "an unknown path": Row(posted("/v1/profiles", b""), 404, "/v1/metrics"),
     "no content type": Row(head_of(METRICS, headers=[("Content-Length", 0)]), 415, PROTOBUF, Refusal.NOT_READ),
     "an odd content type": Row(posted(METRICS, GOOD, "text/plain"), 415, PROTOBUF, Refusal.NOT_READ),
-    "zstd": Row(posted(METRICS, GOOD, content_encoding="zstd"), 415, "gzip", Refusal.NOT_READ),
-    "br": Row(posted(METRICS, GOOD, content_encoding="br"), 415, "gzip", Refusal.NOT_READ),
+    "snappy": Row(
+        zipped(GOOD, coding="snappy"), 415, "gzip, deflate, zstd or none, not 'snappy'", Refusal.NOT_READ,
+        headers={"accept-encoding": "gzip, deflate, zstd"},
+    ),
+    "br": Row(zipped(GOOD, coding="br"), 415, "gzip", Refusal.NOT_READ),
+    "no zstd": malformed(zipped(GOOD, coding="zstd"), "not valid zstd"),
+    "nothing as zstd": malformed(zipped(b"", coding="zstd"), "cut off"),
+    "zstd cut off": malformed(zipped(zstd.compress(GOOD)[:-3], coding="zstd"), "cut off"),
+    "zstd and more": malformed(zipped(zstd.compress(GOOD) + b"more", coding="zstd"), "followed by something else"),
+    "zstd of a dictionary": malformed(zipped(b"\x28\xb5\x2f\xfd\x21\x07\x01\x01\x00\x00", coding="zstd"), "not valid"),
+    "a bomb in zstd": Row(zipped(zstd.compress(bytes(64 << 20)), coding="zstd"), 413, str(LIMIT), Refusal.NOT_READ),
+    "no deflate": malformed(zipped(GOOD, coding="deflate"), "not valid deflate"),
+    "deflate cut off": malformed(zipped(zlib.compress(GOOD)[:-3], coding="deflate"), "cut off"),
+    "deflate twice": malformed(zipped(zlib.compress(GOOD) * 2, coding="deflate"), "followed by something else"),
+    "a bomb in deflate": Row(zipped(zlib.compress(bytes(9 << 20)), coding="zlib"), 413, str(LIMIT), Refusal.NOT_READ),
     "two encodings": Row(posted(METRICS, GOOD, content_encoding="gzip, gzip"), 415, "gzip", Refusal.NOT_READ),
     "no protobuf": malformed(posted(METRICS, b"\xff" * 4), "not a valid protobuf message"),
     "no JSON": malformed(posted(METRICS, b"", JSON), "JSON"),
@@ -210,9 +238,10 @@ def test_a_bad_request_has_its_stated_answer(door: Door, name: str) -> None:
     assert door.refused == Counter([row.reason] if row.reason else [])
 
 
-def test_gzip_of_several_streams_is_one_body(door: Door) -> None:
-    parts = [gzip.compress(GOOD[i : i + 9]) for i in range(0, len(GOOD), 9)]
-    assert door.send(posted(METRICS, b"".join(parts), content_encoding="x-gzip")).code == 200
+@pytest.mark.parametrize(("coding", "compress"), [("x-gzip", gzip.compress), ("zstd", zstd.compress)])
+def test_several_streams_are_one_body(door: Door, coding: str, compress: Callable[[bytes], bytes]) -> None:
+    parts = [compress(GOOD[i : i + 9]) for i in range(0, len(GOOD), 9)]
+    assert door.send(posted(METRICS, b"".join(parts), content_encoding=coding)).code == 200
     assert [body for _, body, _ in door.bodies] == [GOOD]
 
 
@@ -226,7 +255,8 @@ def test_a_refusal_comes_in_the_content_type_of_the_request(door: Door, media: s
 def test_a_request_of_the_largest_size_is_taken(door: Door) -> None:
     unknown_field = b"\xc2\x3e\xfb\xff\x3f" + bytes(LIMIT - 5)
     assert door.send(posted(METRICS, unknown_field)).code == 200
-    assert door.send(zipped(gzip.compress(unknown_field))).code == 200
+    for coding, compress in COMPRESS.items():
+        assert door.send(zipped(compress(unknown_field), coding=coding)).code == 200
 
 
 def test_a_bomb_is_never_inflated(door: Door) -> None:
