@@ -15,7 +15,7 @@ from collector_processor.otlp import schema, wire
 from collector_processor.otlp.attributes import TOO_LONG, framed, parse
 from collector_processor.otlp.elements import Budget
 from collector_processor.otlp.exemplars import ExemplarTable
-from collector_processor.otlp.number_points import (
+from collector_processor.otlp.raw_points import (
     MAX_ATTRIBUTES_PER_SERIES,
     NO_RECORDED_VALUE,
     POINT_ATTRIBUTES,

@@ -1,9 +1,4 @@
-"""Gauge and sum points to columns, without a Python object per point.
-
-Nearly every exporter writes a point in the same shape: start time (or none), time, value, attributes. Such points are
-cut at fixed offsets and read as one structured array. A point of any other shape (flags, exemplars, unknown fields,
-another order) is parsed on its own; both ways give the same columns.
-"""
+"""The points of a request's gauges and sums: which are taken, and what came with each metric."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,76 +7,33 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from collector_processor.otlp import schema, wire
-from collector_processor.otlp.attributes import (
-    TOO_LONG,
-    UNKNOWN,
-    AttributeSizes,
-    framed,
-    is_framed,
-    parse,
-    parse_attributes,
-)
-from collector_processor.otlp.elements import Budget
+from collector_processor.otlp.attributes import TOO_LONG
 from collector_processor.otlp.exemplars import ExemplarTable
+from collector_processor.otlp.number_columns import NumberColumns
+from collector_processor.otlp.raw_points import MAX_ATTRIBUTES_PER_SERIES, reject
 from collector_processor.telemetry.arrival import Exemplar, NumberPoints, Source
-from collector_processor.telemetry.points import STALE, Bool, Float64, Int64
-
-NO_RECORDED_VALUE = 1
-MAX_ATTRIBUTES_PER_SERIES = 64
-
-POINT_ATTRIBUTES = AttributeSizes(parse_attributes, max_bytes=32 << 20)
-"""Attribute sets of data points seen by this process."""
-
-_START, _TIME, _DOUBLE, _INT = 0x11, 0x19, 0x21, 0x31
-_HEAD = np.dtype(
-    [("start_tag", "u1"), ("start", "<u8"), ("time_tag", "u1"), ("time", "<u8"), ("value_tag", "u1"), ("value", "<u8")]
-)
-_HEAD_BYTES = _HEAD.itemsize
-_NO_START = bytes([_START]) + bytes(8)
-_ODD = bytes(_HEAD_BYTES)
-_SIZES = {bytes([_START]): _HEAD_BYTES, bytes([_TIME]): _HEAD_BYTES - 9}
-"""How long the head of a point is, by its first byte."""
+from collector_processor.telemetry.points import Bool
 
 
 @dataclass(frozen=True, slots=True)
-class RawPoints:
-    """Undecoded data points of one source, and how many attributes its resource and scope have."""
+class NumberGroup:
+    """So many points of one source in the columns of a request, and how many attributes its resource and scope have."""
 
     source: Source
-    points: list[bytes]
+    points: int
     shared_attributes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """All points of a request; `size` the number of attributes or TOO_LONG, `low` what `value` lost of an integer."""
-
-    attributes: list[bytes]
-    size: Int64
-    start: Int64
-    time: Int64
-    value: Float64
-    low: Float64
-    is_gap: Bool
-    has_value: Bool
-
-
 def number_points(
-    groups: Sequence[RawPoints], rejected: Counter[str], budget: Budget, exemplars: ExemplarTable
+    groups: Sequence[NumberGroup], columns: NumberColumns, rejected: Counter[str], exemplars: ExemplarTable
 ) -> list[NumberPoints]:
-    """Decode the points of every group; add those that can't be taken to `rejected`, by reason.
-
-    Raises:
-        MalformedRequestError, TooLargeError: if a point is no valid message, or the attributes are too many.
-    """
-    columns = _columns([point for group in groups for point in group.points], budget, exemplars)
-    shared = np.repeat([g.shared_attributes for g in groups], [len(g.points) for g in groups])
+    """Return the points of every group, one after the other in the columns; count in `rejected` what can't be taken."""
+    shared = np.repeat([g.shared_attributes for g in groups], [g.points for g in groups])
     taken = _taken(columns, shared, rejected)
     is_taken_whole = bool(taken.all())
     arrivals, begin = [], 0
     for group in groups:
-        end = begin + len(group.points)
+        end = begin + group.points
         rows = slice(begin, end) if is_taken_whole else np.flatnonzero(taken[begin:end]) + begin
         if is_taken_whole or taken[begin:end].any():
             linked = exemplars.at(range(begin, end) if isinstance(rows, slice) else rows.tolist())
@@ -90,18 +42,7 @@ def number_points(
     return arrivals
 
 
-def reject(rejected: Counter[str], objections: Sequence[tuple[str, Bool]]) -> Bool:
-    """Count every row under the first objection that applies to it; return the rows without any."""
-    free = np.ones(objections[0][1].size, np.bool_)
-    for reason, objection in objections:
-        hit = objection & free
-        if hit.any():
-            rejected[reason] += int(np.count_nonzero(hit))
-            free &= ~hit
-    return free
-
-
-def _taken(columns: _Columns, shared: npt.NDArray[np.int64], rejected: Counter[str]) -> Bool:
+def _taken(columns: NumberColumns, shared: npt.NDArray[np.int64], rejected: Counter[str]) -> Bool:
     return reject(
         rejected,
         [
@@ -114,7 +55,7 @@ def _taken(columns: _Columns, shared: npt.NDArray[np.int64], rejected: Counter[s
 
 
 def _select(
-    columns: _Columns, source: Source, rows: slice | npt.NDArray[np.intp], exemplars: Sequence[Exemplar]
+    columns: NumberColumns, source: Source, rows: slice | npt.NDArray[np.intp], exemplars: Sequence[Exemplar]
 ) -> NumberPoints:
     attributes = (
         columns.attributes[rows] if isinstance(rows, slice) else [columns.attributes[row] for row in rows.tolist()]
@@ -130,95 +71,3 @@ def _select(
         low if low.any() else None,
         exemplars,
     )
-
-
-def _columns(points: list[bytes], budget: Budget, exemplars: ExemplarTable) -> _Columns:
-    heads, attributes = _cut(points)
-    shaped = (heads["start_tag"] == _START) & (heads["time_tag"] == _TIME)
-    shaped &= (heads["value_tag"] == _DOUBLE) | (heads["value_tag"] == _INT)
-    columns = _Columns(
-        attributes,
-        POINT_ATTRIBUTES.known(attributes),
-        heads["start"].copy().view(np.int64),
-        heads["time"].copy().view(np.int64),
-        *_values(heads),
-        np.zeros(len(points), np.bool_),
-        np.ones(len(points), np.bool_),
-    )
-    for row in np.flatnonzero((columns.size == UNKNOWN) | ~shaped).tolist():
-        fits = bool(shaped[row])
-        columns.size[row] = _measure(columns, row, points[row], budget, exemplars, shaped=fits)
-    return columns
-
-
-def _cut(points: list[bytes]) -> tuple[npt.NDArray[np.void], list[bytes]]:
-    """Cut points into heads of a fixed layout and attributes; a point too short for that gets a head of zeros."""
-    if points and points[0][:1] in _SIZES:  # nearly always all are alike, so that nothing need be asked of each
-        size = _SIZES[points[0][:1]]
-        joined = b"".join([point[:size] for point in points])
-        if len(joined) == size * len(points):
-            heads = _heads(joined, size)
-            if (heads["start_tag"] == _START).all():
-                return heads, [point[size:] for point in points]
-    return _cut_mixed(points)
-
-
-def _heads(joined: bytes, size: int) -> npt.NDArray[np.void]:
-    """Read heads, those without a start as if it were 0."""
-    if size == _HEAD_BYTES:
-        return np.frombuffer(joined, _HEAD)
-    short = np.frombuffer(joined, np.uint8).reshape(-1, size)
-    heads = np.zeros((len(short), _HEAD_BYTES), np.uint8)
-    heads[:, 0] = np.where(short[:, 0] == _TIME, _START, 0)
-    heads[:, -size:] = short
-    return heads.reshape(-1).view(_HEAD)
-
-
-def _cut_mixed(points: list[bytes]) -> tuple[npt.NDArray[np.void], list[bytes]]:
-    present = points if all(points) else [point or _ODD for point in points]
-    heads = [p[:_HEAD_BYTES] if p[0] != _TIME else _NO_START + p[: _HEAD_BYTES - 9] for p in present]
-    attributes = [p[_HEAD_BYTES:] if p[0] != _TIME else p[_HEAD_BYTES - 9 :] for p in present]
-    joined = b"".join(heads)
-    if len(joined) != _HEAD_BYTES * len(points):
-        joined = b"".join([head if len(head) == _HEAD_BYTES else _ODD for head in heads])
-    return np.frombuffer(joined, _HEAD), attributes
-
-
-def _values(heads: npt.NDArray[np.void]) -> tuple[Float64, Float64]:
-    """Return values as doubles, and what these lack of an integer beyond 2^53."""
-    bits = heads["value"].copy()
-    is_int = heads["value_tag"] == _INT
-    if not is_int.any():
-        return bits.view(np.float64), np.zeros(len(heads))
-    value, low = _doubles(bits.view(np.int64))
-    return np.where(is_int, value, bits.view(np.float64)), np.where(is_int, low, 0.0)
-
-
-def _doubles(integers: Int64) -> tuple[Float64, Float64]:
-    """Return the nearest doubles of integers, and the differences from them, which are exact doubles too."""
-    high = (integers >> 32) * 2.0**32
-    rest = (integers & 0xFFFFFFFF).astype(np.float64)
-    value = high + rest
-    return value, rest - (value - high)
-
-
-def _measure(
-    columns: _Columns, row: int, point: bytes, budget: Budget, exemplars: ExemplarTable, *, shaped: bool
-) -> int:
-    """Return the size of a point's attributes; a point not of the common shape is parsed into its row first."""
-    if not (shaped and is_framed(columns.attributes[row])):
-        _parse_into(columns, row, point, exemplars)
-    return POINT_ATTRIBUTES.measure(columns.attributes[row], budget)
-
-
-def _parse_into(columns: _Columns, row: int, point: bytes, exemplars: ExemplarTable) -> None:
-    parsed = parse(schema.NumberPoint, point, "data point")
-    choice = parsed.WhichOneof("choice")
-    exemplars.take(row, parsed.exemplars)
-    columns.attributes[row] = framed(parsed.attributes)
-    columns.start[row], columns.time[row] = wire.signed_times([parsed.start_time_unix_nano, parsed.time_unix_nano])
-    columns.is_gap[row] = bool(parsed.flags & NO_RECORDED_VALUE)
-    columns.has_value[row] = choice is not None
-    value = STALE if choice is None or columns.is_gap[row] else getattr(parsed, choice)
-    columns.value[row] = value
-    columns.low[row] = value - int(columns.value[row]) if isinstance(value, int) else 0.0

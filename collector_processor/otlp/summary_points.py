@@ -10,7 +10,7 @@ import numpy as np
 from collector_processor.otlp import schema, wire
 from collector_processor.otlp.attributes import POINT_TAG, TOO_LONG, framed, parse
 from collector_processor.otlp.elements import MAX_ELEMENTS, Budget
-from collector_processor.otlp.number_points import (
+from collector_processor.otlp.raw_points import (
     MAX_ATTRIBUTES_PER_SERIES,
     NO_RECORDED_VALUE,
     POINT_ATTRIBUTES,
