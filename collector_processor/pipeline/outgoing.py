@@ -9,7 +9,8 @@ from collector_processor.detect.detector import Detector
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.ledger import Signal
 from collector_processor.otlp.additions import Additions, Which
-from collector_processor.pipeline.enrichment import Enricher, expected_durations
+from collector_processor.pipeline.durations import expected_durations
+from collector_processor.pipeline.enrichment import Enricher
 from collector_processor.pipeline.request import Request
 from collector_processor.signals.catalog import Catalog
 from collector_processor.store.base import OutboxItem
