@@ -9,7 +9,7 @@ from collector_processor.detect.detector import Detector
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.ledger import Signal
 from collector_processor.otlp.additions import Additions, Which
-from collector_processor.pipeline.durations import expected_durations
+from collector_processor.pipeline.durations import Durations
 from collector_processor.pipeline.enrichment import Enricher
 from collector_processor.pipeline.request import Request
 from collector_processor.signals.catalog import Catalog
@@ -23,6 +23,7 @@ class Outgoing:
 
     def __init__(self, catalog: Catalog, destinations: Mapping[Signal, Sequence[str]], additions: Additions) -> None:
         self._enricher = Enricher(catalog, additions)
+        self._durations = Durations()
         self._additions = additions
         self._destinations = {signal: tuple(destinations.get(signal, ())) for signal in Signal}
 
@@ -62,7 +63,11 @@ class Outgoing:
             return []
         bodies = [request.body for request in requests]
         if self._additions.spans is not Which.NONE:
-            bodies = self._enriched(requests, duration_series(stream), fleet, detector)
+            start = np.concatenate([request.spans.start_unix_nano for request in requests])
+            end = np.concatenate([request.spans.end_unix_nano for request in requests])
+            expected = self._durations.expected(stream, end, duration_series, fleet, detector)
+            parsed = [request.parsed for request in requests if request.parsed is not None]
+            bodies = self._enricher.enrich_spans(parsed, (end - start) / NANOS_PER_SECOND, expected)
         return [self._item(Signal.TRACES, request.items, body) for request, body in zip(requests, bodies, strict=True)]
 
     def logs(self, requests: Sequence[Request]) -> list[OutboxItem]:
@@ -73,12 +78,3 @@ class Outgoing:
 
     def _item(self, signal: Signal, items: int, payload: bytes) -> OutboxItem:
         return OutboxItem(signal, items, payload, self._destinations[signal])
-
-    def _enriched(
-        self, requests: Sequence[Request], series: Int32, fleet: FleetModel, detector: Detector
-    ) -> list[bytes]:
-        start = np.concatenate([request.spans.start_unix_nano for request in requests])
-        end = np.concatenate([request.spans.end_unix_nano for request in requests])
-        expected = expected_durations(series, end, fleet, detector)
-        parsed = [request.parsed for request in requests if request.parsed is not None]
-        return self._enricher.enrich_spans(parsed, (end - start) / NANOS_PER_SECOND, expected)
