@@ -22,6 +22,7 @@ from collector_processor.pipeline.request import Request
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 64
+MAX_ITEMS = 16_384  # of a micro-batch, but for its last request: new series take 0.1 ms each, a Collector waits for 5 s
 _TICK_NANOS = NANOS_PER_SECOND
 _PAUSE_NANOS = NANOS_PER_SECOND // 20  # between two slices
 _REST_NANOS = NANOS_PER_SECOND // 5  # where nothing is left to do
@@ -97,6 +98,7 @@ class Consumer:
     def _take(self) -> tuple[list[_Waiting], list[_Call], bool]:
         batch: list[_Waiting] = []
         calls: list[_Call] = []
+        items = 0
         try:
             item = self._queue.get(timeout=_PAUSE_NANOS / NANOS_PER_SECOND)
             while True:
@@ -106,7 +108,8 @@ class Consumer:
                     calls.append(item)
                 else:
                     batch.append(item)
-                if len(batch) >= MAX_BATCH:
+                    items += item.request.items
+                if len(batch) >= MAX_BATCH or items >= MAX_ITEMS:
                     break
                 item = self._queue.get_nowait()
         except Empty:

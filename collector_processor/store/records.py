@@ -30,15 +30,14 @@ def put_series(connection: sqlite3.Connection, series: Sequence[tuple[int, Serie
     Raises:
         StoreError: if an id already names another series.
     """
-    for series_id, key in series:
-        body = seal(key.to_json().encode(), series_id)
-        added = connection.execute(
-            "INSERT INTO series (id, body) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", (series_id, body)
-        ).rowcount
-        if not added:
-            ((held,),) = connection.execute("SELECT body FROM series WHERE id = ?", (series_id,))
-            if held != body:
-                raise StoreError(f"series {series_id} is already another series in the store")
+    rows = [(series_id, seal(key.to_json().encode(), series_id)) for series_id, key in series]
+    insert = "INSERT INTO series (id, body) VALUES (?, ?) ON CONFLICT (id) DO NOTHING"
+    if not rows or connection.executemany(insert, rows).rowcount == len(rows):
+        return
+    for series_id, body in rows:
+        ((held,),) = connection.execute("SELECT body FROM series WHERE id = ?", (series_id,))
+        if held != body:
+            raise StoreError(f"series {series_id} is already another series in the store")
 
 
 def catalog(connection: sqlite3.Connection, from_series: int) -> list[tuple[int, SeriesKey]]:

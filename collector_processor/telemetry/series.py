@@ -143,18 +143,16 @@ class SeriesKey:
 
     def to_json(self) -> str:
         """Encode for a store; `SeriesKey.from_json` gives back an equal key."""
-        return json.dumps(
-            {
-                "resource": tagged(self.resource),
-                "scope": [self.scope.name, self.scope.version, tagged(self.scope.attributes)],
-                "metric": self.metric,
-                "unit": self.unit,
-                "kind": self.kind.value,
-                "statistic": self.statistic.value,
-                "attributes": tagged(self.attributes),
-            },
-            separators=(",", ":"),
-        )
+        fields = {
+            "resource": tagged(self.resource),
+            "scope": [self.scope.name, self.scope.version, tagged(self.scope.attributes)],
+            "metric": self.metric,
+            "unit": self.unit,
+            "kind": self.kind.value,
+            "statistic": self.statistic.value,
+            "attributes": tagged(self.attributes),
+        }
+        return _canonical(fields).decode()
 
     @classmethod
     def from_json(cls, text: str) -> "SeriesKey":
@@ -202,7 +200,7 @@ def _scope(name: str, version: str) -> Scope:
     return Scope(name, version)
 
 
-def _canonical(parts: list[Any]) -> bytes:
+def _canonical(parts: list[Any] | dict[str, Any]) -> bytes:
     """Write JSON in printable ASCII without blanks; where there is nothing else orjson writes the same, and faster."""
     with suppress(orjson.JSONEncodeError):  # half of a surrogate pair
         written = orjson.dumps(parts)
@@ -220,7 +218,7 @@ def _decoded(text: str) -> Any:
 
 def tagged(attributes: Attributes) -> list[list[Any]]:
     """Write attributes as `[key, tag, text]`, the canonical and type-preserving form."""
-    return [[key, *_tag(value)] for key, value in attributes]
+    return [[key, "s", value] if type(value) is str else [key, *_tag(value)] for key, value in attributes]
 
 
 def untagged(rows: list[list[Any]]) -> Attributes:
