@@ -25,7 +25,8 @@ class CounterOracle:
     held: tuple[float, float] = (0.0, 0.0)
 
     def restart(self) -> None:
-        self.usual, self.held = 0.0, (0.0, 0.0)
+        """Forget what is not saved: what is held was saved with its commit."""
+        self.usual = 0.0
         if self.seen:
             self.seen = Seen(None, self.seen.time, self.seen.value)
 

@@ -2,7 +2,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collector_processor.telemetry.series import Kind, Statistic
@@ -122,8 +122,18 @@ steps = st.lists(
 )
 
 
+_SECOND = (0, 1, 0.0, "same", False, False)
+_HELD_OVER_A_RESTART = [
+    *[_SECOND] * 6,
+    (0, -30, 0.0, "same", False, False),
+    (0, 1, 0.0, "same", True, True),
+    (0, 1, 1.0, "same", False, False),
+]
+
+
 @settings(deadline=None, max_examples=60)
 @given(steps)
+@example(_HELD_OVER_A_RESTART)
 def test_rates_are_those_of_the_rules_taken_one_by_one(
     script: list[tuple[int, int, float, str, bool, bool]],
 ) -> None:
