@@ -3,7 +3,6 @@ import resource
 import sqlite3
 import stat
 import tempfile
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -81,13 +80,11 @@ def test_a_directory_that_everybody_may_write_is_refused(stores: SqliteStores) -
         stores.writer()
 
 
-def test_a_second_writer_is_refused_at_once_and_touches_nothing(stores: SqliteStores) -> None:
+def test_a_second_writer_is_refused_and_touches_nothing(stores: SqliteStores) -> None:
     stores.writer().commit(tick(0))
     before = {path.name: path.read_bytes() for path in stores.directory.iterdir()}
-    started = time.monotonic()
     with pytest.raises(StoreError, match="another Foreband"):
         stores.writer()
-    assert time.monotonic() - started < 2.0
     assert {path.name: path.read_bytes() for path in stores.directory.iterdir()} == before
 
 
