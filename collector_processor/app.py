@@ -120,9 +120,10 @@ class Foreband:
             self._last_reload = replace(self._last_reload, has_succeeded=False)
             log.error("the configuration was read again and is wrong, the former one holds: %s", error)  # noqa: TRY400
             return
-        self._last_reload = Reload(has_succeeded=True, succeeded_unix_nano=self._clock.now_unix_nano())
+        waiting = tuple(differing(self.config, wanted))
+        self._last_reload = Reload(True, self._clock.now_unix_nano(), waiting)
         log.info("the configuration was read again; changed: %s", _listed(differing(former, self.config)))
-        if waiting := list(differing(self.config, wanted)):
+        if waiting:
             log.warning("these settings wait for a restart: %s", _listed(waiting))
 
     def _adopt(self, config: Config) -> None:

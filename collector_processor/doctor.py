@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from collector_processor.config import Config, StoreConfig
 from collector_processor.config.forward import ForwardConfig
 from collector_processor.doors import Locks
@@ -49,6 +51,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _port("receiver", config.receiver.listen)
     yield _port("receiver http", config.receiver.http_listen)
     yield _port("grafana", config.grafana.listen)
+    yield from _waiting(config.grafana.listen)
     yield _security(config)
     yield _memory(config.memory.limit)
     yield from _destinations(config.forward)
@@ -110,6 +113,19 @@ def _is_foreband(listen: str) -> bool:
             return bool(response.status == 200)
     except (OSError, HTTPException):
         return False
+
+
+def _waiting(listen: str) -> Iterator[Finding]:
+    """Ask a running Foreband which settings it has read and not put into effect."""
+    try:
+        with urlopen(f"http://{listen}/metrics", timeout=2) as response:
+            families = list(text_string_to_metric_families(response.read().decode()))
+    except (OSError, HTTPException, ValueError):  # none runs there, or it asks for a token
+        return
+    samples = [sample for family in families if family.name == "foreband_config_waiting" for sample in family.samples]
+    if samples:
+        names = ", ".join(sample.labels.get("setting", "") for sample in samples)
+        yield Finding(Health.WARNING, "configuration", f"read again, not in effect: {names}", "restart Foreband")
 
 
 def _security(config: Config) -> Finding:

@@ -50,6 +50,7 @@ def watched(
         noticed=lambda: [(count, {"kind": kind}) for kind, count in desk.noticed.items()],
         reload_success=lambda: [(float(last_reload().has_succeeded), {})],
         reload_time=lambda: [(last_reload().succeeded_unix_nano / NANOS_PER_SECOND, {})],
+        reload_waiting=lambda: [(1.0, {"setting": name}) for name in last_reload().waiting],
         forgotten=lambda: [(desk.forgotten, {})],
         discarded=lambda: [(count, {"kind": kind}) for kind, count in desk.discarded().items()],
         fits=lambda: [(count, {"outcome": outcome}) for outcome, count in trainer.status.outcomes.items()],

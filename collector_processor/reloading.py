@@ -16,10 +16,11 @@ JUDGING = ("memory", "series", "detect", "policies")
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """The last attempt to read the configuration, and when it last succeeded (the start counts)."""
+    """The last attempt to read the configuration, when one last succeeded (the start counts), and what of it waits."""
 
     has_succeeded: bool
     succeeded_unix_nano: int
+    waiting: tuple[str, ...] = ()
 
 
 def adopted(old: Config, new: Config) -> Config:

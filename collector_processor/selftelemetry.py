@@ -33,6 +33,7 @@ class Watched:
     forgotten: _Rows
     reload_success: _Rows
     reload_time: _Rows
+    reload_waiting: _Rows
     fits: _Rows
     declined: _Rows
     fit_cpu: _Rows
@@ -83,6 +84,7 @@ class SelfTelemetry:
             ("foreband.store.size", "By", "bytes on disk, by part of the store", watched.store_bytes),
             ("foreband.config.reload.success", "1", "1: the last attempt to read it succeeded", watched.reload_success),
             ("foreband.config.reload.timestamp", "s", "when it last succeeded, Unix time", watched.reload_time),
+            ("foreband.config.waiting", "{setting}", "1: read again, waits for a restart", watched.reload_waiting),
             ("foreband.episodes.open", "{episode}", "episodes open now", watched.anomalies),
             ("foreband.incidents.open", "{incident}", "incidents open now", watched.incidents),
         ):

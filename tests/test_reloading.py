@@ -4,11 +4,14 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from collector_processor.clock import MINUTE
 from collector_processor.config import Config, load_config
+from collector_processor.doctor import examine
 from collector_processor.errors import StoreError
 from collector_processor.ledger import Signal
 from collector_processor.pipeline import PipelineState
@@ -88,6 +91,27 @@ def test_what_was_taken_before_a_reload_is_there_after_it(house: House) -> None:
     assert [value for _, value in points] == [1.0, 1.0]
     bands = house.read(lambda reader: reader.bands())
     assert bands.size == 1
+
+
+def test_what_waits_for_a_restart_is_named_by_a_metric_and_the_doctor(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    try:
+        reload(house, "forecast.workers=2", "store.retention=3d")
+        different = waiting(house)
+        assert {"forecast.workers", "store.retention"} <= set(different)
+        here = config(f"grafana.listen={house.addresses.http}", f"store.directory={house.directory}")
+        finding = next(found for found in examine(here) if found.subject == "configuration")
+        assert finding.text == f"read again, not in effect: {', '.join(different)}"
+        reload(house)
+        assert set(waiting(house)) == set(different) - {"forecast.workers", "store.retention"}
+    finally:
+        house.close()
+
+
+def waiting(house: House) -> list[str]:
+    with urlopen(f"http://{house.addresses.http}/metrics") as response:
+        families = text_string_to_metric_families(response.read().decode())
+    return [s.labels["setting"] for f in families if f.name == "foreband_config_waiting" for s in f.samples]
 
 
 def test_a_wrong_configuration_changes_nothing(house: House, caplog: pytest.LogCaptureFixture) -> None:
