@@ -12,6 +12,7 @@ ALL = (
     "detect",
     "engine",
     "store",
+    "housekeeping",
     "recovery",
     "fast_path",
     "acknowledgement",
@@ -21,7 +22,7 @@ ALL = (
     "grafana",
     "dashboards",
 )
-_FLEETS = ("acknowledgement", "fleet", "dashboards")
+_FLEETS = ("housekeeping", "acknowledgement", "fleet", "dashboards")
 SIZES: dict[str, tuple[str, ...]] = {**dict.fromkeys(_FLEETS, ("series", "minutes")), "grafana": ("days",)}
 RESULTS = Path("bench-results/figures.jsonl")
 
@@ -30,8 +31,10 @@ def main() -> None:
     """Run the benchmarks named, or all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*ALL, []], default=ALL, help="all where none is named")
-    parser.add_argument("--series", type=int, help="of acknowledgement, fleet and dashboards; 100000 is the whole")
-    parser.add_argument("--minutes", type=float, help="of the same; 30, 60 and 2 are the whole")
+    parser.add_argument(
+        "--series", type=int, help="of housekeeping, acknowledgement, fleet, dashboards; 100000 is the whole"
+    )
+    parser.add_argument("--minutes", type=float, help="of the same; 30, 30, 60 and 2 are the whole")
     parser.add_argument("--days", type=float, help="of `grafana`; 14 is the whole")
     arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):

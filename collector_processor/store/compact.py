@@ -1,4 +1,4 @@
-"""Housekeeping in slices: head into blocks, blocks into days, old parts away.
+"""Housekeeping in slices: head into sheets, sheets into blocks, blocks into days, old parts away.
 
 Each function is a generator; every step is one short transaction that leaves the store complete. A step may be the last
 one ever: what a crash leaves half done is done again, because putting the same rows over themselves changes nothing.
@@ -7,12 +7,13 @@ one ever: what a crash leaves half done is done again, because putting the same 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
 
 from collector_processor.clock import DAY, SystemClock
-from collector_processor.store import chunks, head_rows, layout, rollup, rows
+from collector_processor.store import chunks, head_rows, layout, rollup, rows, sheet_writer, sheets
 from collector_processor.store.chunk_writer import ChunkWriter
 from collector_processor.store.connection import transaction
 from collector_processor.store.rows import Columns
@@ -22,27 +23,36 @@ CLOCK_TRUST = DAY
 """How far the clock may be ahead of the newest point before it is not believed."""
 
 _SLICE_NANO = 2_000_000
-_ROWS_SORTED_AT_ONCE = 10_000
+_ROWS_GROUPED_AT_ONCE = 10_000
+_ROWS_OF_A_SHEET = 8_192
 _CHUNKS_DELETED_AT_ONCE = 500
 _MAX_SHARE_DELETED = 0.1
 
 T = TypeVar("T")
 
 
-def compact_head(connection: sqlite3.Connection, max_points: int, step: int) -> Iterator[None]:
-    """Move the oldest rows of the head, up to about that many points, into chunks."""
+def sort_head(connection: sqlite3.Connection, max_points: int) -> Iterator[None]:
+    """Move the oldest rows of the head, up to about that many points, into sheets."""
     last_id, held = yield from head_rows.oldest(connection, max_points)
-    for chosen in _neighbours(held[0]):
-        portion = rows.take(held, chosen)
-        part = _target_parts(connection, portion)
-        order = np.lexsort((portion[1], portion[0], part))
-        portion, part = rows.take(portion, order), part[order]
+    for portion in _slices(_by_group(held[0])):
+        with transaction(connection):
+            for group, chosen in portion:
+                sheet_writer.add(connection, group, sheets.sorted_rows(rows.take(held, chosen)))
         yield
-        for target, groups in _groups(part, portion):
-            yield from _in_slices(connection, groups, partial(_merge_into, target), step)
-    with transaction(connection):
-        connection.execute("DELETE FROM head WHERE id <= ?", (last_id,))
-    yield
+    del held
+    for ids in _slices(head_rows.ids(connection, last_id)):
+        with transaction(connection):
+            for row_id in ids:
+                head_rows.delete(connection, row_id)
+        yield
+
+
+def settle(connection: sqlite3.Connection, end: int, step: int) -> Iterator[None]:
+    """Move points from before `end`, where a block begins, out of sheets into chunks."""
+    for group in sheets.groups(connection):
+        if sheets.begins_before(connection, group, end):
+            yield from _settle_group(connection, group, end, step)
+        yield
 
 
 def day_to_merge(connection: sqlite3.Connection, newest: int) -> int | None:
@@ -58,7 +68,7 @@ def merge_day(connection: sqlite3.Connection, day: int, step: int) -> Iterator[N
     present = set(chunks.parts(connection))
     blocks = [block for block in layout.blocks_of(day) if block in present]
     series = _series_of_parts(connection, blocks)
-    yield from _in_slices(connection, series, lambda writer, one: writer.merge_day(day, one, blocks), step)
+    yield from _write_chunks(connection, series, lambda writer, one: writer.merge_day(day, one, blocks), step)
     for block in blocks:
         yield from drop_part(connection, block)
 
@@ -127,12 +137,37 @@ def drop_part(connection: sqlite3.Connection, part: int) -> Iterator[None]:
     yield
 
 
+def _by_group(series: Int32) -> Iterator[tuple[int, Int64]]:
+    """Yield groups of series and where their rows are, in order; of a group with many some thousand at a time."""
+    for places in _neighbours(series):
+        group = series[places] // layout.SERIES_PER_SHEET
+        order = np.argsort(group, kind="stable")
+        for first, stop in rows.runs(group[order]):
+            for begin in range(first, stop, _ROWS_OF_A_SHEET):
+                chosen = places[order[begin : min(begin + _ROWS_OF_A_SHEET, stop)]]
+                yield int(series[chosen[0]]) // layout.SERIES_PER_SHEET, chosen
+
+
 def _neighbours(series: Int32) -> Iterator[Int64]:
-    """Yield the rows of series with neighbouring ids, some ten thousand a time: sorting all at once takes too long."""
+    """Yield the rows of whole groups, some ten thousand a time: grouping all at once takes too long."""
     end = int(series.max(initial=-1)) + 1
-    ids = end * _ROWS_SORTED_AT_ONCE // max(series.size, 1) + 1
-    for first in range(0, end, ids):
-        yield np.flatnonzero((series >= first) & (series < first + ids))
+    groups = end * _ROWS_GROUPED_AT_ONCE // (max(series.size, 1) * layout.SERIES_PER_SHEET) + 1
+    for first in range(0, end, groups * layout.SERIES_PER_SHEET):
+        yield np.flatnonzero((series >= first) & (series < first + groups * layout.SERIES_PER_SHEET))
+
+
+def _settle_group(connection: sqlite3.Connection, group: int, end: int, step: int) -> Iterator[None]:
+    last_id, held = sheets.whole(connection, group)
+    is_over = held[1] < end
+    portion, rest = rows.take(held, is_over), rows.take(held, ~is_over)
+    part = _target_parts(connection, portion)
+    order = np.argsort(part, kind="stable")
+    portion, part = rows.take(portion, order), part[order]
+    yield
+    for target, groups in _groups(part, portion):
+        yield from _write_chunks(connection, groups, partial(_merge_into, target), step)
+    with transaction(connection):
+        sheet_writer.replace(connection, group, last_id, rest)
 
 
 def _target_parts(connection: sqlite3.Connection, held: Columns) -> Int64:
@@ -152,23 +187,33 @@ def _merge_into(part: int, writer: ChunkWriter, newer: Columns) -> None:
     writer.merge(part, newer)
 
 
-def _in_slices(
+def _write_chunks(
     connection: sqlite3.Connection, items: Iterable[T], work: Callable[[ChunkWriter, T], None], step: int
 ) -> Iterator[None]:
-    """Do `work` for all items, as many in one transaction as fit into a slice; rollups are over `step`."""
-    clock, rest, is_done = SystemClock(), iter(items), False
-    while not is_done:
-        deadline = clock.monotonic_nano() + _SLICE_NANO
+    """Do `work` for all items; rollups are over `step`."""
+    for portion in _slices(items):
         with transaction(connection):
             writer = ChunkWriter(connection, step)
-            is_done = True
-            for item in rest:
+            for item in portion:
                 work(writer, item)
-                if clock.monotonic_nano() > deadline:
-                    is_done = False
-                    break
             writer.finish()
         yield
+
+
+def _slices(items: Iterable[T]) -> Iterator[Iterator[T]]:
+    """Yield items, as many at a time as are worked off within a slice."""
+    rest = iter(items)
+    for first in rest:
+        yield _until(SystemClock().monotonic_nano() + _SLICE_NANO, chain([first], rest))
+
+
+def _until(deadline: int, items: Iterable[T]) -> Iterator[T]:
+    """Yield one, and more until then."""
+    clock = SystemClock()
+    for item in items:
+        yield item
+        if clock.monotonic_nano() > deadline:
+            return
 
 
 def _series_of_parts(connection: sqlite3.Connection, parts: list[int]) -> list[int]:

@@ -11,7 +11,7 @@ from collector_processor.errors import StoreError
 from collector_processor.store.faults import DamagedStoreError, translated
 from collector_processor.store.files import DATABASE, disk_space, has_database, open_private
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 _MIGRATIONS = {
     1: (
         "ALTER TABLE outbox ADD COLUMN destination TEXT NOT NULL DEFAULT 'default'",
@@ -38,6 +38,11 @@ _MIGRATIONS = {
         """CREATE TABLE incident (id TEXT PRIMARY KEY, start_time INTEGER NOT NULL, end_time INTEGER,
                body BLOB NOT NULL) WITHOUT ROWID""",
         "CREATE INDEX incident_start ON incident (start_time)",
+    ),
+    7: (
+        """CREATE TABLE sheet (id INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,
+               size INTEGER NOT NULL, points BLOB NOT NULL, verdicts BLOB)""",
+        "CREATE TABLE sheet_ends (id INTEGER PRIMARY KEY, body BLOB NOT NULL)",
     ),
 }
 """What leads from a schema version to the next; each only adds, so that what was there reads as before.

@@ -48,6 +48,11 @@ class Recent:
         return sum(map(len, self.segments))
 
     @property
+    def rows(self) -> tuple[int, int]:
+        """Return the ids of the oldest and the newest commit; there is one."""
+        return int(self.segments[0].row_id[0]), int(self.segments[-1].row_id[-1])
+
+    @property
     def first_row_newest(self) -> int:
         """Return the newest time of the oldest commit; there is one."""
         oldest = self.segments[0]
@@ -78,10 +83,7 @@ class Recent:
     def lookup(self, points: PointBatch) -> tuple[Bool, Float64]:
         """Tell per row whether a point of that (series, time) is in the head, and its value."""
         start, end = int(points.time_unix_nano.min()), int(points.time_unix_nano.max()) + 1
-        held = self.select(np.unique(points.series), start, end)
-        at = rows.locate(held[0], held[1], points.series, points.time_unix_nano)
-        found = at >= 0
-        return found, np.where(found, held[2][at] if held[2].size else np.nan, np.nan)
+        return rows.lookup(self.select(np.unique(points.series), start, end), points)
 
 
 class Head:
@@ -115,17 +117,15 @@ class Head:
         if first_id is None:
             self._forget()
             return Recent()
-        if first_id < self._first_id:  # an older snapshot, from before rows were compacted that others know to be gone
+        if first_id < self._first_id:  # an older snapshot, from before rows were sorted that others know to be gone
             return Recent((_segment(self._read(connection, 0)),))
-        self._drop_before(first_id)
         if last_id > self._last_id:
-            self._segments.append(_segment(self._read(connection, self._last_id)))
+            self._segments.append(_segment(self._read(connection, max(self._last_id, first_id - 1))))
             self._last_id = last_id
             self._merge_small()
-        if last_id == self._last_id:
-            return Recent(tuple(self._segments))
-        older = (segment.between(first_id, last_id) for segment in self._segments)
-        return Recent(tuple(segment for segment in older if len(segment)))
+        self._drop_before(first_id)
+        seen = (segment.between(first_id, last_id) for segment in self._segments)
+        return Recent(tuple(segment for segment in seen if len(segment)))
 
     def _merge_small(self) -> None:
         """Keep segments in sizes that halve up to a limit: a search visits few, and adding copies little."""
@@ -136,12 +136,10 @@ class Head:
             self._segments[-2:] = [_merged([left, right])]
 
     def _drop_before(self, first_id: int) -> None:
-        """Forget rows that were compacted."""
-        self._first_id = first_id
-        while self._segments and self._segments[0].row_id[0] < first_id:
-            kept = self._segments.pop(0).between(first_id, self._last_id)
-            if len(kept):
-                self._segments.insert(0, _merged([kept]))  # a copy: a view would keep the rest in memory
+        """Forget segments whose rows are all gone from the head: to cut them each time would be to copy them."""
+        while self._segments and self._segments[0].row_id[-1] < first_id:
+            self._segments.pop(0)
+        self._first_id = min(first_id, int(self._segments[0].row_id[0])) if self._segments else first_id
 
 
 def _segment(found: Sequence[tuple[int, Columns]]) -> _Segment:

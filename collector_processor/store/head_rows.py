@@ -1,4 +1,4 @@
-"""The head at rest: points as they came, one row per commit, until they are compacted into chunks."""
+"""The head at rest: points as they came, one row per commit, until they are sorted into sheets."""
 
 import sqlite3
 from collections.abc import Generator
@@ -53,6 +53,16 @@ def oldest(connection: sqlite3.Connection, max_points: int) -> Generator[None, N
         pieces.clear()  # or all would be held twice
         yield
     return last_id, tuple(joined) or rows.concat([])
+
+
+def ids(connection: sqlite3.Connection, last_id: int) -> list[int]:
+    """Return the ids of rows up to `last_id`, ascending."""
+    return [row_id for (row_id,) in connection.execute("SELECT id FROM head WHERE id <= ? ORDER BY id", (last_id,))]
+
+
+def delete(connection: sqlite3.Connection, row_id: int) -> None:
+    """Delete a row."""
+    connection.execute("DELETE FROM head WHERE id = ?", (row_id,))
 
 
 def _page(connection: sqlite3.Connection, after: int) -> dict[int, Columns]:

@@ -11,6 +11,8 @@ BLOCK = 2 * HOUR
 MAX_SERIES = 1 << 24
 SERIES_PER_SUMMARY = 1 << 10
 SERIES_PER_ROLLUP = 1 << 7
+SERIES_PER_SHEET = 1 << 7
+_SHEET_BITS, _KEY_BITS = 32, 15
 _SERIES_BITS = 24
 _DAY_FLAG = 1 << 24
 
@@ -39,6 +41,11 @@ def blocks_of(day: int) -> range:
 def is_day(part: int) -> bool:
     """Tell days from blocks."""
     return bool(part & _DAY_FLAG)
+
+
+def block_begin(time_unix_nano: int) -> int:
+    """Return where the block of a time begins."""
+    return time_unix_nano // BLOCK * BLOCK
 
 
 def span(part: int) -> tuple[int, int]:
@@ -70,6 +77,21 @@ def summary_id(part: int, series: int) -> int:
 def rollup_id(part: int, series: int) -> int:
     """Return the rollup row that a series of a part is in."""
     return part << _SERIES_BITS | series // SERIES_PER_ROLLUP
+
+
+def sheet_ids(group: int) -> tuple[int, int]:
+    """Return the first and last row id that the sheets of `group` can have; they ascend in order of writing."""
+    return group << _SHEET_BITS, ((group + 1) << _SHEET_BITS) - 1
+
+
+def group_of_sheet(row_id: int) -> int:
+    """Return the group of a row of `sheet`: its series divided by SERIES_PER_SHEET."""
+    return row_id >> _SHEET_BITS
+
+
+def sheet_key(row_id: int) -> int:
+    """Return what the bodies of a row of `sheet` are sealed with: 32 bits are taken of a key, and groups are above."""
+    return group_of_sheet(row_id) << _KEY_BITS ^ row_id
 
 
 def series_of(row_id: int) -> int:

@@ -16,6 +16,7 @@ from collector_processor.store import (
     models,
     records,
     rows,
+    sheets,
     step_means,
 )
 from collector_processor.store.base import JudgedBatch, Renewals, RequestReceipt
@@ -94,7 +95,7 @@ class SqliteReader:
             recent, parts = self._head.at(self._connection), self._parts(start, end)
             layers: list[Layer] = []
             served = np.zeros(wanted.size, np.bool_)
-            head = rows.points_of(recent.select(wanted, start, end))
+            head = rows.points_of(self._newer(recent, wanted, start, end))
             if wanted.size and chunks.rolled_up(self._connection, step).issuperset(parts):
                 for part in parts:
                     layers += step_means.read_layers(self._connection, part, wanted, step)
@@ -115,7 +116,8 @@ class SqliteReader:
             head = self._head.judged_at(self._connection)
             for part in self._parts(start, end):
                 found.extend(chunks.read_judged(self._connection, part, wanted, start, end))
-        recent = head.select(wanted, start, end)
+            pieces = list(sheets.read_judged(self._connection, wanted, start, end))
+        recent = rows.laid_over([*pieces, head.select(wanted, start, end)])
         if not found:
             return JudgedBatch(rows.points_of(recent), rows.verdicts_of(recent))
         found.extend(rows.by_series(recent))
@@ -126,7 +128,7 @@ class SqliteReader:
     def last_points(self) -> PointBatch:
         """See `SeriesReader.last_points`."""
         with snapshot(self._connection):
-            ends = list(chunks.ends(self._connection))
+            ends = [*chunks.ends(self._connection), *sheets.ends(self._connection)]
             recent = self._head.at(self._connection).points()
         series = np.concatenate([*(end["series"] for end in ends), recent[0]])
         time = np.concatenate([*(end["last"] for end in ends), recent[1]])
@@ -142,7 +144,7 @@ class SqliteReader:
     def first_times(self) -> tuple[Int32, Int64]:
         """See `SeriesReader.first_times`."""
         with snapshot(self._connection):
-            ends = list(chunks.ends(self._connection))
+            ends = [*chunks.ends(self._connection), *sheets.ends(self._connection)]
             recent = self._head.at(self._connection).points()
         series = np.concatenate([*(end["series"] for end in ends), recent[0]])
         time = np.concatenate([*(end["first"] for end in ends), recent[1]])
@@ -158,6 +160,9 @@ class SqliteReader:
             return np.empty(0, np.bool_), np.empty(0, np.float64)
         with snapshot(self._connection):
             found, value = self._head.at(self._connection).lookup(points)
+            (asked,) = np.nonzero(~found)
+            if asked.size:
+                found[asked], value[asked] = sheets.lookup(self._connection, points.take(asked))
             for part in reversed(chunks.parts(self._connection)):
                 start, end = layout.span(part)
                 time = points.time_unix_nano
@@ -245,11 +250,16 @@ class SqliteReader:
         found: list[Piece] = []
         for part in parts:
             found.extend(chunks.read_points(self._connection, part, wanted, start, end))
-        recent = head.select(wanted, start, end)
+        newer = rows.points_of(self._newer(head, wanted, start, end))
         if not found:
-            return rows.points_of(recent)
-        found.extend(_pieces(rows.points_of(recent)))
+            return newer
+        found.extend(_pieces(newer))
         return rows.joined(found)
+
+    def _newer(self, head: Recent, wanted: Int32, start: int, end: int) -> Columns:
+        """Return the points of sheets and head."""
+        pieces = list(sheets.read_points(self._connection, wanted, start, end))
+        return rows.laid_over([*pieces, head.select(wanted, start, end)[:3]])
 
     def _parts(self, start: int, end: int) -> list[int]:
         """Return blocks and days that touch `[start, end)`."""

@@ -74,6 +74,20 @@ def last_wins(rows: Columns) -> Columns:
     return take(rows, order[newest])
 
 
+def laid_over(pieces: Sequence[Columns]) -> Columns:
+    """Return the rows of pieces, each sorted, sorted; of equal ones the last piece's."""
+    held = concat([piece for piece in pieces if piece[0].size])
+    order = np.argsort(held[0], kind="stable")  # finds sorted runs, and merges them
+    return last_wins(take(held, order))
+
+
+def lookup(held: Columns, points: PointBatch) -> tuple[Bool, Float64]:
+    """Tell per point whether one of that (series, time) is held, and its value (NaN where not)."""
+    at = locate(held[0], held[1], points.series, points.time_unix_nano)
+    found = at >= 0
+    return found, np.where(found, held[2][at] if held[2].size else np.nan, np.nan)
+
+
 def joined(pieces: list[tuple[int, Int64, Float64]]) -> PointBatch:
     """Return points sorted by (series, time) from pieces that ascend in time; of equal ones the last piece's.
 

@@ -12,6 +12,18 @@ CREATE TABLE series (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 -- Points as they came: one row per commit, id = its sequence. Every body ends in a checksum.
 CREATE TABLE head (id INTEGER PRIMARY KEY, points BLOB NOT NULL, verdicts BLOB);
 
+-- The same by series, until their block is over: some of 128 neighbours each, id = series >> 7 << 32 | ordinal.
+-- `first` and `last` are times, `size` counts points; and the ends of all points of a series there, id = series >> 7.
+CREATE TABLE sheet (
+    id       INTEGER PRIMARY KEY,
+    first    INTEGER NOT NULL,
+    last     INTEGER NOT NULL,
+    size     INTEGER NOT NULL,
+    points   BLOB    NOT NULL,
+    verdicts BLOB
+);
+CREATE TABLE sheet_ends (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
 -- Points at rest: one row per (part, series), id = part << 24 | series; a part is 2 hours or a day.
 -- `step` says over which step the rollups of a part are complete, 0: over none.
 CREATE TABLE part (id INTEGER PRIMARY KEY, points INTEGER NOT NULL, step INTEGER NOT NULL DEFAULT 0);

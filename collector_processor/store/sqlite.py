@@ -1,8 +1,9 @@
 """The embedded store: one SQLite file, one writer, any number of readers beside it.
 
     commit ──► head      one row per commit: raw columns, searched in memory
-                 │       (compacted at 2 h of data, or sooner when large)
-                 ▼
+                 ▼       (six points a series later)
+               sheet     the same by series, 128 neighbours in one row, found by key
+                 ▼       (when the block is over)
                block     one chunk per (2 h, series): compressed values and verdicts;
                  │       times once for all series that share them
                  ▼       (a day later)
@@ -19,8 +20,8 @@
     lock (file)          held by the writer
     ballast (file)       disk space that a start on a full disk needs
 
-Reading lays block, day and head over each other in this order, so the last write of a (series, time) wins from the
-moment it is committed. Rows are written in order of time: pages fill up, and retention is a range delete.
+Reading lays block, day, sheets and head over each other in this order, so the last write of a (series, time) wins
+from the moment it is committed. Rows are written in order of time: pages fill up, and retention is a range delete.
 """
 
 from contextlib import ExitStack, suppress

@@ -5,7 +5,11 @@ a threshold sees, holds at any magnitude (1e12 +- 1 keeps its 1), and leaves the
 that compress to about a third. The score follows from value and band, so it is stored only where it does not.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from collector_processor.store.codec import decode_column, encode_column, join, split
 from collector_processor.telemetry.points import Bool, Float64
@@ -13,6 +17,9 @@ from collector_processor.telemetry.verdict import VerdictBatch
 
 BAND_BITS = 20
 """The rounding unit is between 2^-20 and 2^-21 of the narrower half of the band."""
+
+Encode = Callable[[npt.NDArray[Any]], bytes]
+"""Returns what `decode_column` reads."""
 
 _SCORE_TOLERANCE = 2.0 ** (2 - BAND_BITS)
 _LOWER_AS_OFFSET, _UPPER_AS_OFFSET, _SCORE_FOLLOWS, _NO_ANOMALY = 1, 2, 4, 8
@@ -37,7 +44,7 @@ def is_absent(verdicts: VerdictBatch) -> Bool:
     return nothing
 
 
-def encode_verdicts(value: Float64, verdicts: VerdictBatch) -> bytes | None:
+def encode_verdicts(value: Float64, verdicts: VerdictBatch, encode: Encode = encode_column) -> bytes | None:
     """Compress the verdicts of points with these values; None if there are none."""
     if is_absent(verdicts).all():
         return None
@@ -55,7 +62,7 @@ def encode_verdicts(value: Float64, verdicts: VerdictBatch) -> bytes | None:
         columns.append(verdicts.score)
     if not flags & _NO_ANOMALY:
         columns.append(verdicts.anomaly.astype(np.int64))
-    return join([bytes([flags]), *(encode_column(column) for column in columns)])
+    return join([bytes([flags]), *(encode(column) for column in columns)])
 
 
 def decode_verdicts(blob: bytes | None, value: Float64) -> VerdictBatch:

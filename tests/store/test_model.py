@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from collector_processor.clock import DAY, HOUR, MINUTE
-from collector_processor.store import compact
+from collector_processor.store import compact, housekeeping, layout, sheet_writer
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_reader, open_writer
@@ -43,6 +43,9 @@ class StoreMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(compact, "_SLICE_NANO", 0)  # one chunk a slice
+        self.patch.setattr(layout, "SERIES_PER_SHEET", 2)
+        self.patch.setattr(sheet_writer, "_FULL", 8)
+        self.patch.setattr(housekeeping, "_HEAD_POINTS", 6)
         self.directory = tempfile.TemporaryDirectory()
         self.path = Path(self.directory.name) / "store"
         self.store = open_writer(self.path, SETTINGS)

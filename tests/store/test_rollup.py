@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -187,7 +188,8 @@ def test_a_late_point_that_gets_into_its_day_before_the_rest_counts_once(
     late = Commit(points=points([(3, START + 20 * HOUR + 1, 5.0)]))
     fleet.store.commit(late)
     fleet.store.commit(commit_of(fleet.now))
-    for _ in compact.compact_head(fleet.store._connection, 1_000_000, STEP):
+    connection = fleet.store._connection
+    for _ in chain(compact.sort_head(connection, 1_000_000), compact.settle(connection, fleet.now, STEP)):
         require_means(fleet.store)
     held = chunks.parts(fleet.store._connection)
     assert {bool(part >> 24) for part in held} == {True, False}
