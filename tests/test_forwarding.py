@@ -16,9 +16,11 @@ from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.config import Config, load_config
 from collector_processor.errors import ConfigError
 from collector_processor.ledger import Signal
+from collector_processor.otlp import wire
 from collector_processor.otlp.additions import Additions, Which
 from collector_processor.otlp.receiver import EXPORT_METHODS
 from collector_processor.pipeline import PipelineSettings
+from collector_processor.pipeline.outgoing import MOST_TOGETHER
 from collector_processor.store.base import OutboxItem
 from tests.house import House
 from tests.otlp import stock
@@ -181,6 +183,17 @@ def test_without_enrichment_everything_leaves_as_the_bytes_that_came(tmp_path: P
         spans = span_request(1, name="GET /a").SerializeToString()
         room.send(Signal.TRACES, spans)
         assert room.writer.outbox.waiting(after=0, limit=99)[-1].item.payload == spans
+
+
+def test_requests_that_came_together_leave_together_up_to_a_size(tmp_path: Path) -> None:
+    with opened(tmp_path, PipelineSettings(destinations=EVERYWHERE)) as room:
+        half = MOST_TOGETHER // 2
+        unknown = [wire.field(99, bytes(size)) for size in (0, half, half + 1, 1, 4 * half, 2)]
+        room.send(Signal.LOGS, *unknown)
+        room.send(Signal.LOGS, wire.field(99, b"later"))
+        found = room.writer.outbox.waiting(after=0, limit=99)
+        assert [stored.item.payload for stored in found] == [*unknown, wire.field(99, b"later")]
+        assert [stored.item.joins for stored in found] == [False, True, False, True, False, False, False]
 
 
 def test_bands_under_a_prefix_of_ones_own_are_not_modelled_when_they_come_back(tmp_path: Path) -> None:

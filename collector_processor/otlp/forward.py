@@ -3,9 +3,10 @@
 An item leaves the outbox only when it is done: taken by the downstream, or refused for good and counted. Until then it
 survives a restart, so the downstream may see it twice, but never not at all.
 
-Items are begun in order, a few at once, so requests may overtake each other by that many: OTLP promises no order across
-requests. After a refusal for later, and at the start, one goes alone until it is answered: whoever is down is asked
-once, not four times.
+Parcels of items (`parcels`) are begun in order, a few at once, so requests may overtake each other by that many: OTLP
+promises no order across requests. After a refusal for later, and at the start, one goes alone until it is answered:
+whoever is down is asked once, not four times. A parcel of several items that is refused for good is sent again item by
+item, so that a bad one costs no other.
 """
 
 import logging
@@ -15,7 +16,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from threading import Event, Lock, Thread
 from typing import Protocol
 
@@ -23,33 +23,14 @@ from collector_processor.errors import RetryableError
 from collector_processor.ledger import Signal
 from collector_processor.otlp.downstream import open_downstream
 from collector_processor.otlp.endpoint import Downstream, Endpoint, Fate, Reply
-
-
-class Item(Protocol):
-    """One export request: its signal, how many items it holds, its protobuf bytes."""
-
-    @property
-    def signal(self) -> str: ...  # noqa: D102
-    @property
-    def items(self) -> int: ...  # noqa: D102
-    @property
-    def payload(self) -> bytes: ...  # noqa: D102
-
-
-class QueuedItem(Protocol):
-    """An item with its place in the outbox."""
-
-    @property
-    def item_id(self) -> int: ...  # noqa: D102
-    @property
-    def item(self) -> Item: ...  # noqa: D102
+from collector_processor.otlp.parcels import Parcel, QueuedItem, packed
 
 
 class Outbox(Protocol):
     """What the forwarder needs of a store; a RetryableError from either means later."""
 
     def waiting(self, *, after: int, limit: int, destination: str) -> Sequence[QueuedItem]:
-        """Return up to `limit` items that wait for a destination, with id > `after`, ascending."""
+        """Return the items that wait for a destination, with id > `after`, ascending: `limit` or a few more."""
         ...
 
     def done(self, destination: str, item_id: int) -> None:
@@ -67,7 +48,7 @@ class RetrySettings:
     jitter: float = 0.2
     retry_info_maximum: float = 120.0  # what a downstream may ask for at most
     poll_interval: float = 1.0
-    page: int = 64
+    page: int = 512
     in_flight: int = 4
 
 
@@ -196,15 +177,15 @@ class Forwarder:
         return 0.0
 
     def _send(self, senders: Executor, page: Sequence[QueuedItem]) -> float:
-        """Send items, a few at once, until one has to wait; return for how long, 0 if all are done."""
-        rest = deque(page)
-        while rest and not self._held_for:
-            begun = list(islice((q for q in rest if q.item_id not in self._answered), self._in_flight))
+        """Send items, a few parcels at once, until one has to wait; return for how long, 0 if all are done."""
+        rest, ids = packed(page, self._answered), deque(queued.item_id for queued in page)
+        while ids and not self._held_for:
+            begun, rest = rest[: self._in_flight], rest[self._in_flight :]
             replies = self._exchange(senders, begun)
-            for queued, reply in zip(begun, replies, strict=True):
-                self._take(queued, reply)
-            while rest and rest[0].item_id in self._answered:
-                self._last_id = rest.popleft().item_id
+            for parcel, reply in zip(begun, replies, strict=True):
+                rest = [*self._take(parcel, reply), *rest]
+            while ids and ids[0] in self._answered:
+                self._last_id = ids.popleft()
                 self._answered.remove(self._last_id)
             later = [reply for reply in replies if reply.fate is Fate.LATER]
             self._in_flight = 1 if later else self._retry.in_flight
@@ -214,19 +195,23 @@ class Forwarder:
             self._report()
         return 0.0
 
-    def _exchange(self, senders: Executor, begun: Sequence[QueuedItem]) -> list[Reply]:
+    def _exchange(self, senders: Executor, begun: Sequence[Parcel]) -> list[Reply]:
         """Send these at once, each through a downstream of its own; return the answers."""
-        items = [queued.item for queued in begun]
-        if len(items) == 1:
-            return [_sent(self._downstreams[0], items[0])]
-        return list(senders.map(_sent, self._downstreams, items))
+        if len(begun) == 1:
+            return [_sent(self._downstreams[0], begun[0])]
+        return list(senders.map(_sent, self._downstreams, begun))
 
-    def _take(self, queued: QueuedItem, reply: Reply) -> None:
+    def _take(self, parcel: Parcel, reply: Reply) -> list[Parcel]:
+        """Settle a parcel; return what of it is to be sent again at once."""
+        if reply.fate is Fate.REFUSED and parcel.is_joined:
+            self._count_retry(parcel)
+            return parcel.apart()
         if reply.fate is not Fate.LATER:
-            self._count_done(queued.item, reply)
-            self._answered.add(queued.item_id)
+            self._count_done(parcel, reply)
+            self._answered.update(queued.item_id for queued in parcel.queued)
         elif not self._stopping.is_set():
-            self._count_retry(queued.item)
+            self._count_retry(parcel)
+        return []
 
     def _delay(self, reply: Reply) -> float:
         """Return how long to wait: what the downstream asks for, else exponentially longer, spread by the jitter."""
@@ -254,27 +239,29 @@ class Forwarder:
             else:
                 self._reported_id = self._last_id
 
-    def _count_retry(self, item: Item) -> None:
+    def _count_retry(self, parcel: Parcel) -> None:
         with self._lock:
-            self._counts.retries[item.signal] += 1
+            self._counts.retries[parcel.signal] += 1
 
-    def _count_done(self, item: Item, reply: Reply) -> None:
+    def _count_done(self, parcel: Parcel, reply: Reply) -> None:
         is_taken, where = reply.fate is Fate.TAKEN, self.destination
         with self._lock:
             if is_taken:
-                self._counts.sent[item.signal] += item.items
-                self._counts.rejected[item.signal] += reply.rejected
+                self._counts.sent[parcel.signal] += parcel.items
+                self._counts.rejected[parcel.signal] += reply.rejected
             else:
-                self._counts.dropped[item.signal, reply.code] += item.items
+                self._counts.dropped[parcel.signal, reply.code] += parcel.items
         told = reply.details[:_MOST_TOLD]
         if not is_taken:
-            _log.error("%s refused %d %s items for good: %s %s", where, item.items, item.signal, reply.code, told)
+            _log.error("%s refused %d %s items for good: %s %s", where, parcel.items, parcel.signal, reply.code, told)
         elif reply.rejected or told:
-            _log.warning("%s did not take %d of %d %s items: %s", where, reply.rejected, item.items, item.signal, told)
+            _log.warning(
+                "%s did not take %d of %d %s items: %s", where, reply.rejected, parcel.items, parcel.signal, told
+            )
 
 
-def _sent(downstream: Downstream, item: Item) -> Reply:
-    return downstream.send(Signal(item.signal), item.payload)
+def _sent(downstream: Downstream, parcel: Parcel) -> Reply:
+    return downstream.send(Signal(parcel.signal), parcel.payload)
 
 
 _MOST_TOLD = 200

@@ -17,6 +17,9 @@ from collector_processor.store.base import OutboxItem
 from collector_processor.telemetry.points import Int32, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 
+MOST_TOGETHER = 1 << 20
+"""Bytes of requests that leave as one: there are destinations that take no more."""
+
 
 class Outgoing:
     """Makes the outbox items of a micro-batch; none for a signal that leads nowhere."""
@@ -44,11 +47,8 @@ class Outgoing:
         n = len(requests)
         origin = np.concatenate([origin, np.full(len(points) - origin.size, n, np.int32)])
         *extras, closed = self._enricher.band_metrics(points, verdicts, origin, n + 1)
-        items = [
-            self._item(Signal.METRICS, request.items, request.body + extra)
-            for request, extra in zip(requests, extras, strict=True)
-        ]
-        return [*items, self._item(Signal.METRICS, 0, closed)] if closed else items
+        bodies = [request.body + extra for request, extra in zip(requests, extras, strict=True)]
+        return self._items(Signal.METRICS, requests, [*bodies, closed] if closed else bodies)
 
     def traces(
         self,
@@ -68,13 +68,21 @@ class Outgoing:
             expected = self._durations.expected(stream, end, duration_series, fleet, detector)
             parsed = [request.parsed for request in requests if request.parsed is not None]
             bodies = self._enricher.enrich_spans(parsed, (end - start) / NANOS_PER_SECOND, expected)
-        return [self._item(Signal.TRACES, request.items, body) for request, body in zip(requests, bodies, strict=True)]
+        return self._items(Signal.TRACES, requests, bodies)
 
     def logs(self, requests: Sequence[Request]) -> list[OutboxItem]:
         """Pass on the bytes that came."""
         if not self.leads_anywhere(Signal.LOGS):
             return []
-        return [self._item(Signal.LOGS, request.items, request.body) for request in requests]
+        return self._items(Signal.LOGS, requests, [request.body for request in requests])
 
-    def _item(self, signal: Signal, items: int, payload: bytes) -> OutboxItem:
-        return OutboxItem(signal, items, payload, self._destinations[signal])
+    def _items(self, signal: Signal, requests: Sequence[Request], bodies: Sequence[bytes]) -> list[OutboxItem]:
+        """Return an item for each body, those of requests first; what came together leaves together, up to a size."""
+        counts = [request.items for request in requests]
+        counts += [0] * (len(bodies) - len(counts))
+        found, size = list[OutboxItem](), 0
+        for items, body in zip(counts, bodies, strict=True):
+            joins = bool(found) and size + len(body) <= MOST_TOGETHER
+            size = len(body) + (size if joins else 0)
+            found.append(OutboxItem(signal, items, body, self._destinations[signal], joins))
+        return found

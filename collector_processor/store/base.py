@@ -32,13 +32,14 @@ DEFAULT_DESTINATION = "default"
 class OutboxItem:
     """One OTLP export request waiting to be forwarded: raw protobuf bytes of one signal's request message.
 
-    `signal` has at most eight letters.
+    `signal` has at most seven letters. One that `joins` is sent as one request with the item before it.
     """
 
     signal: str
     items: int
     payload: bytes
     destinations: tuple[str, ...] = (DEFAULT_DESTINATION,)
+    joins: bool = False
 
 
 @dataclass(frozen=True, slots=True)

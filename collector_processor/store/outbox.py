@@ -102,6 +102,8 @@ class Outbox:
     def waiting(self, *, after: int, limit: int, destination: str = DEFAULT_DESTINATION) -> list[StoredOutboxItem]:
         """Return the oldest items that wait for a destination with id > `after`, ascending: up to `limit`, some MiB.
 
+        There are more where the last of them would be parted from one that joins it.
+
         Raises:
             StoreError: if they cannot be read now.
         """
@@ -109,16 +111,16 @@ class Outbox:
         size = 0
         with self._lock, self._counting_losses():
             for log_, entry in self._entries(destination):
-                if entry.frame.number <= after:
+                frame = entry.frame
+                if frame.number <= after:
                     continue
+                if (len(found) >= limit or size >= _PAGE_BYTES) and not frame.joins:
+                    break
                 payload = log_.payload(entry)
                 if payload is not None:
-                    frame = entry.frame
-                    item = OutboxItem(frame.signal, frame.items, payload, log_.end.destinations)
+                    item = OutboxItem(frame.signal, frame.items, payload, log_.end.destinations, frame.joins)
                     found.append(StoredOutboxItem(frame.number, item))
                     size += frame.size
-                if len(found) >= limit or size >= _PAGE_BYTES:
-                    break
         return found
 
     def done(self, destination: str, item_id: int) -> None:

@@ -1,8 +1,8 @@
 """Frames in append-only files: what waits to be forwarded, written once and in order.
 
-A frame is a head (number, items, size, signal, checksum of the payload, checksum of the head) and the payload. A file
-is named by its log and the number of its first frame. What is committed ends at `end`, which the database knows; bytes
-behind it are of no commit, and are overwritten or cut off.
+A frame is a head (number, items, size, signal, whether it joins the frame before it, checksum of the payload, checksum
+of the head) and the payload. A file is named by its log and the number of its first frame. What is committed ends at
+`end`, which the database knows; bytes behind it are of no commit, and are overwritten or cut off.
 """
 
 import os
@@ -19,7 +19,7 @@ from collector_processor.errors import StoreError
 
 HEAD_BYTES = 32
 SUFFIX = ".outbox"
-_FIELDS = struct.Struct("<QII8sI")
+_FIELDS = struct.Struct("<QII7s?I")
 _CRC_BYTES = 4
 _PRIVATE_FILE = 0o600
 _MOST_BUFFERS = 512  # in one call; the system allows 1024
@@ -35,11 +35,12 @@ class Frame:
     items: int
     size: int
     checksum: int
+    joins: bool = False
 
     @classmethod
-    def of(cls, number: int, signal: str, items: int, payload: bytes) -> "Frame":
+    def of(cls, number: int, signal: str, items: int, payload: bytes, *, joins: bool = False) -> "Frame":
         """Return the head of a payload."""
-        return cls(number, signal, items, len(payload), _checksum(payload))
+        return cls(number, signal, items, len(payload), _checksum(payload), joins)
 
     @classmethod
     def decode(cls, raw: bytes) -> "Frame | None":
@@ -47,12 +48,12 @@ class Frame:
         fields, checksum = raw[:-_CRC_BYTES], raw[-_CRC_BYTES:]
         if len(raw) != HEAD_BYTES or zlib.crc32(fields).to_bytes(_CRC_BYTES, "little") != checksum:
             return None
-        number, items, size, signal, crc = _FIELDS.unpack(fields)
-        return cls(number, signal.rstrip(b"\0").decode(), items, size, crc)
+        number, items, size, signal, joins, crc = _FIELDS.unpack(fields)
+        return cls(number, signal.rstrip(b"\0").decode(), items, size, crc, joins)
 
     def encode(self) -> bytes:
         """Return the bytes of the head."""
-        fields = _FIELDS.pack(self.number, self.items, self.size, self.signal.encode(), self.checksum)
+        fields = _FIELDS.pack(self.number, self.items, self.size, self.signal.encode(), self.joins, self.checksum)
         return fields + zlib.crc32(fields).to_bytes(_CRC_BYTES, "little")
 
     @property

@@ -72,7 +72,7 @@ class SegmentLog:
         segment = self._segment_to_write(first)
         entries, parts, at = list[tuple[Entry, bytes]](), list[bytes](), segment.end
         for number, item in enumerate(items, first):
-            frame = Frame.of(number, item.signal, item.items, item.payload)
+            frame = Frame.of(number, item.signal, item.items, item.payload, joins=item.joins)
             place, at = (segment.first, at), at + frame.length
             entries.append((Entry(frame, place, (segment.first, at)), item.payload))
             parts += (frame.encode(), item.payload)

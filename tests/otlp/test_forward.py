@@ -90,6 +90,7 @@ class Entry:
     signal: str
     items: int
     payload: bytes
+    joins: bool = False
 
 
 @dataclass
@@ -113,6 +114,12 @@ class Outbox:
         with self.changed:
             start = len(self.rows) + len(self.sent) + 1
             self.rows += [Queued(start + i, Entry(signal, items, payload)) for i, payload in enumerate(payloads)]
+
+    def put_together(self, *payloads: bytes) -> None:
+        """Put items of which each but the first joins the one before it."""
+        self.put(*payloads)
+        for row in self.rows[1 - len(payloads) :]:
+            row.item.joins = True
 
     def waiting(self, *, after: int, limit: int, destination: str = "default") -> list[Queued]:  # noqa: ARG002
         with self.changed:
@@ -215,6 +222,41 @@ def test_what_overtook_a_refused_item_is_not_sent_again_and_done_after_it(
     outbox.wait_for(1, 2, 3, 4)
     assert sorted(body for _, body in sink.received) == [b"a", b"b", b"c", b"c", b"d"]
     assert sink.received[-1][1] == b"c"
+
+
+def test_what_came_together_is_one_request_also_when_it_is_sent_again(
+    sink: Sink, forward: Callable[..., Forwarder]
+) -> None:
+    sink.script = [status(grpc.StatusCode.UNAVAILABLE), Answer({"no_value": 3}).encode()]
+    outbox = Outbox()
+    outbox.put_together(b"a", b"b", b"c")
+    forwarder = forward(outbox)
+    outbox.wait_for(1, 2, 3)
+    assert [body for _, body in sink.received] == [b"abc", b"abc"]
+    counts = forwarder.counts()
+    assert (counts.sent, counts.rejected, counts.retries) == ({"metrics": 30}, {"metrics": 3}, {"metrics": 1})
+
+
+def test_of_what_came_together_only_the_bad_item_is_dropped(sink: Sink, forward: Callable[..., Forwarder]) -> None:
+    bad = status(grpc.StatusCode.INVALID_ARGUMENT)
+    sink.told_once = {b"abc": bad, b"b": bad}
+    outbox = Outbox()
+    outbox.put_together(b"a", b"b", b"c")
+    outbox.put(b"d")
+    forwarder = forward(outbox, replace(QUICK, in_flight=1))
+    outbox.wait_for(1, 2, 3, 4)
+    assert [body for _, body in sink.received] == [b"abc", b"a", b"b", b"c", b"d"]
+    assert forwarder.counts().dropped == {("metrics", "INVALID_ARGUMENT"): 10}
+    assert forwarder.counts().sent == {"metrics": 30}
+
+
+def test_a_part_that_has_to_wait_is_sent_again_alone(sink: Sink, forward: Callable[..., Forwarder]) -> None:
+    sink.script = [status(grpc.StatusCode.INVALID_ARGUMENT), b"", status(grpc.StatusCode.UNAVAILABLE)]
+    outbox = Outbox()
+    outbox.put_together(b"a", b"b", b"c")
+    forward(outbox, replace(QUICK, in_flight=1))
+    outbox.wait_for(1, 2, 3)
+    assert [body for _, body in sink.received] == [b"abc", b"a", b"b", b"b", b"c"]
 
 
 def test_a_woken_forwarder_does_not_wait_for_its_next_look(sink: Sink, forward: Callable[..., Forwarder]) -> None:

@@ -1,10 +1,12 @@
 """The outbox by itself; the ends of its logs, which the database keeps, are a dictionary here."""
 
 import shutil
+import struct
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -147,6 +149,21 @@ def test_a_frame_fits_its_payload_alone_also_one_with_the_checksum_of_an_older_v
     old = Frame(1, "metrics", 1, 3, zlib.crc32(b"abc"))
     for frame in (Frame.of(1, "metrics", 1, b"abc"), old):
         assert [frame.fits(payload) for payload in (b"abc", b"abd", b"ab", b"")] == [True, False, False, False]
+
+
+def test_a_head_of_an_older_version_joins_nothing() -> None:
+    head = struct.pack("<QII8sI", 1, 2, 3, b"metrics", 4)
+    assert Frame.decode(head + zlib.crc32(head).to_bytes(4, "little")) == Frame(1, "metrics", 2, 3, 4, joins=False)
+
+
+@pytest.mark.usefixtures("small")
+def test_items_that_go_together_stay_together_over_restarts_and_pages(database: Database) -> None:
+    database.commit(item(1), item(2), replace(item(3), joins=True), replace(item(4), joins=True), item(5))
+    for _ in range(2):
+        for limit, count in ((1, 1), (2, 4), (4, 4), (5, 5)):
+            found = [stored.item.joins for stored in database.outbox.waiting(after=0, limit=limit, destination="a")]
+            assert found == [False, False, True, True, False][:count]
+        database.restart()
 
 
 @pytest.mark.parametrize("garbage", [1, HEAD_BYTES, HEAD_BYTES + 50, HEAD_BYTES + 100, 1000])
