@@ -13,6 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from benchmarks.figures import Figure
+from collector_processor.otlp import metrics
 from collector_processor.otlp.decode import decode_metrics, decode_traces
 from collector_processor.otlp.span_patch import append_span_attributes
 from collector_processor.otlp.traces import SCANNER, parsed_arrivals
@@ -27,8 +28,13 @@ EXTRA = b"\x4a" + bytes([len(PATCH)]) + PATCH
 
 def measure() -> list[Figure]:
     rows = [
-        compare(f"gauge and sum, {n}", decode_metrics, walk_metrics, metrics_body(n), n, must)
+        compare(f"gauge and sum parsed, {n}", metrics.parsed_arrivals, walk_metrics, metrics_body(n), n, must)
         for n, must in zip(SIZES, (3.0, 8.0, 5.0), strict=True)
+    ]
+    metrics.SCANNER.load()
+    rows += [
+        compare(f"gauge and sum scanned, {n}", decode_metrics, walk_metrics, metrics_body(n), n, must)
+        for n, must in zip(SIZES, (3.0, 12.0, 10.0), strict=True)
     ]
     rows.append(compare("histogram, 1000", decode_metrics, walk_metrics, metrics_body(1_000, buckets=15), 1_000, 2.0))
     rows += [compare(f"spans parsed, {n}", parsed_arrivals, walk_spans, trace_body(n), n, 0.9) for n in SIZES]

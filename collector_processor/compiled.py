@@ -35,5 +35,9 @@ def source_digest(module: str) -> str:
     numba's cache notices a change in the file of an entry and in what the entry closes over, not in other files it
     calls into. An entry that closes over this digest is compiled anew when any of them changes.
     """
-    sources = sorted(Path(module).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    return digest(*sorted(map(str, Path(module).parent.glob("*.py"))))
+
+
+def digest(*files: str) -> str:
+    """Digest some sources, as `source_digest` does those of a room."""
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()

@@ -35,9 +35,10 @@ class LateKernel:
 
     def loaded_for(self, amount: int) -> ModuleType | None:
         """Return the kernel, None while there is none; what came in is counted until there is one."""
-        if self._kernel is None:
+        kernel = self._kernel
+        if kernel is None:
             self._note(amount)
-        return self._kernel
+        return kernel
 
     def load(self) -> None:
         """Load the kernel now; it is compiled where no machine code of it is kept."""

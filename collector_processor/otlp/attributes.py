@@ -119,11 +119,19 @@ class AttributeSizes:
             MalformedRequestError: if it can't be parsed.
             TooLargeError: if the budget is spent.
         """
-        size = self._memo.known.get(raw)
-        if size is None:
-            size = _size(self._parse(raw, budget))
+        size = self.look_at(raw, budget)
+        if raw not in self._memo.known:
             self._memo.remember(raw, size)
         return size
+
+    def look_at(self, raw: bytes, budget: Budget) -> int:
+        """Measure a set as `measure` does, and do not remember it.
+
+        Raises:
+            MalformedRequestError, TooLargeError: as `measure`.
+        """
+        size = self._memo.known.get(raw)
+        return _size(self._parse(raw, budget)) if size is None else size
 
 
 def _canonical(key_values: Any, budget: Budget | None) -> Attributes:

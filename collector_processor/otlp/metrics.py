@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from collector_processor.otlp import schema
 from collector_processor.otlp.attributes import (
     MAX_VALUE_BYTES,
@@ -27,25 +29,17 @@ from collector_processor.otlp.elements import (
 from collector_processor.otlp.exemplars import ExemplarTable
 from collector_processor.otlp.exponential_points import exponential_points
 from collector_processor.otlp.histogram_points import histogram_points
-from collector_processor.otlp.number_columns import NumberColumns, parsed_columns
+from collector_processor.otlp.number_columns import NumberColumns, parsed_columns, scanned_columns
 from collector_processor.otlp.number_points import NumberGroup, number_points
+from collector_processor.otlp.point_scan import PointScanner, PointTable
 from collector_processor.otlp.raw_points import RawPoints
+from collector_processor.otlp.sources import kind_of, scanned_source, source_of
 from collector_processor.otlp.summary_points import summary_points
 from collector_processor.telemetry.arrival import MetricArrivals, Source
-from collector_processor.telemetry.series import Attributes, Kind
+from collector_processor.telemetry.series import Attributes
 
-MAX_NAME_LENGTH = 1024
-MAX_UNIT_LENGTH = 256
-
-_DELTA, _CUMULATIVE = 1, 2
-_SUM_KINDS = {
-    (True, _CUMULATIVE): Kind.COUNTER_CUMULATIVE,
-    (True, _DELTA): Kind.COUNTER_DELTA,
-    (False, _CUMULATIVE): Kind.UPDOWN_CUMULATIVE,
-    (False, _DELTA): Kind.UPDOWN_DELTA,
-}
-_HISTOGRAM_KINDS = {_CUMULATIVE: Kind.HISTOGRAM_CUMULATIVE, _DELTA: Kind.HISTOGRAM_DELTA}
-_EXPONENTIAL_KINDS = {_CUMULATIVE: Kind.EXPONENTIAL_CUMULATIVE, _DELTA: Kind.EXPONENTIAL_DELTA}
+SCANNER = PointScanner()
+"""One for all doors."""
 
 
 def _scope_texts(raw: bytes, budget: Budget) -> Attributes:
@@ -55,6 +49,7 @@ def _scope_texts(raw: bytes, budget: Budget) -> Attributes:
     return (*scope.attributes, *(pair for pair in names if len(pair[1].encode()) > MAX_VALUE_BYTES))
 
 
+_REQUEST = "metrics request"
 _SCOPES = AttributeSizes(_scope_texts, max_bytes=4 << 20)
 
 
@@ -68,15 +63,24 @@ def decode_metrics(body: bytes) -> MetricArrivals:
         TooLargeError: if it has too many elements.
     """
     check_elements(body, METRICS_SHAPE)
-    return parsed_arrivals(body)
+    table = SCANNER.scan(body)
+    return parsed_arrivals(body) if table is None else scanned_arrivals(table)
 
 
 def parsed_arrivals(body: bytes) -> MetricArrivals:
     """Return what the parser finds."""
     walk = _MetricsWalk()
-    walk.take_request(parse(schema.MetricsRequest, body, "metrics request"))
+    walk.take_request(parse(schema.MetricsRequest, body, _REQUEST))
     exemplars = ExemplarTable()
     return walk.arrivals(parsed_columns(walk.points, walk.attributes, exemplars), exemplars)
+
+
+def scanned_arrivals(table: PointTable) -> MetricArrivals:
+    """Return what the scanner found."""
+    walk, exemplars = _MetricsWalk(), ExemplarTable()
+    table = walk.take_table(table)
+    attributes, size = SCANNER.attributes(table, walk.attributes)
+    return walk.arrivals(scanned_columns(table, attributes, size, walk.attributes, exemplars), exemplars)
 
 
 @dataclass(slots=True)
@@ -121,6 +125,39 @@ class _MetricsWalk:
                 for metric in scope_metrics.metrics:
                     self._take_metric(resource, scope, shared, metric)
 
+    def take_table(self, table: PointTable) -> PointTable:
+        """Take what was scanned; return the table without the points of metrics that can't be taken."""
+        is_taken: list[bool] = []
+        counts: list[int] = []
+        self.elements.spend(len(table.resources))
+        for resource in table.resources:
+            size = RESOURCE_SIZES.measure(resource.raw, self.attributes)
+            self.elements.spend(len(resource.scopes))
+            for scope in resource.scopes:
+                shared = _sum_sizes(size, _SCOPES.measure(scope.raw, self.attributes))
+                self.elements.spend(len(scope.metrics))
+                for metric in scope.metrics:
+                    if metric.header is None:
+                        raw = table.piece(*metric.place)
+                        self._take_metric(resource.raw, scope.raw, shared, parse(schema.Metric, raw, _REQUEST))
+                    else:
+                        source = scanned_source(resource.raw, scope.raw, metric.header, shared)
+                        is_taken.append(self._take_numbers(source, metric.points, shared))
+                        counts.append(metric.points)
+        return table if all(is_taken) else table.only(np.repeat(is_taken, counts))
+
+    def _take_numbers(self, source: Source | str, points: int, shared: int) -> bool:
+        """Take the points of a scanned gauge or sum, unless `source` says why not."""
+        self.elements.spend(points)
+        self.budget.spend(points)
+        if not isinstance(source, Source):
+            self._reject(source, points)
+            return False
+        if points:
+            self.received += points
+            self.numbers.append(NumberGroup(source, points, shared))
+        return True
+
     def _take_metric(self, resource: bytes, scope: bytes, shared: int, metric: Any) -> None:
         choice = metric.WhichOneof("choice")
         if choice is None:
@@ -130,13 +167,11 @@ class _MetricsWalk:
         count = len(data.data_points)
         self.elements.spend(count)
         self.budget.spend(count)
-        kind = _kind(choice, data)
-        reason = _name_objection(metric) or ("attribute_too_long" if shared == TOO_LONG else None)
-        if reason or not isinstance(kind, Kind):
-            self._reject(reason or kind, count)
+        source = source_of(resource, scope, metric.name, metric.unit, kind_of(choice, data), shared)
+        if not isinstance(source, Source):
+            self._reject(source, count)
         elif count:
             self.received += count
-            source = Source(resource, scope, metric.name, metric.unit, kind)
             if choice in self.groups:
                 self.groups[choice].append(RawPoints(source, list(data.data_points), shared))
             else:
@@ -147,29 +182,6 @@ class _MetricsWalk:
         if count:
             self.received += count
             self.rejected[reason] += count
-
-
-def _kind(choice: str, data: Any) -> Kind | str:
-    """Return the kind of a metric, or the reason why it has none."""
-    match choice:
-        case "gauge":
-            return Kind.GAUGE
-        case "sum":
-            return _SUM_KINDS.get((data.is_monotonic, data.aggregation_temporality), "temporality_unspecified")
-        case "histogram":
-            return _HISTOGRAM_KINDS.get(data.aggregation_temporality, "temporality_unspecified")
-        case "exponential_histogram":
-            return _EXPONENTIAL_KINDS.get(data.aggregation_temporality, "temporality_unspecified")
-        case _:
-            return Kind.SUMMARY
-
-
-def _name_objection(metric: Any) -> str | None:
-    if not metric.name:
-        return "name_missing"
-    if len(metric.unit) > MAX_UNIT_LENGTH:
-        return "unit_too_long"
-    return "name_too_long" if len(metric.name) > MAX_NAME_LENGTH else None
 
 
 def _sum_sizes(first: int, second: int) -> int:

@@ -14,6 +14,7 @@ from collector_processor.otlp import schema, wire
 from collector_processor.otlp.attributes import UNKNOWN, framed, is_framed, parse
 from collector_processor.otlp.elements import Budget
 from collector_processor.otlp.exemplars import ExemplarTable
+from collector_processor.otlp.point_scan import PointTable
 from collector_processor.otlp.raw_points import NO_RECORDED_VALUE, POINT_ATTRIBUTES
 from collector_processor.telemetry.points import STALE, Bool, Float64, Int64
 
@@ -56,13 +57,36 @@ def parsed_columns(points: list[bytes], budget: Budget, exemplars: ExemplarTable
         POINT_ATTRIBUTES.known(attributes),
         heads["start"].copy().view(np.int64),
         heads["time"].copy().view(np.int64),
-        *_values(heads),
+        *_values(heads["value"].copy().view(np.int64), heads["value_tag"] == _INT),
         np.zeros(len(points), np.bool_),
         np.ones(len(points), np.bool_),
     )
     for row in np.flatnonzero((columns.size == UNKNOWN) | ~shaped).tolist():
         fits = bool(shaped[row])
         columns.size[row] = _measure(columns, row, points[row], budget, exemplars, shaped=fits)
+    return columns
+
+
+def scanned_columns(
+    table: PointTable, attributes: list[bytes], size: Int64, budget: Budget, exemplars: ExemplarTable
+) -> NumberColumns:
+    """Return the points of a table with their attributes; parse those that were not read.
+
+    Raises:
+        MalformedRequestError, TooLargeError: if one is no valid message, or the attributes are too many.
+    """
+    columns = NumberColumns(
+        attributes,
+        size,
+        table.start,
+        table.time,
+        *_values(table.bits, table.is_int),
+        np.zeros(size.size, np.bool_),
+        np.ones(size.size, np.bool_),
+    )
+    for row in np.flatnonzero(table.is_odd).tolist():
+        point = table.piece(*table.place[:, row].tolist())
+        columns.size[row] = _measure(columns, row, point, budget, exemplars, shaped=False)
     return columns
 
 
@@ -99,13 +123,11 @@ def _cut_mixed(points: list[bytes]) -> tuple[npt.NDArray[np.void], list[bytes]]:
     return np.frombuffer(joined, _HEAD), attributes
 
 
-def _values(heads: npt.NDArray[np.void]) -> tuple[Float64, Float64]:
+def _values(bits: Int64, is_int: Bool) -> tuple[Float64, Float64]:
     """Return values as doubles, and what these lack of an integer beyond 2^53."""
-    bits = heads["value"].copy()
-    is_int = heads["value_tag"] == _INT
     if not is_int.any():
-        return bits.view(np.float64), np.zeros(len(heads))
-    value, low = _doubles(bits.view(np.int64))
+        return bits.view(np.float64), np.zeros(bits.size)
+    value, low = _doubles(bits)
     return np.where(is_int, value, bits.view(np.float64)), np.where(is_int, low, 0.0)
 
 

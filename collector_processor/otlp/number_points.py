@@ -30,14 +30,14 @@ def number_points(
     """Return the points of every group, one after the other in the columns; count in `rejected` what can't be taken."""
     shared = np.repeat([g.shared_attributes for g in groups], [g.points for g in groups])
     taken = _taken(columns, shared, rejected)
-    is_taken_whole = bool(taken.all())
+    is_taken_whole, is_exact = bool(taken.all()), not columns.low.any()
     arrivals, begin = [], 0
     for group in groups:
         end = begin + group.points
         rows = slice(begin, end) if is_taken_whole else np.flatnonzero(taken[begin:end]) + begin
         if is_taken_whole or taken[begin:end].any():
             linked = exemplars.at(range(begin, end) if isinstance(rows, slice) else rows.tolist())
-            arrivals.append(_select(columns, group.source, rows, linked))
+            arrivals.append(_select(columns, group.source, rows, linked, is_exact=is_exact))
         begin = end
     return arrivals
 
@@ -55,12 +55,16 @@ def _taken(columns: NumberColumns, shared: npt.NDArray[np.int64], rejected: Coun
 
 
 def _select(
-    columns: NumberColumns, source: Source, rows: slice | npt.NDArray[np.intp], exemplars: Sequence[Exemplar]
+    columns: NumberColumns,
+    source: Source,
+    rows: slice | npt.NDArray[np.intp],
+    exemplars: Sequence[Exemplar],
+    *,
+    is_exact: bool,
 ) -> NumberPoints:
     attributes = (
         columns.attributes[rows] if isinstance(rows, slice) else [columns.attributes[row] for row in rows.tolist()]
     )
-    low = columns.low[rows]
     return NumberPoints(
         source,
         attributes,
@@ -68,6 +72,6 @@ def _select(
         columns.time[rows],
         columns.value[rows],
         columns.is_gap[rows],
-        low if low.any() else None,
+        None if is_exact else columns.low[rows],
         exemplars,
     )

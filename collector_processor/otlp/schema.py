@@ -175,6 +175,7 @@ MESSAGES = _classes()
 """Every message declared above as a class, by name."""
 
 MetricsRequest = MESSAGES["MetricsRequest"]
+Metric = MESSAGES["Metric"]
 NumberPoint = MESSAGES["NumberPoint"]
 HistogramPoint = MESSAGES["HistogramPoint"]
 ExponentialPoint = MESSAGES["ExponentialPoint"]
