@@ -15,7 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from collector_processor.backfill.prometheus import Family, Labels, Sampled
 
-POINTS_PER_REQUEST = 2000
+POINTS_PER_REQUEST = 1000  # of one series, mostly: no more of it are judged at once
 _CUMULATIVE = 2
 _TARGET = {"job", "instance"}
 _SCOPE = {"otel_scope_name": "name", "otel_scope_version": "version"}

@@ -15,6 +15,7 @@ from collector_processor.ledger import Ledger, Signal
 from collector_processor.otlp.status import Answer
 from collector_processor.pipeline.batch import Batch, Derived
 from collector_processor.pipeline.expiry import Expiry
+from collector_processor.pipeline.history import are_newest
 from collector_processor.pipeline.receipts import receipts_of
 from collector_processor.pipeline.request import Request
 from collector_processor.pipeline.saving import SaveSchedule
@@ -146,16 +147,20 @@ class Pipeline:
             log.warning("%s", text)
 
     def _judge(self, derived: Derived) -> Batch:
-        """Judge all points together, by models that have not seen them."""
+        """Judge all points together, by models that have not seen them; not what is history."""
         state = self._state
         started = time.perf_counter()
-        points = derived.points
-        forecasts = state.fleet.forecasts(points.series, points.time_unix_nano)
-        judgement = state.detector.judge(points, forecasts, state.fleet.winners(points.series))
-        unusual = set(points.series[judgement.verdicts.anomaly != 0].tolist())
+        points = recent = derived.points
+        is_recent = are_newest(points)
+        if is_recent is not None:
+            recent = points.take(is_recent)
+            state.noticed["unjudged_points"] += len(points) - len(recent)
+        forecasts = state.fleet.forecasts(recent.series, recent.time_unix_nano)
+        judgement = state.detector.judge(recent, forecasts, state.fleet.winners(recent.series))
+        unusual = set(recent.series[judgement.verdicts.anomaly != 0].tolist())
         return Batch(
             points=points,
-            verdicts=judgement.verdicts,
+            verdicts=judgement.verdicts if is_recent is None else judgement.verdicts.spread(is_recent),
             episodes=state.onsets.attached(judgement.episodes, state.fleet),
             events=derived.events,
             exemplars=self._quota.choose(derived.metrics.links, unusual),

@@ -34,9 +34,11 @@ NOTICED = (
     "bad_exemplars",
     "mixed_metrics",
     "bare_histograms",
+    "unjudged_points",
 )
 """What is taken and yet odd: sent again, sent again with another value, two writers of one counter, exemplars dropped
-for their ids, metrics of two kinds or units, histograms past `series.buckets`."""
+for their ids, metrics of two kinds or units, histograms past `series.buckets`, more points of a series at once than
+are judged."""
 
 
 class PipelineState:

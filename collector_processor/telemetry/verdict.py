@@ -40,6 +40,13 @@ class VerdictBatch:
             self.yhat[index], self.lower[index], self.upper[index], self.score[index], self.anomaly[index]
         )
 
+    def spread(self, where: Bool) -> "VerdictBatch":
+        """Return a row for each of `where`: these where it holds, absent ones elsewhere."""
+        spread = VerdictBatch.absent(where.size)
+        for name in ("yhat", "lower", "upper", "score", "anomaly"):
+            getattr(spread, name)[where] = getattr(self, name)
+        return spread
+
     @classmethod
     def absent(cls, n: int) -> "VerdictBatch":
         """Return `n` rows that say nothing."""
