@@ -40,6 +40,7 @@ from collector_processor.store import (
     records,
 )
 from collector_processor.store.base import Commit
+from collector_processor.store.checkpoint import Checkpoints
 from collector_processor.store.connection import connect_reader, connect_writer, inspect, transaction
 from collector_processor.store.faults import DamagedStoreError, translated
 from collector_processor.store.files import AcknowledgedMark, DirectoryLock, OpenFiles, create_database, prepare
@@ -102,6 +103,7 @@ class SqliteWriter(SqliteReader):
             self._outbox = Outbox(directory, outbox_rows.ends(connection), settings)
             outbox_rows.move_rows(connection, self._outbox)
             self._housekeeping = Housekeeping(connection, self._head, settings)
+            self._checkpoints = Checkpoints(connection)
             self._files = OpenFiles(directory)
         except BaseException:
             connection.close()
@@ -144,6 +146,7 @@ class SqliteWriter(SqliteReader):
 
     def maintain(self, now_unix_nano: int, budget_seconds: float) -> bool:
         """See `SeriesWriter.maintain`."""
+        self._checkpoints.run_if_due(self._sequence)
         return self._housekeeping.run(now_unix_nano, self._newest, budget_seconds)
 
     def close(self) -> None:
