@@ -98,6 +98,7 @@ class SqliteWriter(SqliteReader):
             super().__init__(connection)
             self._settings, self._lock, self._mark, self._reserve = settings, lock, mark, reserve
             self._sequence, self._newest = self._resume()
+            self._has_room_for = 0  # the commit that was asked about last, so that it is not asked about twice
             with transaction(connection):
                 self._discarded_bands = records.discard_foreign_bands(connection)
             self._outbox = Outbox(directory, outbox_rows.ends(connection), settings)
@@ -122,13 +123,15 @@ class SqliteWriter(SqliteReader):
     def commit(self, commit: Commit) -> None:
         """See `SeriesWriter.commit`."""
         _require_storable(commit)
-        self.require_room()
         sequence = self._sequence + 1
+        if self._has_room_for != sequence:
+            self.require_room()
         newest = max(self._newest, int(commit.points.time_unix_nano.max(initial=0)))
         with self._outbox.appended(commit.outbox) as ends, transaction(self._connection):
             self._write_points(commit, sequence)
             self._write_records(commit, sequence)
-            outbox_rows.put_ends(self._connection, ends)
+            if ends:
+                outbox_rows.put_ends(self._connection, ends)
             self._connection.execute("UPDATE store SET sequence = ?, newest = ?", (sequence, newest))
         self._sequence, self._newest = sequence, newest
         with suppress(OSError):  # the commit is durable; without its mark only the check at the next start is weaker
@@ -143,6 +146,7 @@ class SqliteWriter(SqliteReader):
         """See `SeriesWriter.require_room`."""
         if text := self.shortage():
             raise StoreError(text, retry_after_seconds=10.0)
+        self._has_room_for = self._sequence + 1
 
     def maintain(self, now_unix_nano: int, budget_seconds: float) -> bool:
         """See `SeriesWriter.maintain`."""
@@ -186,15 +190,24 @@ class SqliteWriter(SqliteReader):
             records.put_receipts(self._connection, commit.receipts)
         for first, bands in commit.bands.items():
             records.put_bands(self._connection, first, bands)
-        exemplars.put(self._connection, commit.exemplars)
-        answers.put(self._connection, commit.feedback)
-        records.put_episodes(self._connection, commit.episodes)
-        incidents.put(self._connection, commit.incidents)
-        models.put_models(self._connection, commit.models)
+        self._write_findings(commit)
         for name, data in commit.blobs.items():
             records.put_blob(self._connection, name, data)
         if commit.forgotten.size:
             forgetting.forget(self._connection, commit.forgotten)
+
+    def _write_findings(self, commit: Commit) -> None:
+        """Write what most commits have none of."""
+        if commit.exemplars:
+            exemplars.put(self._connection, commit.exemplars)
+        if commit.feedback:
+            answers.put(self._connection, commit.feedback)
+        if commit.episodes:
+            records.put_episodes(self._connection, commit.episodes)
+        if commit.incidents:
+            incidents.put(self._connection, commit.incidents)
+        if commit.models:
+            models.put_models(self._connection, commit.models)
 
 
 def _require_storable(commit: Commit) -> None:
