@@ -21,6 +21,7 @@ BAND_BITS = 20
 Encode = Callable[[npt.NDArray[Any]], bytes]
 """Returns what `decode_column` reads."""
 
+_EXPONENT = 0x7FF0_0000_0000_0000  # of the bits of a double; alone they are the power of two below it
 _SCORE_TOLERANCE = 2.0 ** (2 - BAND_BITS)
 _LOWER_AS_OFFSET, _UPPER_AS_OFFSET, _SCORE_FOLLOWS, _NO_ANOMALY = 1, 2, 4, 8
 
@@ -28,19 +29,21 @@ _LOWER_AS_OFFSET, _UPPER_AS_OFFSET, _SCORE_FOLLOWS, _NO_ANOMALY = 1, 2, 4, 8
 def rounded(value: Float64, verdicts: VerdictBatch) -> VerdictBatch:
     """Return verdicts as they will be kept; rounding twice changes nothing."""
     with np.errstate(all="ignore"):
-        unit = _unit(verdicts)
-        yhat, lower, upper = (_round(x, unit) for x in (verdicts.yhat, verdicts.lower, verdicts.upper))
+        yhat, lower, upper = _rounded(verdicts)
         follows = _score(value, yhat, lower, upper)
-        close = np.abs(follows - verdicts.score) <= _SCORE_TOLERANCE * (1 + np.abs(verdicts.score))
-        same_side = (np.abs(follows) > 1) == (np.abs(verdicts.score) > 1)
-    score = np.where(close & same_side, follows, verdicts.score)
+        size = np.abs(verdicts.score)
+        close = np.abs(follows - verdicts.score) <= _SCORE_TOLERANCE * (1 + size)
+        close &= (np.abs(follows) > 1) == (size > 1)
+    score = np.where(close, follows, verdicts.score)
     return VerdictBatch(yhat, lower, upper, score, verdicts.anomaly)
 
 
 def is_absent(verdicts: VerdictBatch) -> Bool:
     """Tell per row whether nothing is said."""
-    nothing: Bool = np.isnan(verdicts.yhat) & np.isnan(verdicts.lower) & np.isnan(verdicts.upper)
-    nothing &= np.isnan(verdicts.score) & (verdicts.anomaly == 0)
+    nothing: Bool = np.isnan(verdicts.yhat)
+    if not nothing.any():  # nearly always: all have a forecast, or none has
+        return nothing
+    nothing &= np.isnan(verdicts.lower) & np.isnan(verdicts.upper) & np.isnan(verdicts.score) & (verdicts.anomaly == 0)
     return nothing
 
 
@@ -82,17 +85,18 @@ def decode_verdicts(blob: bytes | None, value: Float64) -> VerdictBatch:
     return VerdictBatch(yhat, lower, upper, score, anomaly)
 
 
-def _unit(verdicts: VerdictBatch) -> Float64:
-    """Return the rounding unit, NaN where a band has no width to take it from."""
+def _rounded(verdicts: VerdictBatch) -> Float64:
+    """Return yhat, lower and upper `(3, n)` as multiples of a unit; what has none, or overflows it, stays as it is."""
     half = np.minimum(verdicts.upper - verdicts.yhat, verdicts.yhat - verdicts.lower)
-    unit = np.ldexp(1.0, np.frexp(half)[1] - BAND_BITS - 1)
-    return np.where(np.isfinite(half) & (half > 0) & (unit > 0), unit, np.nan)
-
-
-def _round(x: Float64, unit: Float64) -> Float64:
-    """Round to multiples of `unit`; what has no unit, or overflows it, stays as it is."""
-    multiple = np.rint(x / unit) * unit + 0.0
-    return np.where(np.isfinite(multiple), multiple, x)
+    unit = (np.maximum(half, 0.0).view(np.int64) & _EXPONENT).view(np.float64)
+    unit *= 2.0**-BAND_BITS
+    bands = np.array((verdicts.yhat, verdicts.lower, verdicts.upper))
+    multiple = bands / unit
+    np.rint(multiple, out=multiple)
+    multiple *= unit
+    multiple += 0.0  # no -0.0
+    np.copyto(bands, multiple, where=np.isfinite(multiple))
+    return bands
 
 
 def _score_of(value: Float64, verdicts: VerdictBatch) -> Float64:
