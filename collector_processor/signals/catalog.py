@@ -11,6 +11,7 @@ from itertools import repeat
 import numpy as np
 
 from collector_processor.errors import MalformedRequestError
+from collector_processor.signals.aliases import Aliases
 from collector_processor.telemetry.arrival import Source
 from collector_processor.telemetry.points import Int32, Int64
 from collector_processor.telemetry.series import Attributes, Kind, Scope, SeriesKey, Statistic
@@ -27,10 +28,12 @@ KNOWN_PER_PLACE = 4
 """Series in memory, idle ones included, for each place of the limit."""
 
 _UNKNOWN_ROW, _REFUSED_ROW, _MALFORMED_ROW = -1, 0, 1  # in this order: all up to refused may be learned
+_FIRST_ROW = 2  # of those that stand for series
 _IDENTITY_COST = 2  # the canonical bytes, and about as much again as Python objects
 _ALIAS_OVERHEAD = 200  # bytes of a dict entry and its objects beside the raw bytes
 
-Aliases = dict[tuple[Source, tuple[Statistic, ...]], dict[bytes, int]]
+_Tables = dict[tuple[Source, tuple[Statistic, ...]], Aliases]
+_NONE = Aliases()  # of a source nobody knows; it stays empty
 
 
 class Catalog:
@@ -66,8 +69,8 @@ class Catalog:
         self._last_alias: list[tuple[Source, bytes] | None] = []
         self._new_from = 0
         self._families: dict[tuple[Statistic, ...], _Families] = {}
-        self._aliases: Aliases = {}
-        self._older_aliases: Aliases = {}
+        self._aliases: _Tables = {}
+        self._older_aliases: _Tables = {}
         self._bytes_used = 0
         self._resources: dict[bytes, Attributes] = {}
         self._scopes: dict[bytes, Scope] = {}
@@ -105,16 +108,22 @@ class Catalog:
 
         A row is `REFUSED` where the series limit is reached and `MALFORMED` where bytes can't be parsed.
         """
+        table = self._aliases.get((source, statistics), _NONE)
+        known = table.block(attributes)
+        if known is not None:
+            return known
         families = self._families.get(statistics)
         if families is None:
             families = self._families[statistics] = _Families(len(statistics))
-        get = self._aliases.get((source, statistics), {}).get
-        rows = np.fromiter(map(get, attributes, repeat(_UNKNOWN_ROW)), np.int64, len(attributes))
-        least = rows.min(initial=_MALFORMED_ROW)
+        rows = np.fromiter(map(table.row_of.get, attributes, repeat(_UNKNOWN_ROW)), np.int64, len(attributes))
+        least = rows.min(initial=_FIRST_ROW)
         if least == _UNKNOWN_ROW or (least == _REFUSED_ROW and self.room):
             for i in np.flatnonzero(rows <= _REFUSED_ROW).tolist():
                 rows[i] = self._learn(source, attributes[i], statistics, families)
-        return families.take(rows)
+        ids = families.take(rows)
+        if least == _FIRST_ROW and table.has_come_before(attributes):
+            self._keep_block(table, attributes, ids)
+        return ids
 
     def intern(self, keys: Sequence[SeriesKey], *, beyond_limit: bool = False) -> Int32:
         """Return ids `(k,)` of keys that belong together, new ones as needed: all of them, or `REFUSED` for the new."""
@@ -164,6 +173,13 @@ class Catalog:
             self._put(series, key)
         self._new_from = len(self._made)
 
+    def _keep_block(self, table: Aliases, attributes: Sequence[bytes], ids: Int32) -> None:
+        """Keep a block of known series, in bytes that are held anyway."""
+        aliases = [self._last_alias[series] for series in ids[:, 0].tolist()]
+        held = [alias[1] for alias in aliases if alias is not None]
+        if held == attributes:
+            table.keep(held, ids)
+
     def _append(self, key: SeriesKey) -> int:
         """Give a key the smallest id that is vacant, else the next one."""
         series = self._vacant.popleft() if self._vacant else len(self._keys)
@@ -185,10 +201,10 @@ class Catalog:
         What was refused is looked at again when there is room.
         """
         table = (source, statistics)
-        row = self._aliases.get(table, {}).get(raw)  # an earlier row of this very batch may have brought it
+        row = self._aliases.get(table, _NONE).row_of.get(raw)  # an earlier row of this very batch may have brought it
         if row is not None and (row != _REFUSED_ROW or not self.room):
             return row
-        row = self._older_aliases.get(table, {}).get(raw)
+        row = self._older_aliases.get(table, _NONE).row_of.get(raw)
         if row is None or row == _REFUSED_ROW:
             row = self._find_family(source, raw, statistics, families)
         self._remember(source, raw, statistics, row)
@@ -238,9 +254,9 @@ class Catalog:
     def _remember(self, source: Source, raw: bytes, statistics: tuple[Statistic, ...], row: int) -> None:
         table = self._aliases.get((source, statistics))
         if table is None:
-            table = self._aliases[source, statistics] = {}
+            table = self._aliases[source, statistics] = Aliases()
             self._bytes_used += len(source.resource) + len(source.scope) + len(source.metric) + 2 * _ALIAS_OVERHEAD
-        table[raw] = row
+        table.row_of[raw] = row
         self._bytes_used += len(raw) + _ALIAS_OVERHEAD
         if self._bytes_used > self._alias_bytes:
             self._older_aliases, self._aliases, self._bytes_used = self._aliases, {}, 0
@@ -254,7 +270,7 @@ class _Families:
         self.members = np.full((64, statistics), REFUSED, np.int32)
         self.members[_MALFORMED_ROW] = MALFORMED
         self.row_of: dict[int, int] = {}
-        self._size = 2
+        self._size = _FIRST_ROW
 
     def append(self, ids: Int32) -> int:
         if self._size == len(self.members):

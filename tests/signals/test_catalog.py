@@ -124,7 +124,8 @@ def test_the_alias_table_is_bounded_and_forgetting_an_alias_changes_no_id() -> N
     for i in range(2000):
         blanks = b" " * i
         assert ids(c, blanks + b'{"a": 1}', hot) == [0, 1]
-        assert sum(map(len, c._aliases.values())) + sum(map(len, c._older_aliases.values())) <= 250
+        tables = [*c._aliases.values(), *c._older_aliases.values()]
+        assert sum(len(table.row_of) for table in tables) <= 250
 
 
 def test_an_alias_in_use_is_never_parsed_again() -> None:
@@ -211,3 +212,31 @@ def test_a_metric_in_two_kinds_is_said_once() -> None:
         "metric 'm' of 'unknown_service' comes as gauge in 1 and counter_cumulative in 1: series of each"
     ]
     assert room.catalog.take_mixed() == []
+
+
+def test_a_block_that_comes_again_is_the_same_series_in_whatever_order_and_part() -> None:
+    c, block = catalog(), [raw({"a": i}) for i in range(9)]
+    for _ in range(4):
+        assert list(c.resolve(SOURCE, block, VALUE)[:, 0]) == list(range(9))
+        assert list(c.resolve(SOURCE, block[:1] + block[:0:-1], VALUE)[:, 0]) == [0, *range(8, 0, -1)]
+        assert list(c.resolve(SOURCE, block[3:6], VALUE)[:, 0]) == [3, 4, 5]
+    assert ids(c, *block, statistics=TWO) == list(range(9, 27, 2))
+    assert [c.resolve(SOURCE, [*block[:8], raw({"a": 9})], VALUE)[8, 0] for _ in range(3)] == [27] * 3
+
+
+def test_a_block_that_came_again_makes_room_for_what_is_new_once_there_is_some() -> None:
+    c, block = catalog(series_limit=2), [raw({"a": i}) for i in range(3)]
+    assert [list(c.resolve(SOURCE, block, VALUE)[:, 0]) for _ in range(3)] == [[0, 1, REFUSED]] * 3
+    c.idle = 1
+    assert list(c.resolve(SOURCE, block, VALUE)[:, 0]) == [0, 1, 2]
+
+
+@settings(max_examples=50)
+@given(blocks=st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=30))
+def test_blocks_give_what_each_of_their_points_gives(blocks: list[list[int]]) -> None:
+    c = catalog(alias_bytes=2_000)  # a generation of ten aliases
+    for block in blocks:
+        attributes = [raw({"a": i}) for i in block]
+        one_by_one = [ids(c, a)[0] for a in attributes]
+        for _ in range(3):
+            assert list(c.resolve(SOURCE, attributes, VALUE)[:, 0]) == one_by_one
