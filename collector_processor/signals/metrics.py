@@ -41,6 +41,9 @@ STATISTICS = {
 }
 """Series of each kind of metric, the primary one first; the quantiles of a summary are series of their own."""
 
+_PLAIN = {Kind.GAUGE, Kind.UPDOWN_CUMULATIVE}
+"""Kinds of which a point is a value of one series, whatever came before it."""
+
 _Column = tuple[int, Float64]
 """Place of a statistic in its kind's `STATISTICS`, and its values, NaN where there is no point."""
 
@@ -141,6 +144,8 @@ class MetricSignals:
         outcome = first_of(check_times(rows.time, now, self._limits), check_values(rows))
         ids = resolve(self._catalog, rows, STATISTICS[rows.kind], is_stored(outcome))
         self._grow()
+        if self._is_plain(rows, ids, outcome):
+            return self._stored(rows, ids, outcome, now)
         outcome = first_of(outcome, self._check_series(rows, ids[:, 0]))
         ok = np.flatnonzero(is_stored(outcome))
         primary, unknown, overlaps = self._primary(rows, ids, ok)
@@ -155,6 +160,24 @@ class MetricSignals:
             points, row = points.take(present), row[present]
         np.maximum.at(self._newest, points.series, points.time_unix_nano)
         return _Derived(outcome, points, row, overlaps + more, arrived_links(rows, ids, written, now), bare)
+
+    def _is_plain(self, rows: MetricRows, ids: Int32, outcome: Int8) -> bool:
+        """Tell whether rows are nothing but a newer point of one series each, all of them taken."""
+        if rows.kind not in _PLAIN or outcome.any():
+            return False
+        series = ids[:, 0]
+        return bool(
+            (series[1:] > series[:-1]).all()
+            and series.size
+            and series[0] >= 0
+            and (rows.time > self._newest.take(series)).all()
+        )
+
+    def _stored(self, rows: MetricRows, ids: Int32, outcome: Int8, now: int) -> "_Derived":
+        """Return plain rows as points."""
+        points, row = PointBatch(ids[:, 0], rows.time, rows.value), np.arange(len(rows))
+        self._newest[points.series] = rows.time
+        return _Derived(outcome, points, row, links=arrived_links(rows, ids, row, now))
 
     def _check_series(self, rows: MetricRows, series: Int32) -> Int8:
         if (series >= 0).all():  # nearly always

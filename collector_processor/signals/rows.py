@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def check_values(rows: MetricRows) -> Int8:
 
 def _join(kind: Kind | None, blocks: Sequence[tuple[int, Block]]) -> MetricRows:
     sizes = [len(b.attributes) for _, b in blocks]
-    first = [0, *np.cumsum(sizes).tolist()]
+    first = accumulate(sizes, initial=0)
     is_gap = _column(blocks, lambda b: b.is_gap)
     value = _column(blocks, lambda b: b.value if isinstance(b, NumberPoints) else b.count)
     sources = [(row, block) for row, (_, block) in zip(first, blocks, strict=False)]
@@ -161,7 +162,8 @@ def _join_sparse(sources: Sequence[tuple[int, Block]]) -> SparseBuckets | None:
 
 
 def _column(blocks: Sequence[tuple[int, Block]], of: Callable[[Block], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    return np.concatenate([of(b) for _, b in blocks])
+    columns = [of(b) for _, b in blocks]
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
 
 def _join_buckets(sources: Sequence[tuple[int, Block]]) -> list[BucketBlock]:
