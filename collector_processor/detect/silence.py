@@ -51,12 +51,15 @@ DTYPE = np.dtype(
     ]
 )
 
+_ALIGNED = np.dtype(DTYPE.descr, align=True)
+"""The same in memory, where each number lies as the processor likes it."""
+
 
 class Silence:
     """When every series was heard of; `series` arguments are dense ids."""
 
     def __init__(self) -> None:
-        self.records = record.filled(DTYPE, 0, {})
+        self.records = record.filled(_ALIGNED, 0, {})
         self._looked = 0
 
     def grow(self, n: int) -> None:
@@ -65,19 +68,24 @@ class Silence:
 
     def note(self, points: PointBatch, now: int) -> None:
         """Take note of points that arrive now, in any order."""
+        if not len(points):
+            return
         newest, oldest_time, count = _heard(points)
         rows, time = self.records.take(newest.series), newest.time_unix_nano
-        is_newer, is_known = time > rows["newest"], rows["newest"] > 0
-        before = np.where(is_known, rows["newest"], oldest_time)
-        span = np.where(is_newer, time - before, 0)
-        gap, waited = span / np.maximum(count - ~is_known, 1), np.where(rows["seen"] > 0, now - rows["seen"], 0)
-        is_regular = gap <= _REGULAR * np.where(rows["usual"] > 0, rows["usual"], gap)
-        is_excused = (rows["scope"] > 0) & (span < FORGOTTEN_AFTER)
-        rows["regular"] = np.where(is_regular, rows["regular"] + span, np.where(is_excused, rows["regular"], 0))
-        rows["usual"] = _followed(rows["usual"], gap)
-        rows["pause"] = _followed(rows["pause"], waited.astype(np.float64))
-        rows["newest"] = np.where(is_newer, time, rows["newest"])
-        rows["value"] = np.where(is_newer, newest.value, rows["value"])
+        before, usual, seen = rows["newest"].copy(), rows["usual"].copy(), rows["seen"]
+        is_known, is_newer = before > 0, time > before
+        span = np.where(is_newer, time - np.where(is_known, before, oldest_time), 0)
+        gap = span.astype(np.float64) if count is None else span / np.maximum(count - ~is_known, 1)
+        is_regular = gap <= _REGULAR * np.where(usual > 0, usual, gap)
+        regular = rows["regular"] + span
+        if not is_regular.all():
+            is_excused = (rows["scope"] > 0) & (span < FORGOTTEN_AFTER)
+            regular = np.where(is_regular, regular, np.where(is_excused, rows["regular"], 0))
+        rows["regular"] = regular
+        rows["usual"] = _followed(usual, gap)
+        rows["pause"] = _followed(rows["pause"].copy(), np.where(seen > 0, now - seen, 0).astype(np.float64))
+        np.copyto(rows["newest"], time, where=is_newer)
+        np.copyto(rows["value"], newest.value, where=is_newer)
         rows["seen"] = now
         self.records.put(newest.series, rows)
 
@@ -193,10 +201,10 @@ def _text(interval: float) -> str:
     return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.3g} min"
 
 
-def _heard(points: PointBatch) -> tuple[PointBatch, Int64, Int64]:
-    """Return the newest point of each series, the time of its oldest, and how many there are."""
+def _heard(points: PointBatch) -> tuple[PointBatch, Int64, Int64 | None]:
+    """Return the newest point of each series, the time of its oldest, and how many there are; None: one of each."""
     if (points.series[1:] > points.series[:-1]).all():
-        return points, points.time_unix_nano, np.ones(len(points), np.int64)
+        return points, points.time_unix_nano, None
     points = points.take(np.lexsort((points.time_unix_nano, points.series)))
     last = np.flatnonzero(np.diff(points.series, append=-1))
     count = np.diff(last, prepend=-1)

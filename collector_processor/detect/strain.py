@@ -26,10 +26,10 @@ class Strain:
         if not series.size:
             return np.empty(0, np.int64)
         self._records = record.grown(self._records, int(series.max()) + 1, {})
-        before = self._records["strain"][series]
-        size = np.abs(score)
-        now = np.where(size >= STRAINED, _STRAINED, np.where(size < CALM, _CALM, before))
-        rows = np.flatnonzero(now != before)
-        self._records["strain"][series[rows]] = now[rows]
-        changed: Int64 = rows[(now[rows] == _STRAINED) | (before[rows] == _STRAINED)]
-        return changed
+        before, size = self._records["strain"].take(series), np.abs(score)
+        is_strained, is_calm = size >= STRAINED, size < CALM
+        rows = np.flatnonzero((is_strained & (before != _STRAINED)) | (is_calm & (before != _CALM)))
+        if rows.size:
+            self._records["strain"][series[rows]] = np.where(is_strained[rows], _STRAINED, _CALM)
+            rows = rows[is_strained[rows] | (before[rows] == _STRAINED)]
+        return rows

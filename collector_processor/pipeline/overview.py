@@ -60,9 +60,12 @@ class SeriesTimes:
         """Take in new points."""
         if not len(points):
             return
-        self._grow(int(points.series.max(initial=-1)) + 1)
-        np.minimum.at(self._first, points.series, points.time_unix_nano)
-        np.maximum.at(self._last, points.series, points.time_unix_nano)
+        series, time = points.series, points.time_unix_nano
+        self._grow(int(series.max()) + 1)
+        is_earlier = time < self._first.take(series)
+        if is_earlier.any():
+            np.minimum.at(self._first, series[is_earlier], time[is_earlier])
+        np.maximum.at(self._last, series, time)
 
     def overview(self, size: int, bands: BandStates, mark: npt.NDArray[np.uint8]) -> Overview:
         """Return copies for ids below `size`; a time of 0 means no point.
