@@ -24,7 +24,7 @@ STEP_QUANTILE = 0.95
 OFFSET_SHARE = 0.1
 
 _L = len(INTERVAL_WIDTHS)
-_TAIL = ((1.0 - np.array(INTERVAL_WIDTHS)) / 2.0)[:, np.newaxis]
+TAIL = ((1.0 - np.array(INTERVAL_WIDTHS)) / 2.0)[:, np.newaxis]
 
 DTYPE = np.dtype(
     [
@@ -66,7 +66,7 @@ class QuantileTracker:
         step = np.where(rows["step"] > 0.0, rows["step"], STEP_SHARE * reach)
         growth = np.where(is_episode_open, 0.0, OFFSET_SHARE)
         down, up = np.maximum(step, growth * np.abs(lower)), np.maximum(step, growth * np.abs(upper))
-        lower, upper = _ordered(lower - down * (below - _TAIL), upper + up * (above - _TAIL))
+        lower, upper = _ordered(lower - down * (below - TAIL), upper + up * (above - TAIL))
         rows["offset_lower"], rows["offset_upper"] = lower.T, upper.T
         self.records.put(series, rows)
 
@@ -89,7 +89,7 @@ def seeded(residual: Float64) -> record.Records:
     records = record.filled(DTYPE, 1, INITIAL)
     r = residual[np.isfinite(residual)]
     if r.size:
-        lower, upper = _ordered(np.quantile(r, _TAIL), np.quantile(r, 1.0 - _TAIL))
+        lower, upper = _ordered(np.quantile(r, TAIL), np.quantile(r, 1.0 - TAIL))
         records["offset_lower"], records["offset_upper"] = lower.T, upper.T
         records["step"] = STEP_SHARE * np.quantile(np.abs(r), STEP_QUANTILE)
     return records

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from collector_processor.detect import calm
 from collector_processor.detect.holding import Held, Now, look
 from collector_processor.detect.known import Known
 from collector_processor.detect.rulebook import Rulebook
@@ -26,7 +27,7 @@ from collector_processor.telemetry.verdict import VerdictBatch
 SECOND_SHARE = 0.77
 """Of the threshold that holds after a point that was more than half way: noise has its largest values alone."""
 
-_ROUNDING = 8.0 * float(np.finfo(np.float64).eps)  # relative: a forecast is a sum, known only to its last digits
+ROUNDING = 8.0 * float(np.finfo(np.float64).eps)  # relative: a forecast is a sum, known only to its last digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,26 @@ class Judge:
         self, points: PointBatch, forecasts: Float64, winner: npt.NDArray[np.uint8], held: npt.NDArray[np.uint8]
     ) -> tuple[VerdictBatch, list[Episode]]:
         """Judge and learn points of which each series has one; those `held` for a reason are only held to a band."""
-        series, known = points.series, self._known
-        known.levels.advance(series, points.time_unix_nano)
+        self._known.levels.advance(points.series, points.time_unix_nano)
         drifts = self._look_for_drift(points)
+        kernel = calm.KERNEL.loaded_for(len(points))
+        if kernel is None:
+            verdicts, changed = self._judge_any(points, forecasts, winner, held)
+            return verdicts, [*drifts, *changed]
+        parts = calm.parts_of(self._known, self._rulebook)
+        verdicts, left = calm.judged(kernel, calm.points_of(points, forecasts, winner, held), parts)
+        if not left.size:
+            return verdicts, drifts
+        rest = np.asfortranarray(forecasts[left])
+        judged, changed = self._judge_any(points.take(left), rest, winner[left], held[left])
+        _put(verdicts, left, judged)
+        return verdicts, [*drifts, *changed]
+
+    def _judge_any(
+        self, points: PointBatch, forecasts: Float64, winner: npt.NDArray[np.uint8], held: npt.NDArray[np.uint8]
+    ) -> tuple[VerdictBatch, list[Episode]]:
+        """Judge and learn points whose series' levels are of now, whatever they do."""
+        series, known = points.series, self._known
         forecasts[:, LEVEL] = known.levels.at(series, points.time_unix_nano)
         was_open = known.episodes.is_open(series)
         at = np.flatnonzero(was_open)
@@ -106,7 +124,7 @@ class Judge:
         at = at[self._known.maxima.is_unknown(series[at])]
         if at.size:
             _put(verdicts, at, self._borrowed(series[at], points.value[at]))
-        return verdicts, [*drifts, *changed]
+        return verdicts, changed
 
     def _borrowed(self, series: Int32, value: Float64) -> VerdictBatch:
         """Return what values `(n,)` of series that nothing is known about are by the bands of those like them."""
@@ -140,7 +158,7 @@ class Judge:
     def _scored(
         self, series: Int32, value: Float64, forecasts: Float64, winner: npt.NDArray[np.uint8], standing: Standing
     ) -> Scored:
-        tolerance = standing.tolerance + _ROUNDING * np.abs(forecasts)
+        tolerance = standing.tolerance + ROUNDING * np.abs(forecasts)
         is_active = (standing.complete_days >= 1) & ~self._known.status.is_marked(series, Reason.NOT_MODELLED)
         threshold = self.threshold(series)
         limits = self._rulebook.limits_around(series, value)
@@ -177,7 +195,7 @@ class Judge:
         held = Held.none(len(points))
         if at.size:
             series, forecasts = points.series[at], scored.forecasts[at]
-            tolerance = judged.standing.tolerance[at] + _ROUNDING * np.abs(forecasts)
+            tolerance = judged.standing.tolerance[at] + ROUNDING * np.abs(forecasts)
             median, limits = self._known.levels.now(series), self._rulebook.limits(series)
             held.put(at, look(Now(points.value[at], scored.verdicts.yhat[at], median, forecasts, tolerance, limits)))
         return held

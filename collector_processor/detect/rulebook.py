@@ -55,6 +55,10 @@ class Rulebook:
         """Return the rules of series ids below `n`; not to be changed."""
         return self._rules[:n]
 
+    def factors(self) -> Float64:
+        """Return what people's answers multiply the thresholds of all series by; not to be changed."""
+        return self._factor
+
     def tune(self, series: int, factor: float) -> None:
         """Multiply the threshold of a series by what people's answers come to."""
         self._factor[series] = factor

@@ -9,7 +9,7 @@ from collector_processor.forecast.expectation import Expectation, Limits, expect
 from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.telemetry.verdict import VerdictBatch
 
-_JUST_OUTSIDE = float(np.nextafter(1.0, 2.0))
+JUST_OUTSIDE = float(np.nextafter(1.0, 2.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,6 @@ def _score(value: Float64, expected: Expectation) -> Float64:
         half_width = np.where(residual > 0.0, upper - yhat, yhat - lower)
         score = np.where(residual == 0.0, 0.0, residual / half_width)
         # Two different values may divide to exactly 1: the edges decide, not the quotient.
-        score = np.where(value > upper, np.maximum(score, _JUST_OUTSIDE), score)
-        score = np.where(value < lower, np.minimum(score, -_JUST_OUTSIDE), score)
+        score = np.where(value > upper, np.maximum(score, JUST_OUTSIDE), score)
+        score = np.where(value < lower, np.minimum(score, -JUST_OUTSIDE), score)
     return np.where(np.isfinite(value) & ~np.isnan(yhat), score, np.nan)

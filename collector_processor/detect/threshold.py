@@ -38,7 +38,7 @@ Number = TypeVar("Number", bound=np.generic)
 NEVER = np.iinfo(np.int32).max
 HOURS_A_DAY = 24
 _F = len(FORECASTS)
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)
 _LONGEST = np.iinfo(np.int64).max
 
 CURRENT = np.dtype(
@@ -309,4 +309,4 @@ def _columns(rows: npt.NDArray[Number]) -> npt.NDArray[Number]:
 
 def as_stored(distance: Float64) -> Float32:
     """Return distances as they are kept."""
-    return np.minimum(distance, _LARGEST).astype(np.float32)
+    return np.minimum(distance, LARGEST).astype(np.float32)

@@ -18,12 +18,12 @@ from collector_processor.forecast.band_table import expected_changes, half_width
 from collector_processor.telemetry.band import INTERVAL_WIDTHS
 from collector_processor.telemetry.points import Bool, Float64
 
-_RAISE = 1.1  # forecasts that disagree still leave a band: the threshold is at least this times the smallest z
-_INNER_MARGIN = 0.05  # yhat keeps this share of the band's width away from its edges
-_SMALLEST_TOLERANCE = 1e-300  # below: an exact forecast, 1 / w would overflow
-_STEPS_AT_ONCE = 3
-_LAST_STEP = 1e-8  # in tolerances: the error left is about its square
-_MAX_ROUNDS = 20
+RAISE = 1.1  # forecasts that disagree still leave a band: the threshold is at least this times the smallest z
+INNER_MARGIN = 0.05  # yhat keeps this share of the band's width away from its edges
+SMALLEST_TOLERANCE = 1e-300  # below: an exact forecast, 1 / w would overflow
+STEPS_AT_ONCE = 3
+LAST_STEP = 1e-8  # in tolerances: the error left is about its square
+MAX_ROUNDS = 20
 _BISECTIONS = 48
 _LEAST_NOISE = 1e-9  # of the trend's standard deviation
 
@@ -73,12 +73,12 @@ def alert_band(forecasts: Float64, tolerance: Float64, threshold: Float64) -> Al
         present = _present(f, w)
         origin = _first_present(f, present)
         offset = np.where(present, f - origin, 0.0)
-        inverse = np.where(present, 1.0 / np.maximum(w, _SMALLEST_TOLERANCE), 0.0)
+        inverse = np.where(present, 1.0 / np.maximum(w, SMALLEST_TOLERANCE), 0.0)
         count = np.add.reduce(present, axis=0, dtype=np.float64)
         used, disagree = _raised(offset, inverse, count, threshold)
         inverse /= used
         below, above = _edges(offset, inverse, count)
-        exact: Bool = np.any(present & (w < _SMALLEST_TOLERANCE), axis=0)
+        exact: Bool = np.any(present & (w < SMALLEST_TOLERANCE), axis=0)
         band = AlertBand(origin + below, origin + above, disagree, np.where(count > 0, used, np.nan))
     return _with_exact_rows(band, forecasts, tolerance, threshold, exact) if exact.any() else band
 
@@ -93,7 +93,7 @@ def clipped_yhat(forecasts: Float64, winner: npt.NDArray[np.uint8], band: AlertB
     if at.size:
         yhat[at] = _first_present(forecasts[at].T, ~np.isnan(forecasts[at].T))
     with np.errstate(invalid="ignore"):
-        margin = _INNER_MARGIN * (band.upper - band.lower)
+        margin = INNER_MARGIN * (band.upper - band.lower)
         inside = np.minimum(np.maximum(yhat, band.lower + margin), band.upper - margin)
     # rounding may put the margin of a tiny band outside it
     return np.asarray(np.minimum(np.maximum(inside, band.lower), band.upper), np.float64)
@@ -178,12 +178,12 @@ def _raised(offset: Float64, inverse: Float64, count: Float64, threshold: Float6
     """
     trial = (offset * inverse).sum(axis=0) / inverse.sum(axis=0)
     ratio = ((trial - offset) * inverse) ** 2
-    limit = (threshold / _RAISE) ** 2
+    limit = (threshold / RAISE) ** 2
     doubtful = ~((ratio * ratio).sum(axis=0) <= count * limit * limit) & (count > 1)
     used, disagree = threshold.astype(np.float64), np.zeros(threshold.size, np.bool_)
     rows = np.flatnonzero(doubtful)
     if rows.size:
-        used[rows] = np.maximum(threshold[rows], _RAISE * _smallest_z(offset[:, rows], inverse[:, rows], count[rows]))
+        used[rows] = np.maximum(threshold[rows], RAISE * _smallest_z(offset[:, rows], inverse[:, rows], count[rows]))
         disagree[rows] = used[rows] > threshold[rows]
     return used, disagree
 
@@ -217,14 +217,14 @@ def _edges(offset: Float64, inverse: Float64, count: Float64) -> tuple[Float64, 
     slope = np.concatenate([inverse, inverse], axis=1)
     total = np.concatenate([count, count])
     start = np.where(slope > 0.0, both + np.sqrt(np.sqrt(total)) / slope, np.inf).min(axis=0)
-    root = _descend(start, both, slope, total, _MAX_ROUNDS)
+    root = _descend(start, both, slope, total, MAX_ROUNDS)
     n = count.size
     return -root[n:], root[:n]
 
 
 def _descend(x: Float64, offset: Float64, inverse: Float64, total: Float64, rounds: int) -> Float64:
     ratio, cube, step = np.empty_like(offset), np.empty_like(offset), np.zeros_like(x)
-    for _ in range(_STEPS_AT_ONCE):  # in place: large temporaries cost more than the arithmetic
+    for _ in range(STEPS_AT_ONCE):  # in place: large temporaries cost more than the arithmetic
         np.subtract(x, offset, out=ratio)
         ratio *= inverse
         np.multiply(ratio, ratio, out=cube)
@@ -234,7 +234,7 @@ def _descend(x: Float64, offset: Float64, inverse: Float64, total: Float64, roun
         power = ratio.sum(axis=0)
         step = power * (1.0 - np.sqrt(np.sqrt(total / power))) / cube.sum(axis=0)
         x = x - step
-    unfinished = np.flatnonzero(np.abs(step) * inverse.max(axis=0) > _LAST_STEP)
+    unfinished = np.flatnonzero(np.abs(step) * inverse.max(axis=0) > LAST_STEP)
     if unfinished.size and rounds:
         x[unfinished] = _descend(
             x[unfinished], offset[:, unfinished], inverse[:, unfinished], total[unfinished], rounds - 1
@@ -247,13 +247,13 @@ def _with_exact_rows(
 ) -> AlertBand:
     """Settle rows with a forecast of tolerance 0: one value, or forecasts that contradict each other exactly."""
     lower, upper, disagree, used = band.lower.copy(), band.upper.copy(), band.disagree.copy(), band.threshold.copy()
-    is_exact = _present(forecasts, tolerance) & (tolerance < _SMALLEST_TOLERANCE)
+    is_exact = _present(forecasts, tolerance) & (tolerance < SMALLEST_TOLERANCE)
     low = np.where(is_exact, forecasts, np.inf).min(axis=1)
     high = np.where(is_exact, forecasts, -np.inf).max(axis=1)
     single, torn = exact & (low == high), exact & (low < high)
     lower[single] = upper[single] = low[single]
     smallest = combined_z(low[single], forecasts[single], np.where(is_exact, 0.0, tolerance)[single])
-    used[single] = np.maximum(threshold[single], _RAISE * smallest)
+    used[single] = np.maximum(threshold[single], RAISE * smallest)
     if torn.any():
         equal = alert_band(forecasts[torn], np.where(is_exact[torn], 1.0, np.nan), np.zeros(int(torn.sum())))
         lower[torn], upper[torn], used[torn] = equal.lower, equal.upper, np.inf

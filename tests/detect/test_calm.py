@@ -1,0 +1,159 @@
+"""Compiled code and NumPy say the same of the same points, and know the same afterwards, to the last bit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector_processor.clock import DAY, HOUR, MINUTE, NANOS_PER_SECOND
+from collector_processor.detect import calm
+from collector_processor.detect.detector import Detector
+from collector_processor.detect.judge import Judgement
+from collector_processor.detect.seed import Seed, seed_from_residuals
+from collector_processor.kernels import LateKernel
+from collector_processor.telemetry.band import FORECASTS, Reason
+from collector_processor.telemetry.points import Float64, Int32, PointBatch
+from collector_processor.telemetry.rule import NO_LIMITS, RULE_DTYPE, Rules
+from tests.detect import judging
+from tests.detect.judging import NAN, START, assert_same, state
+
+F = len(FORECASTS)
+SERIES = 24
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kernel() -> None:
+    calm.KERNEL.load()
+
+
+@contextmanager
+def by_numpy() -> Iterator[None]:
+    """Judge without compiled code."""
+    kernel, calm.KERNEL = calm.KERNEL, LateKernel("nothing", lambda: pytest.fail("it is not much"), 1 << 60)
+    try:
+        yield
+    finally:
+        calm.KERNEL = kernel
+
+
+@dataclass
+class Pair:
+    """Two detectors that are told the same, one of which judges by NumPy alone."""
+
+    compiled: Detector
+    plain: Detector
+
+    @classmethod
+    def drawn(cls, draw: np.random.Generator) -> "Pair":
+        """Return detectors of series of all ages, under all kinds of rules."""
+        pair = cls(Detector(), Detector())
+        series = np.arange(SERIES, dtype=np.int32)
+        rules, marks = drawn_rules(draw), draw.choice([Reason.NONE, Reason.STALE_MODEL, Reason.NOT_MODELLED], SERIES)
+        seeds, factor = [drawn_seed(draw) for _ in range(SERIES)], float(draw.choice([0.5, 1.0, 2.0]))
+        for detector in (pair.compiled, pair.plain):
+            detector.rule(series, rules)
+            known = series[SERIES // 4 :]
+            detector.adopt(known, seeds[SERIES // 4 :], draw_winner(known))
+            detector.mark(series[::5], marks[::5].astype(np.uint8))
+            detector.tune(SERIES - 1, factor)
+        return pair
+
+    def judge(self, points: PointBatch, forecasts: Float64) -> Judgement:
+        winner = draw_winner(points.series)
+        found = self.compiled.judge(points, forecasts.copy(), winner)
+        with by_numpy():
+            expected = self.plain.judge(points, forecasts.copy(), winner)
+        assert_same(found.verdicts, expected.verdicts)
+        assert found.episodes == expected.episodes
+        return found
+
+    def assert_know_the_same(self) -> None:
+        assert state(self.compiled) == state(self.plain)
+
+
+def draw_winner(series: Int32) -> "calm.UInt8":
+    return (series % F).astype(np.uint8)
+
+
+def drawn_rules(draw: np.random.Generator) -> Rules:
+    rules = np.zeros(SERIES, RULE_DTYPE)
+    rules["is_modelled"] = draw.random(SERIES) < 0.95
+    rules["limits"] = np.array(NO_LIMITS, rules["limits"].dtype)
+    rules["threshold"], rules["companion"] = draw.choice([1.1, 1.25, 2.0], SERIES), -1
+    rules["direction"] = draw.choice([-1, 0, 0, 1], SERIES)
+    rules["family"] = draw.integers(0, 3, SERIES)
+    bounded = draw.random(SERIES) < 0.5
+    rules["limits"]["low"][bounded] = draw.choice([0.0, 9.0], int(bounded.sum()))
+    rules["limits"]["high"][bounded] = draw.choice([np.inf, 10.5], int(bounded.sum()))
+    rules["has_bounds"] = draw.random(SERIES) < 0.5
+    rules["limits"]["least"] = draw.choice([0.0, 0.0, 3.0], SERIES)
+    rules["limits"]["least_share"] = draw.choice([0.0, 0.0, 0.2], SERIES)
+    return rules
+
+
+def drawn_seed(draw: np.random.Generator) -> Seed:
+    """Return a calibration of some days, or of an hour; forecasts may be unknown, or exact."""
+    time = np.arange(0, int(draw.choice([HOUR, DAY + HOUR, 5 * DAY, 5 * DAY])), 10 * MINUTE)
+    residual = draw.normal(0.0, draw.choice([0.0, 1.0, 1.0, 1.0]), (time.size, F))
+    residual[:, draw.random(F) < 0.1] = NAN
+    return seed_from_residuals(START - time[::-1] - MINUTE, residual, float(draw.choice([0.0, 1.0])))
+
+
+def drawn_batch(draw: np.random.Generator, now: int, oddness: float) -> tuple[PointBatch, Float64]:
+    """Return a point of every series, of which some are odd: late, repeated, missing, no number or far out."""
+    series = np.arange(SERIES, dtype=np.int32)
+    time, value = np.full(SERIES, now), 10.0 + draw.normal(0.0, 0.7, SERIES)
+    odd = np.flatnonzero(draw.random(SERIES) < oddness)
+    time[odd] += draw.choice([0, -MINUTE, -HOUR, 1], odd.size)
+    value[odd] = draw.choice([NAN, np.inf, -1e100, 10.0, 0.0, 16.0, 100.0], odd.size)
+    forecasts = 10.0 + draw.normal(0.0, draw.choice([0.0, 0.2, 0.2, 3.0]), (SERIES, F))
+    forecasts[draw.random((SERIES, F)) < oddness] = NAN
+    rows = np.arange(SERIES) if draw.random() < 0.6 else draw.integers(0, SERIES, SERIES)
+    return PointBatch(series, time, value).take(rows), forecasts[rows]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    gaps=st.lists(st.sampled_from([10, 60, 60, 60, 300, 3600, 4 * 86400]), min_size=2, max_size=12),
+    oddness=st.sampled_from([0.0, 0.02, 0.3]),
+)
+def test_verdicts_episodes_and_what_is_known_afterwards_are_those_of_numpy(
+    seed: int, gaps: list[int], oddness: float
+) -> None:
+    draw, now = np.random.default_rng(seed), START
+    pair = Pair.drawn(draw)
+    for gap in gaps:
+        now += gap * NANOS_PER_SECOND
+        pair.judge(*drawn_batch(draw, now, oddness))
+    pair.assert_know_the_same()
+
+
+def test_a_calm_fleet_leaves_nothing_to_numpy() -> None:
+    draw, series = np.random.default_rng(1), np.arange(600, dtype=np.int32)
+    detector = Detector()
+    detector.adopt(series, [judging.seed()] * series.size, np.zeros(series.size, np.uint8))
+    forecasts = np.full((series.size, F), 100.0)
+    for tick in range(3):
+        points = PointBatch(series, np.full(series.size, START + tick * MINUTE), draw.uniform(99.0, 101.0, series.size))
+        detector.judge(points, forecasts, np.zeros(series.size, np.uint8))
+    parts = calm.parts_of(detector._known, detector._judge._rulebook)
+    points = PointBatch(points.series, points.time_unix_nano + MINUTE, points.value)
+    none = np.zeros(series.size, np.uint8)
+    assert calm.KERNEL.loaded is not None
+    _, left = calm.judged(calm.KERNEL.loaded, calm.points_of(points, forecasts, none, none), parts)
+    assert left.size == 0
+
+
+def test_columns_of_another_layout_are_not_compiled_for_anew() -> None:
+    pair = Pair.drawn(np.random.default_rng(2))
+    points, forecasts = drawn_batch(np.random.default_rng(3), START + MINUTE, 0.0)
+    values = np.repeat(points.value, 2)[::2]
+    values.flags.writeable = False
+    pair.judge(PointBatch(points.series.copy(), points.time_unix_nano, values), forecasts)
+    assert calm.KERNEL.loaded is not None
+    assert len(calm.KERNEL.loaded.judge.signatures) == 1
