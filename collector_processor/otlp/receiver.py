@@ -46,6 +46,7 @@ class ReceiverSettings:
     connection_age: float = 3600.0
     connection_age_grace: float = 30.0
     patience: float = 15.0  # for the message of a call: a thread waits for it
+    hurried_patience: float = 1.0  # while half of all threads wait
     threads: int = 256  # above what the gate admits, so that there is always one free to refuse
     credentials: grpc.ServerCredentials | None = field(default=None, repr=False)
 
@@ -57,7 +58,7 @@ class GrpcReceiver:
         self._settings = settings
         self._gate = entrance.gate
         self._health = health.HealthServicer()
-        self._awaited = _Awaited(settings.patience)
+        self._awaited = _Awaited(settings.patience, settings.hurried_patience, settings.threads // 2)
         self._server = grpc.server(
             ThreadPoolExecutor(settings.threads, thread_name_prefix="otlp"),
             handlers=[_Exports(entrance, authorize, self._awaited)],
@@ -158,10 +159,15 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
 
 
 class _Awaited:
-    """The calls whose message has not come yet; those that take too long are cancelled, which senders may retry."""
+    """The calls whose message has not come yet; those that take too long are cancelled, which senders may retry.
 
-    def __init__(self, patience: float) -> None:
+    While `many` wait, the next call would soon find no thread that could even refuse it: patience is short then.
+    """
+
+    def __init__(self, patience: float, hurried_patience: float, many: int) -> None:
         self._patience = patience
+        self._hurried_patience = hurried_patience
+        self._many = many
         self._since: dict[Any, float] = {}
         self._stop = Event()
         self._thread = Thread(target=self._run, name="otlp-patience", daemon=True)
@@ -182,9 +188,11 @@ class _Awaited:
             self._since.pop(context, None)
 
     def _run(self) -> None:
-        while not self._stop.wait(self._patience / 4):
-            latest = time.monotonic() - self._patience
-            for context, since in list(self._since.items()):
+        while not self._stop.wait(self._hurried_patience / 4):
+            waiting = list(self._since.items())
+            patience = self._patience if len(waiting) < self._many else self._hurried_patience
+            latest = time.monotonic() - patience
+            for context, since in waiting:
                 if since < latest:
                     context.cancel()
 

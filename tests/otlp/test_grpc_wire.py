@@ -95,6 +95,16 @@ def test_idle_connections_leave_the_others_alone_and_are_closed_in_the_end(open_
         connection.close()
 
 
+def test_calls_whose_message_never_comes_cannot_keep_all_threads(open_door: Callable[..., Door]) -> None:
+    door = open_door(threads=4, patience=3600.0, hurried_patience=0.05)
+    with socket.create_connection(("127.0.0.1", door.port), timeout=PATIENCE) as connection:
+        connection.sendall(PREFACE + frame(SETTINGS, b""))
+        for stream in range(1, 21, 2):
+            connection.sendall(frame(HEADERS, call(), 4, stream) + frame(DATA, b"\0\0\0\0\x10abc", 0, stream))
+        assert door.wait_for(lambda: door.refused[Refusal.NOT_READ] > 6)
+        assert door.export(GOOD) == b""
+
+
 def goes_away(port: int, pings: int) -> bool:
     """Send one ping after the other; tell whether the server ends the connection before it answered them all."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
@@ -114,16 +124,7 @@ def goes_away(port: int, pings: int) -> bool:
 
 def raw_status(port: int, *headers: tuple[bytes, bytes]) -> int:
     """Send one compressed call with further headers; return its grpc-status."""
-    common = [
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":path", EXPORT_METHODS[Signal.METRICS].encode()),
-        (b":authority", b"localhost"),
-        (b"content-type", b"application/grpc"),
-        (b"te", b"trailers"),
-        *headers,
-    ]
-    block = b"".join(literal(name, value) for name, value in common)
+    block = call(*headers)
     body = zlib.compress(GOOD)
     message = b"\x01" + struct.pack(">I", len(body)) + body
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
@@ -133,3 +134,16 @@ def raw_status(port: int, *headers: tuple[bytes, bytes]) -> int:
                 after = payload.split(b"grpc-status", 1)[1]
                 return int(after[1 : 1 + after[0]])
     raise AssertionError("the connection ended without a status")
+
+
+def call(*headers: tuple[bytes, bytes]) -> bytes:
+    """Return what a call begins with, and further headers."""
+    common = [
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":path", EXPORT_METHODS[Signal.METRICS].encode()),
+        (b":authority", b"localhost"),
+        (b"content-type", b"application/grpc"),
+        (b"te", b"trailers"),
+    ]
+    return b"".join(literal(name, value) for name, value in (*common, *headers))
