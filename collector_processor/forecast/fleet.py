@@ -109,6 +109,8 @@ class FleetModel:
 
     def _visited(self, series: Int32) -> Iterator[tuple[Page, Int64 | slice, Places]]:
         """Yield pages with models of these series: which rows of `series` they are, and their places in the page."""
+        if not series.size:
+            return
         number = series // PAGE
         order = None if (number[1:] >= number[:-1]).all() else np.argsort(number, kind="stable")
         ascending = number if order is None else number[order]

@@ -87,7 +87,7 @@ def _content(data: Bytes, at: Number, end: Number, wire_type: Number) -> tuple[N
 
 @entry
 def scan(data: Bytes, spans: Int32, resources: Int32) -> tuple[Number, Number, Number]:
-    """Fill tables of zeros: `spans (n, COLUMNS)`, and `resources (m, 2)` with place and size.
+    """Fill tables: `spans (n, COLUMNS)`, and `resources (m, 2)`, of zeros, with place and size.
 
     Counts resources, scopes and spans; the first count is NOT_PLAIN where the request is not plain, or the tables are
     too short for it.
@@ -107,6 +107,8 @@ def scan(data: Bytes, spans: Int32, resources: Int32) -> tuple[Number, Number, N
             if group == len(resources) or row == len(spans):
                 return NOT_PLAIN, 0, 0
             if level == _IN_SCOPE:
+                for column in range(COLUMNS):
+                    spans[row, column] = 0
                 spans[row, BEGIN], spans[row, SIZE], spans[row, GROUP] = at, number, group
             level += 1
             ends[level], end = end, at

@@ -72,7 +72,7 @@ def append_span_attributes(parsed: ParsedTraces, extras: SpanExtras, additions: 
     if not extras.size.any():
         return parsed.body
     ours = Ours(additions, SPAN_KEYS)
-    if ours.prefix in parsed.body:
+    if ours.may_be_in(parsed.body):
         return _patched(parsed.body, extras.pieces(), ours)
     spliced = SCANNER.splice(parsed.body, extras.rows, extras.size)
     return _patched(parsed.body, extras.pieces()) if spliced is None else spliced

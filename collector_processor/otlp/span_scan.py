@@ -74,7 +74,7 @@ class SpanScanner:
 def scanned(kernel: ModuleType, body: bytes) -> SpanTable | None:
     """Return what the kernel finds, None where the request is not plain."""
     data, most = np.frombuffer(body, np.uint8), len(body) // _LEAST_SPAN + 1
-    spans, resources = np.zeros((most, kernel.COLUMNS), np.int32), np.zeros((most, 2), np.int32)
+    spans, resources = np.empty((most, kernel.COLUMNS), np.int32), np.zeros((most, 2), np.int32)
     groups, scopes, count = kernel.scan(data, spans, resources)
     if groups == kernel.NOT_PLAIN:
         return None

@@ -27,7 +27,8 @@ _END = np.dtype(
         ("peer", "<i4"),  # whom it calls by its own word; of calling spans
         ("weight", "<f8"),  # for how many ends it stands
         ("at", "<i8"),  # when it came
-    ]
+    ],
+    align=True,  # or NumPy takes seven times as long to fill a column
 )
 
 Ends = npt.NDArray[np.void]

@@ -44,6 +44,8 @@ class Measured:
 
     def note(self, points: PointBatch) -> None:
         """Take in points of any series."""
+        if not len(points):
+            return
         self._learn()
         of = self._of[points.series]
         rows = np.flatnonzero(of != _NOBODY)

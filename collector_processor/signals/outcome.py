@@ -63,8 +63,8 @@ def first_of(*outcomes: Int8) -> Int8:
 
 
 def where(condition: Bool, outcome: Outcome) -> Int8:
-    """Return `outcome` where the condition holds and `STORED` elsewhere."""
-    return np.where(condition, np.int8(outcome), np.int8(_STORED))
+    """Return `outcome` where the condition holds and `STORED`, which is 0, elsewhere."""
+    return condition * np.int8(outcome)
 
 
 def is_stored(outcome: Int8) -> Bool:

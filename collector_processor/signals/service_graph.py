@@ -102,8 +102,8 @@ class ServiceGraphSignals:
             self._since = self._paced = now
         found = ends(link[rows], service[rows], is_error[rows], seconds[rows], self._every, now)
         is_calling = (kind[rows] == _CLIENT) | (kind[rows] == _PRODUCER)
-        self._calling.append(self._with_peers(found[is_calling], peers))
-        self._called.append(found[~is_calling])
+        self._calling.append(self._with_peers(found.compress(is_calling), peers))  # a mask takes forty times as long
+        self._called.append(found.compress(~is_calling))
         self._held += rows.size
         if self._held > _MOST_HELD:
             self.match(now)
