@@ -18,6 +18,7 @@ from collector_processor.errors import PermanentError, RetryableError, StoreErro
 from collector_processor.otlp.status import Answer
 from collector_processor.pipeline import Pipeline
 from collector_processor.pipeline.request import Request
+from collector_processor.pipeline.saving import TURNS_PER_SECOND
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ MAX_BATCH = 64
 MAX_ITEMS = 16_384  # of a micro-batch, but for its last request: new series take 0.1 ms each, a Collector waits for 5 s
 _TICK_NANOS = NANOS_PER_SECOND
 _PAUSE_NANOS = NANOS_PER_SECOND // 20  # between two slices
+_SAVE_NANOS = NANOS_PER_SECOND // TURNS_PER_SECOND
 _REST_NANOS = NANOS_PER_SECOND // 5  # where nothing is left to do
 _SLICE_SECONDS = 0.002  # of housekeeping: who waits for an acknowledgement waits for a slice, too
 
@@ -53,7 +55,7 @@ class Consumer:
         self._clock = clock
         self._queue: Queue[_Waiting | _Call | _Stop] = Queue(queue_limit)
         self._thread = Thread(target=self._run, name="foreband-consumer", daemon=True)
-        self._next_tick = self._next_slice = 0
+        self._next_tick = self._next_turn = self._next_slice = 0
         self._refused: set[str] = set()  # by the store, and told of
 
     def start(self) -> None:
@@ -152,6 +154,9 @@ class Consumer:
         if is_last or monotonic >= self._next_tick:
             self._next_tick = monotonic + _TICK_NANOS
             self._attempt("saving state", partial(self._pipeline.tick, now, is_last=is_last))
+        elif monotonic >= self._next_turn:
+            self._next_turn = monotonic + _SAVE_NANOS
+            self._attempt("saving state", partial(self._pipeline.save, now))
         elif monotonic >= self._next_slice:
             self._next_slice = monotonic + _REST_NANOS
             self._attempt("housekeeping", partial(self._maintain, now, monotonic))

@@ -206,8 +206,9 @@ def test_the_state_of_many_series_is_saved_a_part_at_a_time(tmp_path: Path) -> N
             ).value.int_value = host
         room.metrics(request_with(many))
         saved = []
+        room.pipeline.tick(NOW)
         for seconds in (0, 1, 2):
-            room.pipeline.tick(NOW + seconds * SECOND)
+            room.pipeline.save(NOW + seconds * SECOND)
             saved.append([room.writer.blob(name) is not None for name in (first, second)])
         assert saved == [[True, False], [True, True], [True, True]]
         assert room.writer.bands().size == SERIES_PER_BLOB + 1
@@ -439,6 +440,7 @@ def test_a_service_that_dies_is_one_episode_of_silence_until_it_reports_again(tm
             room.pipeline.tick(now)
         for minute in range(1, 42):
             room.pipeline.tick(now + minute * MINUTE)
+            room.pipeline.save(now + minute * MINUTE)
         (episode,) = room.writer.open_episodes()
         assert (episode.kind, episode.series) == (SILENCE, 0)
         assert episode.start_unix_nano == now + 5 * MINUTE

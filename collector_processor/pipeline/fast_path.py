@@ -69,7 +69,7 @@ class Pipeline:
         return [self._settle(request, known[request.digest]) for request in requests]
 
     def tick(self, now: int, *, is_last: bool = False) -> None:
-        """Close windows whose time has come; save detector state now and then, a part at a time, and all at the end."""
+        """Close windows whose time has come; begin to save state once a minute, and save all of it at the end."""
         self._require_state(now)
         state = self._state
         state.detector.grow(len(state.catalog))
@@ -78,13 +78,24 @@ class Pipeline:
         batch = self._judge(derived)
         batch.outbox = self._enrich(derived, batch)
         batch.episodes.extend(self._found_by_the_clock(now))
-        self._take_turn_to_save(batch, now, is_last=is_last)
+        self._begin_to_save(batch, now, is_last=is_last)
         if batch.changes_anything:
             with state.setback.noted(now):
                 self._commit(batch, {})
         state.is_in_step = True
         if self._expiry.is_due(state.times, len(state.catalog.made), now):
             self._forget_expired(now)
+
+    def save(self, now: int) -> None:
+        """Save a part of the state of series, if one is still to be saved: whoever waits then waits for one part.
+
+        Raises:
+            StoreError: if nothing was written.
+        """
+        if names := self._schedule.take(len(self._state.detector)):
+            self._require_state(now)
+            with self._state.setback.noted(now):
+                self._state.save(names)
 
     def maintain(self, now: int, budget_seconds: float) -> bool:
         """Let the store do a slice of its housekeeping; return whether more is waiting."""
@@ -190,14 +201,14 @@ class Pipeline:
             self._looked = now
         return found
 
-    def _take_turn_to_save(self, batch: Batch, now: int, *, is_last: bool) -> None:
-        """Save with a batch what of the state is due, or all of it."""
+    def _begin_to_save(self, batch: Batch, now: int, *, is_last: bool) -> None:
+        """Begin another round of saving, if it is time, and save all of it with this batch if it is the last."""
         state, size = self._state, len(self._state.detector)
         if is_last or self._schedule.is_due(now):
             self._schedule.begin(size, now)
             batch.held[GRAPH_BLOB] = state.spans.graph.graph(now).to_bytes()
             state.count_idle(now)
-        batch.blobs = self._schedule.take_all() if is_last else self._schedule.take(size)
+        batch.blobs = self._schedule.take_all() if is_last else []
 
     def _commit(self, batch: Batch, receipts: Mapping[bytes, RequestReceipt]) -> None:
         """Make a batch durable and take note of it.

@@ -17,7 +17,8 @@ from collector_processor.telemetry.points import Bool, Int32
 log = logging.getLogger(__name__)
 
 _SAVE_EVERY = MINUTE
-_TICKS = 45  # over which the state of all series is saved, out of sixty
+TURNS_PER_SECOND = 5
+_TURNS = 45 * TURNS_PER_SECOND  # over which the state of all series is saved, out of a minute
 
 
 class SaveSchedule:
@@ -36,8 +37,8 @@ class SaveSchedule:
         self._unsaved, self._last = deque(blob_names(series)), now
 
     def take(self, series: int) -> list[str]:
-        """Return the names of the blobs to save in this tick."""
-        parts = min(len(self._unsaved), -(-len(blob_names(series)) // _TICKS))
+        """Return the names of the blobs to save in this turn."""
+        parts = min(len(self._unsaved), -(-len(blob_names(series)) // _TURNS))
         return [self._unsaved.popleft() for _ in range(parts)]
 
     def take_all(self) -> list[str]:

@@ -155,6 +155,16 @@ class PipelineState:
         long_ago = now - self.settings.idle_nano
         self.catalog.idle = self.times.silent(long_ago, long_ago).size
 
+    def save(self, names: Sequence[str]) -> None:
+        """Save the state of the series of these blobs.
+
+        Raises:
+            StoreError: if nothing was written; then what is in memory counts as saved, and has to be read anew.
+        """
+        self.is_in_step = False
+        self.writer.commit(Commit(bands=self.band_pieces(names), blobs=self.detector.save(names)))
+        self.is_in_step = True
+
     def band_pieces(self, names: Sequence[str]) -> dict[int, BandStates]:
         """Return the band states that are saved with these blobs, by first series; they count as saved."""
         return self._bands.pieces(names, self.detector, self.times.is_modelled(len(self.detector)))

@@ -16,7 +16,6 @@ _HEAD_POINTS = 250_000
 _HEAD_POINTS_PER_SERIES = 6
 _RELIEF_NANOS_PER_POINT = 4_000  # several times what moving one takes
 _LATENESS = 15 * MINUTE
-_POINTS_BETWEEN_CHECKPOINTS = 100_000
 _RETENTION_INTERVAL = HOUR
 _END = object()
 
@@ -35,7 +34,6 @@ class Housekeeping:
         self._last_retention: int | None = None
         self._head_points = 0
         self._worth_sorting = _HEAD_POINTS
-        self._points_in_log = 0
 
     def run(self, now: int, newest: int, budget_seconds: float) -> bool:
         """Work one slice, and more while there is time; return whether more is waiting."""
@@ -58,7 +56,6 @@ class Housekeeping:
         for the next `run`.
         """
         self._head_points += points_added
-        self._points_in_log += points_added
         clock = SystemClock()
         deadline = clock.monotonic_nano() + points_added * _RELIEF_NANOS_PER_POINT
         with suppress(StoreError):
@@ -109,8 +106,6 @@ class Housekeeping:
             return self._retention(now, newest)
         if bare is not None:
             return compact.roll_up(self._connection, bare, self._rollup_step)
-        if self._points_in_log >= _POINTS_BETWEEN_CHECKPOINTS:
-            return self._checkpoint()
         return None
 
     def _is_retention_due(self, now: int) -> bool:
@@ -123,7 +118,6 @@ class Housekeeping:
             self._head_points = len(self._head.at(self._connection))  # reads a little now rather than much in the end
             yield
         self._worth_sorting = _HEAD_POINTS
-        yield from self._checkpoint()
 
     def _sort_all(self, recent: Recent, over: int) -> Iterator[None]:
         """Leave nothing in the head of what is there now: late points that come meanwhile are not waited for."""
@@ -136,7 +130,6 @@ class Housekeeping:
     def _settling(self, until: int) -> Iterator[None]:
         yield from compact.settle(self._connection, until, self._rollup_step)
         self._settled_until = until
-        yield from self._checkpoint()
 
     def _retention(self, now: int, newest: int) -> Iterator[None]:
         expired = compact.expired_parts(
@@ -151,12 +144,6 @@ class Housekeeping:
                 records.forget_episodes(self._connection, kept_from)
                 incidents.forget(self._connection, kept_from)
                 exemplars.forget(self._connection, kept_from)
-        yield
-
-    def _checkpoint(self) -> Iterator[None]:
-        """Move the log into the file here rather than in the middle of a commit."""
-        self._points_in_log = 0
-        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         yield
 
 
