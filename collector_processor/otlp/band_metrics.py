@@ -1,8 +1,12 @@
-"""The bands of scored points as gauges, encoded to be appended to a metrics request."""
+"""The bands of scored points as gauges, encoded to be appended to a metrics request.
+
+All points of a micro-batch are laid out at once, whatever they are of: what a series' points share is encoded when it
+is first seen, times are written once a point, values five times.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,147 +21,154 @@ from collector_processor.otlp.additions import (
     attribute,
 )
 from collector_processor.telemetry.arrival import Source
-from collector_processor.telemetry.points import Int64
+from collector_processor.telemetry.points import Bool, Float64, Int64
 from collector_processor.telemetry.series import Statistic
 from collector_processor.telemetry.verdict import VerdictBatch
 
+Piece = bytes | memoryview
+
 _ATTRIBUTES = 7  # their field number in a data point
 _DATA_POINT = b"\x0a"  # tag of `data_points`
-_HEAD = np.dtype([("time_tag", "u1"), ("time", "<i8"), ("value_tag", "u1"), ("value", "<f8")])
-_FRAME_OVERHEAD = 200  # what a dictionary's entry and its objects cost beside their bytes
 _TIME_TAG, _AS_DOUBLE, _AS_INT = 0x19, 0x21, 0x31
-_TIME_BYTES, _VALUE_TAG_AT, _VALUE_BYTES = 1 + np.arange(8), 9, 10 + np.arange(8)  # places in a head
+_HEAD = bytes([_TIME_TAG]) + bytes(8) + bytes([_AS_DOUBLE]) + bytes(8)
+_TIME_AT, _TAG_AT, _VALUE_AT = 1, 9, 10  # places in a head
+_WORD = 8
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredPoints:
-    """Scored points of one source and statistic: `n` rows.
-
-    `unit` is that of the statistic. `attributes` are framed as `parse_attributes` reads them. Rows
-    without a forecast (NaN yhat) yield nothing.
-    """
+class BandGroup(NamedTuple):
+    """What scored points of one source and statistic share; `unit` is that of the statistic."""
 
     source: Source
     statistic: Statistic
     unit: str
-    attributes: Sequence[bytes]
+
+
+class Frame(NamedTuple):
+    """A data point of a band without time and value, and where its head begins."""
+
+    raw: bytes
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPoints:
+    """Scored points `(n,)`, those of a group one after the other: `groups[i]` begins with row `begin[i]`.
+
+    Each comes with its frame, raw, and where the head of that begins. Rows without a forecast (NaN yhat) yield nothing.
+    """
+
+    groups: Sequence[BandGroup]
+    begin: Int64
+    frames: Sequence[bytes]
+    head: Int64
     time_unix_nano: Int64
     verdicts: VerdictBatch
 
 
-def band_metrics(groups: Sequence[ScoredPoints], additions: Additions = STOCK_ADDITIONS) -> bytes:
-    """Encode the gauges of all scored points; appended to a metrics request they belong to it.
+def frame_of(group: BandGroup, attributes: bytes, additions: Additions = STOCK_ADDITIONS) -> Frame:
+    """Return the frame of points with these attributes, which are framed as `parse_attributes` reads them.
 
-    The points keep resource, scope and attributes, and get two that name the metric and the statistic.
+    They get two more, that name the metric and the statistic.
     """
-    names = [f"{additions.metric_prefix}.{name}" for name in BAND_METRICS]
-    resources: dict[bytes, dict[bytes, dict[tuple[str, str], list[bytes]]]] = {}
-    for group in groups:
-        gauges = resources.setdefault(group.source.resource, {}).setdefault(group.source.scope, {})
-        units = (group.unit,) * 3 + ("1",) * 2
-        for name, unit, points in zip(names, units, _points(group, additions), strict=True):
-            if points:
-                gauges.setdefault((name, unit), []).append(points)
-    return b"".join(_resource_metrics(resource, scopes) for resource, scopes in resources.items())
-
-
-def _points(group: ScoredPoints, additions: Additions) -> list[bytes]:
-    """Encode the data points of each of BAND_METRICS; a NaN (no forecast, no such edge) yields no point."""
-    v = group.verdicts
-    frames = _frames(group, additions)
-    values = np.stack([v.yhat, v.lower, v.upper, v.score, np.where(np.isnan(v.yhat), np.nan, v.anomaly)])
-    is_given = ~np.isnan(values) & ~np.isnan(v.yhat) & np.array(additions.gauges)[:, np.newaxis]
-    whole = _Laid.out(frames, group.time_unix_nano) if is_given.all(axis=1).any() else None
-    encoded = []
-    for name, value, given in zip(BAND_METRICS, values, is_given, strict=True):
-        laid = whole
-        if laid is None or not given.all():
-            chosen = [frame for frame, shown in zip(frames, given.tolist(), strict=True) if shown]
-            laid = _Laid.out(chosen, group.time_unix_nano[given])
-        encoded.append(laid.with_values(value[given], is_flag=name == "anomaly"))
-    return encoded
-
-
-_Frame = tuple[int, bytes]
-"""A data point without time and value, and where its head begins."""
-
-
-def _frames(group: ScoredPoints, additions: Additions) -> list[_Frame]:
-    """Return the frame of each point; they are made once per set of attributes."""
-    table = _FRAMES.table(group.source.metric, group.statistic, additions)
-    frames = []
-    for raw in group.attributes:
-        frame = table.get(raw)
-        if frame is None:
-            frame = table[raw] = _frame(group, raw, additions)
-            _FRAMES.bytes_left -= len(raw) + len(frame[1]) + _FRAME_OVERHEAD
-        frames.append(frame)
-    return frames
-
-
-class _FrameTables:
-    """Frames by raw attributes, a table per metric and statistic; past a bound in bytes they are made anew."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = self.bytes_left = max_bytes
-        self._tables: dict[tuple[str, Statistic, Additions], dict[bytes, _Frame]] = {}
-
-    def table(self, metric: str, statistic: Statistic, additions: Additions) -> dict[bytes, _Frame]:
-        """Return the frames of one metric's statistic."""
-        if self.bytes_left < 0:
-            self._tables, self.bytes_left = {}, self._max_bytes
-        return self._tables.setdefault((metric, statistic, additions), {})
-
-
-_FRAMES = _FrameTables(max_bytes=64 << 20)
-
-
-def _frame(group: ScoredPoints, raw: bytes, additions: Additions) -> _Frame:
     ours = Ours(additions, POINT_KEYS)
     added = b"".join(
         attribute(_ATTRIBUTES, additions.attribute(key), wire.field(1, text.encode()))
         for key, text in zip(POINT_KEYS, (group.source.metric, group.statistic.value), strict=True)
     )
-    tail = ours.taken_off(schema.RawPointAttributes, raw) + added
-    tag = _DATA_POINT + wire.varint(_HEAD.itemsize + len(tail))
-    return len(tag), tag + bytes(_HEAD.itemsize) + tail
+    tail = ours.taken_off(schema.RawPointAttributes, attributes) + added
+    tag = _DATA_POINT + wire.varint(len(_HEAD) + len(tail))
+    return Frame(tag + _HEAD + tail, len(tag))
+
+
+def band_metrics(
+    points: ScoredPoints, envelopes: Sequence[range], additions: Additions = STOCK_ADDITIONS
+) -> list[list[Piece]]:
+    """Encode the gauges of some groups for each envelope, in pieces; behind a metrics request they belong to it."""
+    laid = _laid(points, additions)
+    return [_envelope(points.groups, laid, numbers, additions) for numbers in envelopes]
+
+
+def _laid(points: ScoredPoints, additions: Additions) -> list[list[Piece]]:
+    """Encode the data points of each of BAND_METRICS, by group; a NaN (no forecast, no such edge) yields none."""
+    v, is_scored = points.verdicts, ~np.isnan(points.verdicts.yhat)
+    whole = _Layout.of(points, is_scored)
+    found: list[list[Piece]] = []
+    for value, is_sent in zip((v.yhat, v.lower, v.upper, v.score), additions.gauges, strict=False):
+        is_given = is_scored & ~np.isnan(value)
+        layout = whole if is_given.sum() == whole.head.size else _Layout.of(points, is_given)
+        found.append(layout.with_doubles(value[is_given]) if is_sent else [b""] * len(points.groups))
+    return [*found, whole.with_flags(v.anomaly[is_scored].astype(np.int64))]
 
 
 @dataclass(frozen=True, slots=True)
-class _Laid:
-    """Data points one after the other, with times and without values; `values` `(n, 8)` are the places of these."""
+class _Layout:
+    """Data points one after the other, with times; where their heads are, and where groups begin and the last ends."""
 
     encoded: npt.NDArray[np.uint8]
-    tags: Int64
-    values: Int64
+    words: Int64
+    head: Int64
+    edges: list[int]
 
     @classmethod
-    def out(cls, frames: Sequence[tuple[int, bytes]], time: Int64) -> "_Laid":
-        """Join the frames and fill in the times."""
-        joined = np.frombuffer(b"".join([frame for _, frame in frames]), np.uint8).copy()
-        end = np.cumsum([len(frame) for _, frame in frames], dtype=np.int64)
-        head = np.concatenate([[0], end[:-1]]) + np.array([at for at, _ in frames], np.int64) if frames else end
-        joined[head] = _TIME_TAG
-        joined[head[:, np.newaxis] + _TIME_BYTES] = np.ascontiguousarray(time, "<i8").view(np.uint8).reshape(-1, 8)
-        return cls(joined, head + _VALUE_TAG_AT, head[:, np.newaxis] + _VALUE_BYTES)
+    def of(cls, points: ScoredPoints, chosen: Bool) -> "_Layout":
+        """Join the frames of chosen points and fill in the times."""
+        frames, head, time = points.frames, points.head, points.time_unix_nano
+        held = np.append(points.begin, len(frames))
+        if not chosen.all():
+            rows = np.flatnonzero(chosen)
+            frames, head, time = [frames[row] for row in rows.tolist()], head[rows], time[rows]
+            held = np.searchsorted(rows, held)
+        end = np.cumsum(np.fromiter(map(len, frames), np.int64, len(frames)))
+        begin = np.concatenate([[0], end])
+        encoded = np.frombuffer(bytearray().join([*frames, bytes(_WORD)]), np.uint8)
+        words = np.ndarray(encoded.size - _WORD + 1, "<i8", encoded, strides=(1,))  # they overlap
+        head = begin[:-1] + head
+        words[head + _TIME_AT] = time
+        return cls(encoded, words, head, begin[held].tolist())
 
-    def with_values(self, value: npt.NDArray[Any], *, is_flag: bool) -> bytes:
-        """Return the points with values, doubles or (`is_flag`) integers."""
-        self.encoded[self.tags] = _AS_INT if is_flag else _AS_DOUBLE
-        self.encoded[self.values] = (
-            np.ascontiguousarray(value, "<i8" if is_flag else "<f8").view(np.uint8).reshape(-1, 8)
-        )
-        return self.encoded.tobytes()
+    def with_doubles(self, value: Float64) -> list[Piece]:
+        """Return the points of each group with values."""
+        return self._with(_AS_DOUBLE, value.view(np.int64))
+
+    def with_flags(self, value: Int64) -> list[Piece]:
+        """Return them with integers."""
+        return self._with(_AS_INT, value)
+
+    def _with(self, tag: int, bits: Int64) -> list[Piece]:
+        self.encoded[self.head + _TAG_AT] = tag
+        self.words[self.head + _VALUE_AT] = bits
+        whole = memoryview(self.encoded.tobytes())
+        return [whole[begin:end] for begin, end in zip(self.edges, self.edges[1:], strict=False)]
 
 
-def _resource_metrics(resource: bytes, scopes: dict[bytes, dict[tuple[str, str], list[bytes]]]) -> bytes:
-    encoded = b"".join(_scope_metrics(scope, gauges) for scope, gauges in scopes.items() if gauges)
-    return wire.field(1, wire.field(1, resource) + encoded) if encoded else b""
+def _envelope(
+    groups: Sequence[BandGroup], laid: Sequence[Sequence[Piece]], numbers: range, additions: Additions
+) -> list[Piece]:
+    """Encode some groups; points keep resource and scope, and one metric holds all of its name and unit."""
+    names = [f"{additions.metric_prefix}.{name}" for name in BAND_METRICS]
+    resources: dict[bytes, dict[bytes, dict[tuple[str, str], list[Piece]]]] = {}
+    for number in numbers:
+        source, _, unit = groups[number]
+        gauges = resources.setdefault(source.resource, {}).setdefault(source.scope, {})
+        units = (unit,) * 3 + ("1",) * 2
+        for name, unit_of_gauge, points in zip(names, units, laid, strict=True):
+            if points[number]:
+                gauges.setdefault((name, unit_of_gauge), []).append(points[number])
+    pieces: list[Piece] = []
+    for resource, scopes in resources.items():
+        encoded = [piece for scope, gauges in scopes.items() if gauges for piece in _scope_metrics(scope, gauges)]
+        pieces += _message(1, [wire.field(1, resource), *encoded]) if encoded else []
+    return pieces
 
 
-def _scope_metrics(scope: bytes, gauges: dict[tuple[str, str], list[bytes]]) -> bytes:
-    metrics = b"".join(
-        wire.field(2, wire.field(1, name.encode()) + wire.field(3, unit.encode()) + wire.field(5, b"".join(points)))
-        for (name, unit), points in gauges.items()
-    )
-    return wire.field(2, wire.field(1, scope) + metrics)
+def _scope_metrics(scope: bytes, gauges: dict[tuple[str, str], list[Piece]]) -> list[Piece]:
+    pieces: list[Piece] = [wire.field(1, scope)]
+    for (name, unit), points in gauges.items():
+        texts = wire.field(1, name.encode()) + wire.field(3, unit.encode())
+        pieces += _message(2, [texts, *_message(5, points)])
+    return _message(2, pieces)
+
+
+def _message(number: int, pieces: Sequence[Piece]) -> list[Piece]:
+    """Return a length-delimited field whose content is in pieces."""
+    return [wire.varint(number << 3 | wire.LENGTH) + wire.varint(sum(map(len, pieces))), *pieces]

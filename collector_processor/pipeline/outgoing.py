@@ -47,8 +47,11 @@ class Outgoing:
         n = len(requests)
         origin = np.concatenate([origin, np.full(len(points) - origin.size, n, np.int32)])
         *extras, closed = self._enricher.band_metrics(points, verdicts, origin, n + 1)
-        bodies = [request.body + extra for request, extra in zip(requests, extras, strict=True)]
-        return self._items(Signal.METRICS, requests, [*bodies, closed] if closed else bodies)
+        bodies = [
+            b"".join([request.body, *extra]) if extra else request.body
+            for request, extra in zip(requests, extras, strict=True)
+        ]
+        return self._items(Signal.METRICS, requests, [*bodies, b"".join(closed)] if closed else bodies)
 
     def traces(
         self,

@@ -1,5 +1,7 @@
 import math
 import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from random import Random
 
 import numpy as np
@@ -7,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector_processor.otlp.additions import Additions, Detail
-from collector_processor.otlp.band_metrics import ScoredPoints, band_metrics
+from collector_processor.otlp.additions import STOCK_ADDITIONS, Additions, Detail
+from collector_processor.otlp.band_metrics import BandGroup, ScoredPoints, band_metrics, frame_of
 from collector_processor.otlp.decode import decode_metrics, decode_traces
 from collector_processor.otlp.span_patch import SpanExtras, append_span_attributes, span_attributes
-from collector_processor.telemetry.arrival import NumberPoints
+from collector_processor.telemetry.arrival import NumberPoints, Source
+from collector_processor.telemetry.points import Int64
 from collector_processor.telemetry.series import Statistic
 from collector_processor.telemetry.verdict import VerdictBatch
 from tests.otlp import stock
@@ -120,18 +123,51 @@ def test_span_attributes_are_typed_and_absent_without_a_score() -> None:
     assert attributes["foreband.model.version"].string_value == "12"
 
 
-def scored(points: NumberPoints, statistic: Statistic = Statistic.VALUE, unit: str = "1") -> ScoredPoints:
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Points of one group, and what was said about them."""
+
+    source: Source
+    statistic: Statistic
+    unit: str
+    attributes: Sequence[bytes]
+    time_unix_nano: Int64
+    verdicts: VerdictBatch
+
+
+def scored(points: NumberPoints, statistic: Statistic = Statistic.VALUE, unit: str = "1") -> Scored:
     n = points.value.size
     ones = np.ones(n)
     verdicts = VerdictBatch(ones * 5, ones * 4, ones * 6, ones * -1.5, np.full(n, -1, np.int8))
-    return ScoredPoints(points.source, statistic, unit, points.attributes, points.time_unix_nano, verdicts)
+    return Scored(points.source, statistic, unit, points.attributes, points.time_unix_nano, verdicts)
+
+
+def bands_of(*scored: Scored, additions: Additions = STOCK_ADDITIONS) -> bytes:
+    """Return the bands of groups in one envelope."""
+    groups = [BandGroup(each.source, each.statistic, each.unit) for each in scored]
+    frames = [
+        frame_of(group, raw, additions) for group, each in zip(groups, scored, strict=True) for raw in each.attributes
+    ]
+    sizes = np.array([len(each.attributes) for each in scored])
+    points = ScoredPoints(
+        groups,
+        np.cumsum(sizes) - sizes,
+        [frame.raw for frame in frames],
+        np.array([frame.head for frame in frames]),
+        np.concatenate([each.time_unix_nano for each in scored]),
+        VerdictBatch(
+            *(np.concatenate([getattr(each.verdicts, field.name) for each in scored]) for field in fields(VerdictBatch))
+        ),
+    )
+    (pieces,) = band_metrics(points, [range(len(groups))], additions)
+    return b"".join(pieces)
 
 
 def test_bands_appended_to_a_request_are_the_original_and_ours() -> None:
     metric = gauge(1.0, 2.0, attributes={"host": "a"})
     body = request_with(metric, service="x").SerializeToString() + b"\xc2\x3e\x02hi"
     (points,) = decode_metrics(body).numbers
-    whole = ExportMetricsServiceRequest.FromString(body + band_metrics([scored(points)]))
+    whole = ExportMetricsServiceRequest.FromString(body + bands_of(scored(points)))
     original = ExportMetricsServiceRequest.FromString(body)
     assert whole.resource_metrics[:-1] == original.resource_metrics[:]
     ours = whole.resource_metrics[-1]
@@ -152,7 +188,7 @@ def test_bands_appended_to_a_request_are_the_original_and_ours() -> None:
 
 def test_bands_carry_the_unit_of_the_statistic_and_scores_none() -> None:
     points = decode_metrics(request_with(gauge(1.0)).SerializeToString()).numbers[0]
-    encoded = band_metrics([scored(points, Statistic.RATE, "By/s"), scored(points, Statistic.P95, "s")])
+    encoded = bands_of(scored(points, Statistic.RATE, "By/s"), scored(points, Statistic.P95, "s"))
     metrics = ExportMetricsServiceRequest.FromString(encoded).resource_metrics[0].scope_metrics[0].metrics
     units = sorted((m.name, m.unit, len(m.gauge.data_points)) for m in metrics)
     assert units == [
@@ -172,7 +208,7 @@ def test_one_envelope_holds_all_bands_of_a_resource() -> None:
         request_with(gauge(1.0, name=name), service=service) for name, service in [("a", "x"), ("b", "x"), ("a", "y")]
     ]
     groups = [scored(decode_metrics(body.SerializeToString()).numbers[0]) for body in bodies]
-    encoded = ExportMetricsServiceRequest.FromString(band_metrics(groups))
+    encoded = ExportMetricsServiceRequest.FromString(bands_of(*groups))
     assert [len(rm.scope_metrics[0].metrics[0].gauge.data_points) for rm in encoded.resource_metrics] == [2, 1]
 
 
@@ -180,12 +216,12 @@ def test_points_without_a_forecast_yield_nothing_and_missing_edges_no_point() ->
     points = decode_metrics(request_with(gauge(1.0, 2.0)).SerializeToString()).numbers[0]
     absent = VerdictBatch.absent(2)
     group = scored(points)
-    none = ScoredPoints(group.source, group.statistic, "1", group.attributes, group.time_unix_nano, absent)
-    assert band_metrics([none]) == b""
+    none = Scored(group.source, group.statistic, "1", group.attributes, group.time_unix_nano, absent)
+    assert bands_of(none) == b""
     nan = np.array([math.nan, math.nan])
     half = VerdictBatch(np.array([1.0, math.nan]), nan, np.array([2.0, 2.0]), nan, np.zeros(2, np.int8))
-    one = ScoredPoints(group.source, group.statistic, "1", group.attributes, group.time_unix_nano, half)
-    metrics = ExportMetricsServiceRequest.FromString(band_metrics([one])).resource_metrics[0].scope_metrics[0].metrics
+    one = Scored(group.source, group.statistic, "1", group.attributes, group.time_unix_nano, half)
+    metrics = ExportMetricsServiceRequest.FromString(bands_of(one)).resource_metrics[0].scope_metrics[0].metrics
     assert [(m.name, len(m.gauge.data_points)) for m in metrics] == [
         ("foreband.yhat", 1),
         ("foreband.upper", 1),
@@ -198,8 +234,8 @@ def test_bands_of_histogram_points_keep_their_attributes() -> None:
     metric.histogram.data_points[0].attributes.append(attribute("route", "/cart" * 40))
     (points,) = decode_metrics(request_with(metric).SerializeToString()).histograms
     verdicts = VerdictBatch(np.ones(1), np.ones(1), np.ones(1), np.ones(1), np.zeros(1, np.int8))
-    group = ScoredPoints(points.source, Statistic.P95, "s", points.attributes, points.time_unix_nano, verdicts)
-    request = ExportMetricsServiceRequest.FromString(band_metrics([group]))
+    group = Scored(points.source, Statistic.P95, "s", points.attributes, points.time_unix_nano, verdicts)
+    request = ExportMetricsServiceRequest.FromString(bands_of(group))
     point = request.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points[0]
     assert point.attributes[0] == metric.histogram.data_points[0].attributes[0]
 
@@ -208,7 +244,7 @@ def test_an_attribute_of_ours_on_a_point_is_replaced() -> None:
     points = decode_metrics(
         request_with(gauge(1.0, attributes={"foreband.metric": "old", "b": 1})).SerializeToString()
     ).numbers[0]
-    request = ExportMetricsServiceRequest.FromString(band_metrics([scored(points)]))
+    request = ExportMetricsServiceRequest.FromString(bands_of(scored(points)))
     point = request.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points[0]
     assert [kv.key for kv in point.attributes] == ["b", "foreband.metric", "foreband.statistic"]
     assert struct.pack("<d", point.as_double) == struct.pack("<d", 5.0)
@@ -219,7 +255,7 @@ def test_the_minimal_set_is_two_attributes_and_two_gauges() -> None:
     (encoded,) = span_attributes(one > 0, one * 2, one, one, np.array([12]), additions).pieces()
     assert [kv.key for kv in Span.FromString(encoded).attributes] == ["foreband.anomaly", "foreband.score"]
     points = decode_metrics(request_with(gauge(1.0)).SerializeToString()).numbers[0]
-    request = ExportMetricsServiceRequest.FromString(band_metrics([scored(points)], additions))
+    request = ExportMetricsServiceRequest.FromString(bands_of(scored(points), additions=additions))
     names = [m.name for m in request.resource_metrics[0].scope_metrics[0].metrics]
     assert names == ["foreband.score", "foreband.anomaly"]
 
@@ -229,7 +265,7 @@ def test_names_begin_with_the_prefixes_that_were_chosen() -> None:
     (encoded,) = span_attributes(one > 0, one * 2, one, one, np.array([12]), additions).pieces()
     assert {kv.key[:10] for kv in Span.FromString(encoded).attributes} == {"acme.band."}
     points = decode_metrics(request_with(gauge(1.0)).SerializeToString()).numbers[0]
-    request = ExportMetricsServiceRequest.FromString(band_metrics([scored(points)], additions))
+    request = ExportMetricsServiceRequest.FromString(bands_of(scored(points), additions=additions))
     metrics = request.resource_metrics[0].scope_metrics[0].metrics
     assert [m.name for m in metrics] == [f"bands.{name}" for name in ("yhat", "lower", "upper", "score", "anomaly")]
     assert [kv.key for kv in metrics[0].gauge.data_points[0].attributes] == ["acme.band.metric", "acme.band.statistic"]
