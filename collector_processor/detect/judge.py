@@ -123,13 +123,19 @@ class Judge:
         at = np.flatnonzero(np.isnan(verdicts.yhat))
         at = at[self._known.maxima.is_unknown(series[at])]
         if at.size:
-            _put(verdicts, at, self._borrowed(series[at], points.value[at]))
+            self._put_borrowed(verdicts, at, series[at], points.value[at])
         return verdicts, changed
 
-    def _borrowed(self, series: Int32, value: Float64) -> VerdictBatch:
-        """Return what values `(n,)` of series that nothing is known about are by the bands of those like them."""
+    def _put_borrowed(self, verdicts: VerdictBatch, at: Int64, series: Int32, value: Float64) -> None:
+        """Fill rows `at` with what values `(n,)` of unknown series are by the bands of those like them, if any."""
+        middle, width = self._siblings.band(self._rulebook.family(series), self._known)
+        lent = np.flatnonzero(~np.isnan(middle))
+        if lent.size:
+            _put(verdicts, at[lent], self._borrowed(series[lent], value[lent], middle[lent], width[lent]))
+
+    def _borrowed(self, series: Int32, value: Float64, middle: Float64, width: Float64) -> VerdictBatch:
         forecasts, tolerance = np.full((2, series.size, len(FORECASTS)), np.nan)
-        forecasts[:, LEVEL], tolerance[:, LEVEL] = self._siblings.band(self._rulebook.family(series), self._known)
+        forecasts[:, LEVEL], tolerance[:, LEVEL] = middle, width
         winner, flags_nothing = np.full(series.size, LEVEL, np.uint8), np.zeros(series.size, np.bool_)
         limits = self._rulebook.limits_around(series, value)
         threshold = self.threshold(series)

@@ -32,15 +32,15 @@ class Siblings:
     def band(self, family: Int32, known: Known) -> tuple[Float64, Float64]:
         """Return the middle and the width to each side `(n,)` of what families lend, NaN where that is nothing."""
         numbers, row = np.unique(family, return_inverse=True)
-        lent = np.array([self._lent(number, known) for number in numbers.tolist()], np.float64).reshape(-1, 2)
-        return lent[row, 0], lent[row, 1]
-
-    def _lent(self, number: int, known: Known) -> tuple[float, float]:
-        members = np.fromiter(self._members.get(number, ()), np.int32)
-        standing, level = known.maxima.standing(members), known.levels.now(members)
+        members = [np.fromiter(self._members.get(number, ()), np.int32) for number in numbers.tolist()]
+        of = np.repeat(np.arange(numbers.size), [some.size for some in members])
+        everybody = np.concatenate([np.empty(0, np.int32), *members])
+        standing, level = known.maxima.standing(everybody), known.levels.now(everybody)
         tolerance = standing.tolerance[:, LEVEL]
         sound = (standing.complete_days >= 1) & np.isfinite(level) & np.isfinite(tolerance)
-        if np.count_nonzero(sound) < LEAST:
-            return np.nan, np.nan
-        middle = float(np.median(level[sound]))
-        return middle, float((np.abs(level - middle) + tolerance)[sound].max())
+        lent = np.full((numbers.size, 2), np.nan)
+        for number in np.flatnonzero(np.bincount(of[sound], minlength=numbers.size) >= LEAST).tolist():
+            lenders = sound & (of == number)
+            middle = float(np.median(level[lenders]))
+            lent[number] = middle, (np.abs(level - middle) + tolerance)[lenders].max()
+        return lent[row, 0], lent[row, 1]
