@@ -176,6 +176,22 @@ def test_only_anomalous_spans_and_points_are_enriched_where_that_is_asked_for(tm
         assert [len(request.resource_metrics) for request in (usual, unusual)] == [1, 2]
 
 
+def test_each_of_many_requests_gets_the_bands_of_its_own_points(tmp_path: Path) -> None:
+    with opened(tmp_path, PipelineSettings(destinations=EVERYWHERE)) as room:
+        names = ("b", "a", "c", "unknown")
+        room.metrics(*(gauge_request(name, (-120, 5.0)) for name in names))
+        for name in names[:3]:
+            room.teach(f"{name}/value", 5.0)
+        room.metrics(*(gauge_request(name, (-60, 5.0)) for name in names))
+        sent = [stored.item.payload for stored in room.writer.outbox.waiting(after=0, limit=99)[-4:]]
+        for name, payload in zip(names, sent, strict=True):
+            groups = ExportMetricsServiceRequest.FromString(payload).resource_metrics
+            assert len(groups) == (1 if name == "unknown" else 2)
+            points = [point for metric in groups[-1].scope_metrics[0].metrics for point in metric.gauge.data_points]
+            named = {kv.value.string_value for p in points for kv in p.attributes if kv.key == "foreband.metric"}
+            assert named == (set() if name == "unknown" else {name})
+
+
 def test_without_enrichment_everything_leaves_as_the_bytes_that_came(tmp_path: Path) -> None:
     additions = Additions(spans=Which.NONE, metrics=Which.NONE)
     with opened(tmp_path, PipelineSettings(destinations=EVERYWHERE, additions=additions)) as room:
