@@ -23,11 +23,14 @@ from benchmarks.decode import trace_body
 from benchmarks.figures import Figure
 from benchmarks.forwarders import Server, Start, forwarders
 from benchmarks.requests import POINTS, Fleet
+from collector_processor.clock import NANOS_PER_SECOND
 from collector_processor.ledger import Signal
 from collector_processor.otlp.decode import decode_metrics, decode_traces
 from collector_processor.otlp.receiver import EXPORT_METHODS
 
 SERIES, ROUNDS, REQUESTS = 10_000, 5, 100
+SECONDS = REQUESTS * POINTS // SERIES
+"""That the points of a round cover; a round follows the one before, so that no point is late."""
 MUST = {Signal.METRICS: 1.3, Signal.TRACES: 2.0}
 _PATIENCE = 120.0
 _IN_FLIGHT = 6
@@ -109,18 +112,16 @@ def _passage(start: Start) -> Iterator[Passage]:
 def _rates(passages: list[Passage], signal: Signal) -> list[float]:
     """Return items per CPU second of each, the median of some rounds in turn after one that is not counted."""
     fleet, rounds = Fleet(SERIES), []
-    for _ in range(ROUNDS + 1):
-        bodies = _points(fleet) if signal is Signal.METRICS else _spans()
+    first = time.time_ns() - (ROUNDS + 1) * SECONDS * NANOS_PER_SECOND
+    for number in range(ROUNDS + 1):
+        bodies = _points(fleet, first + number * SECONDS * NANOS_PER_SECOND) if signal is Signal.METRICS else _spans()
         rounds.append([passage.send(signal, bodies) for passage in passages])
     return [statistics.median(rates) for rates in zip(*rounds[1:], strict=True)]
 
 
-def _points(fleet: Fleet) -> list[bytes]:
-    """Return requests that hold one point each of the series, a second apart."""
-    now = time.time_ns()
-    return [
-        fleet.body(n % fleet.requests, now - (REQUESTS - n) // fleet.requests * 1_000_000_000) for n in range(REQUESTS)
-    ]
+def _points(fleet: Fleet, first: int) -> list[bytes]:
+    """Return requests that hold one point each of the series, a second apart: in order, as senders send them."""
+    return [fleet.body(n % fleet.requests, first + n // fleet.requests * NANOS_PER_SECOND) for n in range(REQUESTS)]
 
 
 def _spans() -> list[bytes]:
