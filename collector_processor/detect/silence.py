@@ -15,11 +15,13 @@ than 6 hours has to be regular for a day again. Nothing is said where a deviatio
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from types import ModuleType
 
 import numpy as np
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.detect import record
+from collector_processor.kernels import LateKernel
 from collector_processor.telemetry.episode import SILENCE, Episode
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.rule import Missing, Rules
@@ -31,10 +33,11 @@ REPORTS_AGAIN = "reports again"
 TIMEOUT = "timeout"
 
 _BLINK = MINUTE
-_REGULAR = 5
-_FOLLOW = 0.25
-_LONGEST = 2.0
+REGULAR = 5
+FOLLOW = 0.25
+LONGEST = 2.0
 _OVERDUE = 2
+_MUCH = 200_000  # points in ten seconds: what they cost NumPy is some thousandths of a core
 _OF_SERIES, _OF_SERVICE = 1, 2
 
 DTYPE = np.dtype(
@@ -71,12 +74,16 @@ class Silence:
         if not len(points):
             return
         newest, oldest_time, count = _heard(points)
+        kernel = KERNEL.loaded_for(len(points)) if count is None else None
+        if kernel is not None:
+            _note_compiled(kernel, self.records, points, now)
+            return
         rows, time = self.records.take(newest.series), newest.time_unix_nano
         before, usual, seen = rows["newest"].copy(), rows["usual"].copy(), rows["seen"]
         is_known, is_newer = before > 0, time > before
         span = np.where(is_newer, time - np.where(is_known, before, oldest_time), 0)
         gap = span.astype(np.float64) if count is None else span / np.maximum(count - ~is_known, 1)
-        is_regular = gap <= _REGULAR * np.where(usual > 0, usual, gap)
+        is_regular = gap <= REGULAR * np.where(usual > 0, usual, gap)
         regular = rows["regular"] + span
         if not is_regular.all():
             is_excused = (rows["scope"] > 0) & (span < FORGOTTEN_AFTER)
@@ -196,6 +203,23 @@ _REASON = {
 }
 
 
+def _note_compiled(kernel: ModuleType, records: record.Records, points: PointBatch, now: int) -> None:
+    """Take note of a point each of series, by columns as the kernel is compiled for."""
+    columns = (points.series, points.time_unix_nano, points.value)
+    kernel.note(records, *map(np.ascontiguousarray, columns), now)
+
+
+def _loaded() -> ModuleType:
+    from collector_processor.detect import silence_kernel
+
+    one = PointBatch(np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(1))
+    _note_compiled(silence_kernel, record.filled(_ALIGNED, 1, {}), one, 0)
+    return silence_kernel
+
+
+KERNEL = LateKernel("noting who reports", _loaded, _MUCH)
+
+
 def _text(interval: float) -> str:
     seconds = interval / 1e9
     return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.3g} min"
@@ -214,7 +238,7 @@ def _heard(points: PointBatch) -> tuple[PointBatch, Int64, Int64 | None]:
 def _followed(usual: Float64, gap: Float64) -> Float64:
     """Return usual intervals after one more; none counts as more than twice the usual."""
     start = np.where(usual > 0, usual, gap)
-    followed: Float64 = np.where(gap > 0, start + _FOLLOW * (np.minimum(gap, _LONGEST * start) - start), usual)
+    followed: Float64 = np.where(gap > 0, start + FOLLOW * (np.minimum(gap, LONGEST * start) - start), usual)
     return followed
 
 
