@@ -5,23 +5,12 @@ from collections.abc import Generator
 
 import numpy as np
 
-from collector_processor.store import rows
+from collector_processor.store import rows, verdict_rows
 from collector_processor.store.codec import seal, unseal
 from collector_processor.store.rows import Columns
-from collector_processor.store.verdict_codec import is_absent, rounded
 from collector_processor.telemetry.points import PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 
-_VERDICT_DTYPE = np.dtype(
-    [
-        ("row", "<u4"),
-        ("yhat", "<f8"),
-        ("lower", "<f8"),
-        ("upper", "<f8"),
-        ("score", "<f8"),
-        ("anomaly", "i1"),
-    ]
-)
 _BYTES_PER_POINT = 4 + 8 + 8
 _POINTS_AT_ONCE = 10_000
 
@@ -29,7 +18,7 @@ _POINTS_AT_ONCE = 10_000
 def append(connection: sqlite3.Connection, sequence: int, points: PointBatch, verdicts: VerdictBatch | None) -> None:
     """Write one commit's points as row `sequence`."""
     body = points.series.tobytes() + points.time_unix_nano.tobytes() + points.value.tobytes()
-    packed = None if verdicts is None else _pack(rounded(points.value, verdicts))
+    packed = None if verdicts is None else verdict_rows.pack(points.value, verdicts)
     connection.execute(
         "INSERT INTO head (id, points, verdicts) VALUES (?, ?, ?)",
         (sequence, seal(body, sequence), None if packed is None else seal(packed, sequence)),
@@ -77,19 +66,6 @@ def _page(connection: sqlite3.Connection, after: int) -> dict[int, Columns]:
     return page
 
 
-def _pack(verdicts: VerdictBatch) -> bytes | None:
-    """Keep the rows that say something; None if no row does."""
-    (said,) = np.nonzero(~is_absent(verdicts))
-    if not said.size:
-        return None
-    packed = np.empty(said.size, _VERDICT_DTYPE)
-    packed["row"] = said
-    verdicts = verdicts if said.size == len(verdicts) else verdicts.take(said)
-    for name in ("yhat", "lower", "upper", "score", "anomaly"):
-        packed[name] = getattr(verdicts, name)
-    return packed.tobytes()
-
-
 def points_after(connection: sqlite3.Connection, row_id: int) -> list[tuple[int, Columns]]:
     """Return the ids of later rows, ascending, with their points."""
     found = connection.execute("SELECT id, points FROM head WHERE id > ? ORDER BY id", (row_id,))
@@ -114,9 +90,7 @@ def _points(sequence: int, sealed: bytes) -> Columns:
 
 def _judged(sequence: int, sealed_points: bytes, sealed_verdicts: bytes | None) -> Columns:
     points = rows.points_of(_points(sequence, sealed_points))
-    verdicts = VerdictBatch.absent(len(points))
-    if sealed_verdicts is not None:
-        packed = np.frombuffer(unseal(sealed_verdicts, sequence, "head row"), _VERDICT_DTYPE)
-        for name in ("yhat", "lower", "upper", "score", "anomaly"):
-            getattr(verdicts, name)[packed["row"]] = packed[name]
-    return rows.judged_rows(points, verdicts)
+    if sealed_verdicts is None:
+        return rows.judged_rows(points, VerdictBatch.absent(len(points)))
+    packed = unseal(sealed_verdicts, sequence, "head row")
+    return rows.judged_rows(points, verdict_rows.unpack(packed, len(points)))

@@ -22,7 +22,7 @@ Encode = Callable[[npt.NDArray[Any]], bytes]
 """Returns what `decode_column` reads."""
 
 _EXPONENT = 0x7FF0_0000_0000_0000  # of the bits of a double; alone they are the power of two below it
-_SCORE_TOLERANCE = 2.0 ** (2 - BAND_BITS)
+SCORE_TOLERANCE = 2.0 ** (2 - BAND_BITS)
 _LOWER_AS_OFFSET, _UPPER_AS_OFFSET, _SCORE_FOLLOWS, _NO_ANOMALY = 1, 2, 4, 8
 
 
@@ -32,7 +32,7 @@ def rounded(value: Float64, verdicts: VerdictBatch) -> VerdictBatch:
         yhat, lower, upper = _rounded(verdicts)
         follows = _score(value, yhat, lower, upper)
         size = np.abs(verdicts.score)
-        close = np.abs(follows - verdicts.score) <= _SCORE_TOLERANCE * (1 + size)
+        close = np.abs(follows - verdicts.score) <= SCORE_TOLERANCE * (1 + size)
         close &= (np.abs(follows) > 1) == (size > 1)
     score = np.where(close, follows, verdicts.score)
     return VerdictBatch(yhat, lower, upper, score, verdicts.anomaly)
