@@ -15,10 +15,12 @@ from pathlib import Path
 
 from benchmarks.decode import trace_body
 from benchmarks.figures import Figure
-from collector_processor.detect.calm import KERNEL
+from collector_processor.detect import calm, silence
 from collector_processor.ledger import Signal
+from collector_processor.memory import give_back_large_blocks
 from collector_processor.otlp import metrics, traces
 from collector_processor.pipeline import PipelineSettings
+from collector_processor.store import verdict_rows
 from tests.otlp.stock import START, Metric, attribute, request_with
 from tests.pipeline_room import NOW, SECOND, Room, calm_seed, flat_model, opened
 
@@ -28,7 +30,8 @@ SPANS, SPAN_REQUESTS = 1_000, 16
 
 def measure() -> list[Figure]:
     """Return points and spans per CPU second, and the wall time of an acknowledgement."""
-    for kernel in (metrics.SCANNER, traces.SCANNER, KERNEL):
+    give_back_large_blocks()  # as a server does
+    for kernel in (metrics.SCANNER, traces.SCANNER, calm.KERNEL, silence.KERNEL, verdict_rows.KERNEL):
         kernel.load()
     _run(8, is_judged=True, is_forwarding=True)
     figures = []
