@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -28,9 +28,10 @@ def fill(disk: Path, leave: int = 0) -> None:
         free = os.statvfs(disk)
         try:
             os.posix_fallocate(filler.fileno(), filler.tell(), max(1, free.f_bavail * free.f_frsize - leave))
-        except OSError:
-            while filler.write(bytes(4096)):
-                pass
+        except OSError:  # somebody else took some of it in the meantime
+            with suppress(OSError):
+                while filler.write(bytes(4096)):
+                    pass
 
 
 def empty(disk: Path) -> None:
