@@ -122,7 +122,7 @@ class Consumer:
         """Answer every request of a batch; one that breaks the pipeline is set apart from the others."""
         try:
             answers = self._pipeline.process([w.request for w in batch], self._clock.now_unix_nano())
-        except StoreError as error:
+        except (StoreError, OSError, MemoryError) as error:  # no request is to blame
             self._recover()
             for waiting in batch:
                 waiting.answer.set_exception(error)

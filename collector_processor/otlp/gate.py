@@ -42,11 +42,12 @@ class Refusal(StrEnum):
     OVERLOAD = "overload"
     MEMORY = "memory"
     DRAINING = "draining"
+    RESOURCES = "resources"  # descriptors, memory: what this process lacked while it worked on the request
 
     @property
     def is_retryable(self) -> bool:
         """Whether the sender was told to come again."""
-        return self in {Refusal.OVERLOAD, Refusal.MEMORY, Refusal.DRAINING}
+        return self in {Refusal.OVERLOAD, Refusal.MEMORY, Refusal.DRAINING, Refusal.RESOURCES}
 
 
 Authorize = Callable[[str | None], Refusal | None]
@@ -111,6 +112,9 @@ class Entrance:
             return self.ingest(signal, read(), metadata)
         except RetryableError as error:
             return status_of(error)
+        except (OSError, MemoryError) as error:
+            _log.warning("a %s request is refused for later: %r", signal, error)
+            return self.turn_away(signal, Refusal.RESOURCES)
         except Exception as error:  # noqa: BLE001  (whatever it is, the sender gets a code it can act on)
             refusal = refusal_of(error)
             if refusal is Refusal.INTERNAL:

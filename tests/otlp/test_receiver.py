@@ -183,6 +183,17 @@ def test_calls_without_a_message_do_not_keep_the_threads(open_door: Callable[...
     assert door.wait_for(lambda: door.refused[Refusal.NOT_READ] == 8)
 
 
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), MemoryError()])
+def test_what_this_process_lacks_is_retryable(door: Door, error: Exception) -> None:
+    door.during = raising(error)
+    refused = door.fail(GOOD)
+    assert (refused.code(), refused.details()) == (grpc.StatusCode.UNAVAILABLE, "not now: resources")
+    assert retry_delay(refused.trailing_metadata())
+    assert door.ledger.row(Signal.METRICS).refused == {"resources": 1}
+    door.during = lambda: None
+    assert door.export(GOOD) == b""
+
+
 def test_a_second_message_in_a_call_is_refused_with_the_first(door: Door) -> None:
     export = door.channel.stream_unary(EXPORT_METHODS[Signal.METRICS], None, None)
     with pytest.raises(grpc.RpcError) as caught:
