@@ -42,6 +42,7 @@ class Parts(NamedTuple):
     level: Any
     status: Any
     episode: Any
+    days: Any
     rule: Any
     factor: Any
 
@@ -66,6 +67,7 @@ def parts_of(known: Known, rulebook: Rulebook) -> Parts:
         known.levels.records,
         known.status.records,
         known.episodes.records,
+        known.days.records,
         rulebook.all(known.size),
         rulebook.factors(),
     )
@@ -92,7 +94,9 @@ def _loaded() -> ModuleType:
     rulebook.grow(1)
     one = PointBatch(np.zeros(1, np.int32), np.zeros(1, np.int64), np.full(1, np.nan))
     nothing = np.zeros(1, np.uint8)
-    judged(calm_kernel, points_of(one, np.empty((1, 4)), nothing, nothing), parts_of(known, rulebook))
+    points, parts = points_of(one, np.empty((1, 4)), nothing, nothing), parts_of(known, rulebook)
+    calm_kernel.is_due(points, parts)
+    judged(calm_kernel, points, parts)
     return calm_kernel
 
 

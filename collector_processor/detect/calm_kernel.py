@@ -22,6 +22,7 @@ from collector_processor.clock import DAY, HOUR
 from collector_processor.compiled import exact, exact_entry, pasted, source_digest
 from collector_processor.detect.calibrate import OFFSET_SHARE, STEP_SHARE, TAIL
 from collector_processor.detect.calm import Parts, Points
+from collector_processor.detect.days import BLOCK
 from collector_processor.detect.judge import ROUNDING, SECOND_SHARE
 from collector_processor.detect.level import SLOT
 from collector_processor.detect.score import JUST_OUTSIDE
@@ -113,7 +114,7 @@ def _weigh(
 def _look(points: Points, parts: Parts, begin: int, block: Block) -> int:
     """Put the rows from `begin` on that may be calm into a block; return how many."""
     all_series, time, value, expected, _, held = points
-    maxima, tracker, level, status, episode, rules, factor = parts
+    maxima, tracker, level, status, episode, _, rules, factor = parts
     row, forecast, offset, inverse, counts, firsts, lows, highs, is_active, _, _, _ = block
     b = 0
     for i in range(begin, min(begin + _BLOCK, all_series.size)):
@@ -194,7 +195,7 @@ def _take_in(
 def _learn(points: Points, parts: Parts, block: Block, size: int, verdicts: Float64, is_left: Bool) -> None:
     """Score `size` rows; learn those within their bands, which are not left."""
     all_series, time, values, _, winner, _ = points
-    maxima, tracker, level, status, _, rules, _ = parts
+    maxima, tracker, level, status, _, _, rules, _ = parts
     row, forecast, _, _, _, first, lows, highs, is_active, above, below, _ = block
     for b in range(size):
         i = row[b]
@@ -216,8 +217,21 @@ def _learn(points: Points, parts: Parts, block: Block, size: int, verdicts: Floa
         _take_in(maxima[series], tracker[series], level[series], forecast, b, time[i], value, yhat)
 
 
-def _bind(sources: str) -> Callable[[Points, Parts, Float64, Bool], None]:
-    """Compile `judge` over the digest of the sources that its constants are of."""
+def _bind(
+    sources: str,
+) -> tuple[Callable[[Points, Parts], bool], Callable[[Points, Parts, Float64, Bool], None]]:
+    """Compile `is_due` and `judge` over the digest of the sources that their constants are of."""
+
+    @exact_entry
+    def is_due(points: Points, parts: Parts) -> bool:
+        """Tell whether a slot of a level, or three hours of a day, of any series ended before its point."""
+        _ = sources
+        series, time, _, _, _, _ = points
+        _, _, level, _, _, days, _, _ = parts
+        for i in range(series.size):
+            if time[i] // SLOT > level[series[i]].slot or time[i] // BLOCK > days[series[i]].block:
+                return True
+        return False
 
     @exact_entry
     def judge(points: Points, parts: Parts, verdicts: Float64, is_left: Bool) -> None:
@@ -243,7 +257,7 @@ def _bind(sources: str) -> Callable[[Points, Parts, Float64, Bool], None]:
             find_edges(block.offset, block.inverse, block.present, block.above, block.below, block.steps, size)
             _learn(points, parts, block, size, verdicts, is_left)
 
-    return judge
+    return is_due, judge
 
 
-judge = _bind("".join(map(source_digest, (__file__, band_kernel.__file__, band.__file__))))
+is_due, judge = _bind("".join(map(source_digest, (__file__, band_kernel.__file__, band.__file__))))

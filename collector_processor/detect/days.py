@@ -12,8 +12,8 @@ from collector_processor.telemetry.points import Bool, Float64, Int32, Int64
 DAYS = 42
 WEEK = 7
 
-_BLOCK = 3 * HOUR
-_BLOCKS = DAY // _BLOCK
+BLOCK = 3 * HOUR
+_BLOCKS = DAY // BLOCK
 _LEAST_BLOCKS = 4
 
 DTYPE = np.dtype(
@@ -42,7 +42,7 @@ class Days:
 
         To be called with every point: the first one in three hours counts.
         """
-        block = time_unix_nano // _BLOCK
+        block = time_unix_nano // BLOCK
         at = np.flatnonzero(block > self.records["block"][series])
         if not at.size:
             return at

@@ -48,14 +48,14 @@ class Judge:
 
     def judge(self, points: PointBatch, forecasts: Float64, winner: npt.NDArray[np.uint8]) -> Judgement:
         """Judge points and learn from them, as `Detector.judge` says."""
-        verdicts, changed = VerdictBatch.absent(len(points)), list[Episode]()
         if not len(points):
-            return Judgement(verdicts, changed)
+            return Judgement(VerdictBatch.absent(0), [])
         held = self._rulebook.held(points)
         forecasts = np.asfortranarray(forecasts)  # arithmetic over few neighbours is many times slower than over n
         is_modelled = self._rulebook.is_modelled(points.series)
         if is_modelled.all() and is_one_wave(points.series):
             return Judgement(*self._judge_once(points, forecasts, winner, held))
+        verdicts, changed = VerdictBatch.absent(len(points)), list[Episode]()
         rows = np.flatnonzero(is_modelled)
         for wave in waves(points.series[rows], points.time_unix_nano[rows]):
             at = rows[wave]
@@ -88,14 +88,14 @@ class Judge:
         self, points: PointBatch, forecasts: Float64, winner: npt.NDArray[np.uint8], held: npt.NDArray[np.uint8]
     ) -> tuple[VerdictBatch, list[Episode]]:
         """Judge and learn points of which each series has one; those `held` for a reason are only held to a band."""
-        self._known.levels.advance(points.series, points.time_unix_nano)
-        drifts = self._look_for_drift(points)
         kernel = calm.KERNEL.loaded_for(len(points))
         if kernel is None:
+            drifts = self._turn(points)
             verdicts, changed = self._judge_any(points, forecasts, winner, held)
             return verdicts, [*drifts, *changed]
-        parts = calm.parts_of(self._known, self._rulebook)
-        verdicts, left = calm.judged(kernel, calm.points_of(points, forecasts, winner, held), parts)
+        plain, parts = calm.points_of(points, forecasts, winner, held), calm.parts_of(self._known, self._rulebook)
+        drifts = self._turn(points) if kernel.is_due(plain, parts) else []
+        verdicts, left = calm.judged(kernel, plain, parts)
         if not left.size:
             return verdicts, drifts
         rest = np.asfortranarray(forecasts[left])
@@ -141,9 +141,10 @@ class Judge:
         threshold = self.threshold(series)
         return judge(value, forecasts, winner, tolerance, threshold, limits, flags_nothing).verdicts
 
-    def _look_for_drift(self, points: PointBatch) -> list[Episode]:
-        """Return episodes of drift that changed with days that ended before these points."""
+    def _turn(self, points: PointBatch) -> list[Episode]:
+        """Complete the slots and days that ended before these points; return the episodes of drift that changed."""
         known, time = self._known, points.time_unix_nano
+        known.levels.advance(points.series, time)
         ended = known.days.take(points.series, time, known.levels.now(points.series))
         if not ended.size:
             return []
