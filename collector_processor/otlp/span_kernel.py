@@ -29,6 +29,7 @@ NOT_PLAIN = -1
 
 _IN_REQUEST, _IN_RESOURCE, _IN_SCOPE, _IN_SPAN, _IN_STATUS = range(5)
 _OUTER = (0x0A, 0x12, 0x12)  # tags of what a span is in, and of spans, by level
+_ATTRIBUTE = 0x4A
 _SKIP, _ENTER = -1, -2
 _LEAST_TAG, _TAGS = 8, 0x80  # none of those in use is larger
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
@@ -85,6 +86,14 @@ def _content(data: Bytes, at: Number, end: Number, wire_type: Number) -> tuple[N
     return 0, NOT_PLAIN, NOT_PLAIN
 
 
+@_pasted
+def _behind_attributes(data: Bytes, at: Number, end: Number) -> Number:
+    """Return the place behind the short attributes of a span that begin at a place: most of its fields, by far."""
+    while at + 1 < end and data[at] == _ATTRIBUTE and data[at + 1] < 0x80 and at + 2 + data[at + 1] <= end:
+        at += 2 + np.int64(data[at + 1])
+    return at
+
+
 @entry
 def scan(data: Bytes, spans: Int32, resources: Int32) -> tuple[Number, Number, Number]:
     """Fill tables: `spans (n, COLUMNS)`, and `resources (m, 2)`, of zeros, with place and size.
@@ -117,7 +126,7 @@ def scan(data: Bytes, spans: Int32, resources: Int32) -> tuple[Number, Number, N
             if noted[action]:
                 return NOT_PLAIN, 0, 0
             noted[action], noted[action + 1] = at, number
-        at = end
+        at = _behind_attributes(data, end, ends[level]) if level == _IN_SPAN else end
         while level and at == ends[level]:
             level -= 1
     return counts[_IN_REQUEST], counts[_IN_RESOURCE], counts[_IN_SCOPE]
