@@ -10,6 +10,7 @@ What is held was acknowledged, so it is saved with the commit that held it, in p
 usual interval is learned anew.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -21,6 +22,8 @@ from collector_processor.telemetry.points import Bool, Float64, Int32, Int64
 _SHORT = 0.5
 _FOLLOW = 0.25
 _LONGEST = 2.0
+
+_LONG_RUN, _FEW = 64, 32  # a row takes a microsecond alone, and a wave of any rows some sixty
 
 SERIES_PER_PIECE = 512
 _NAME = "pace/"
@@ -67,6 +70,11 @@ class Pace:
         """
         known = (elapsed > 0) & ~np.isnan(increase)
         rate = np.full(series.size, np.nan)
+        longest = _longest_run(series)
+        if longest > _LONG_RUN and series.size < _FEW * longest:  # the past of few series
+            for at in np.split(np.arange(series.size), np.flatnonzero(np.diff(series)) + 1):
+                rate[at] = self._follow(int(series[at[0]]), increase[at], elapsed[at], known[at])
+            return rate
         for at in _waves(series):
             rate[at] = self._advance(series[at], increase[at], elapsed[at], known[at])
         return rate
@@ -85,6 +93,24 @@ class Pace:
         self._elapsed[series] = np.where(is_short, took, 0.0)
         return np.where(known & ~is_short, held / np.where(took > 0, took / NANOS_PER_SECOND, 1.0), np.nan)
 
+    def _follow(self, series: int, increase: Float64, elapsed: Int64, known: Bool) -> list[float]:
+        """Return the rates of many intervals of one series: `_advance` one after the other, without arrays of one."""
+        usual, held, waited = (float(of[series]) for of in (self._usual, self._held, self._elapsed))
+        rates, is_changed = list[float](), False
+        for more, took, is_known in zip(increase.tolist(), elapsed.astype(float).tolist(), known.tolist(), strict=True):
+            before = usual if usual > 0 else took
+            followed = before + _FOLLOW * (min(took, _LONGEST * before) - before)
+            usual = followed if is_known else usual
+            total, time = held + more, waited + took
+            is_short = is_known and time < _SHORT * before
+            is_changed |= is_short or waited > 0
+            held, waited = (total, time) if is_short else (0.0, 0.0)
+            rates.append(total / (time / NANOS_PER_SECOND) if is_known and not is_short else math.nan)
+        self._usual[series], self._held[series], self._elapsed[series] = usual, held, waited
+        if is_changed:
+            self._unsaved.add(series // SERIES_PER_PIECE)
+        return rates
+
     def _piece(self, piece: int) -> bytes:
         first = piece * SERIES_PER_PIECE
         elapsed = self._elapsed[first : first + SERIES_PER_PIECE]
@@ -97,6 +123,12 @@ class Pace:
 def piece_names(series: int) -> list[str]:
     """Return the names under which series ids below `series` are saved."""
     return [f"{_NAME}{piece}" for piece in range(-(-series // SERIES_PER_PIECE))]
+
+
+def _longest_run(series: Int32) -> int:
+    """Return the most rows that any series has; rows of a series stand together."""
+    edges = np.flatnonzero(series[1:] != series[:-1]) + 1
+    return int(np.diff(edges, prepend=0, append=series.size).max())
 
 
 def _waves(series: Int32) -> list[Int64]:

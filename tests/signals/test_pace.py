@@ -124,3 +124,27 @@ def test_only_pieces_that_changed_are_saved() -> None:
     assert pace.take_unsaved() == {}
     rates(pace, (60, 60), series=SERIES_PER_PIECE)
     assert pace.take_unsaved() == {held[0]: b""}
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.sampled_from([5.0, 1e-9, math.nan]), st.floats(-1.0, 100.0)),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_the_past_of_few_series_has_the_rates_that_it_had_one_after_the_other(
+    rows: list[tuple[int, float, float]],
+) -> None:
+    series, increase, seconds = (np.array(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True))
+    elapsed = (seconds * NANOS_PER_SECOND).astype(np.int64)
+    found = []
+    for long_run in (0, 1000):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("collector_processor.signals.pace._LONG_RUN", long_run)
+            pace = Pace()
+            pace.grow(3)
+            twice = [pace.rates(series.astype(np.int32), increase, elapsed).tobytes() for _ in range(2)]
+            found.append((twice, pace.take_unsaved()))
+    assert found[0] == found[1]
