@@ -20,11 +20,13 @@ from collector_processor.otlp.wire_kernel import (
     LONGEST_NUMBER,
     LONGEST_TAG,
     MOST,
+    MOST_MET,
     NOT_PLAIN,
     TAGS,
     Number,
     byte_at,
     content,
+    hashed,
     is_same,
     pasted,
     varint,
@@ -59,10 +61,7 @@ UNKNOWN = -1
 _IN_REQUEST, _IN_RESOURCE, _IN_SCOPE, _IN_METRIC, _IN_DATA, _LEVELS = range(6)
 _SKIP, _ENTER, _PASS = -1, -2, -3
 _START, _TIME, _ATTRIBUTE = 0x11, 0x19, 0x3A  # tags in a point
-_FIXED, _WORD = 9, 8  # bytes; the first with a tag
-_EIGHT, _HALF, _MOST_OF = np.uint64(8), np.uint64(32), np.uint64(56)  # bits
-_MOST_MET = 64
-_ODD_FACTOR, _FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+_FIXED = 9  # bytes of a tag and eight more
 
 
 class Known(NamedTuple):
@@ -124,24 +123,6 @@ def _read_point(address: Number, begin: Number, end: Number) -> tuple[Number, Nu
 
 
 @pasted
-def _hash(address: Number, at: Number, size: Number, seed: np.uint64) -> np.uint64:
-    """Mix bytes, eight at a time; the last eight may have been among those before."""
-    mixed, last = (seed ^ np.uint64(size)) * _ODD_FACTOR, at + size - _WORD
-    if size < _WORD:
-        for place in range(at, at + size):
-            mixed = mixed << _EIGHT ^ np.uint64(byte_at(address, place)) ^ mixed >> _MOST_OF
-    else:
-        while at < last:
-            mixed = (mixed ^ np.uint64(word_at(address, at))) * _FACTOR
-            mixed ^= mixed >> _HALF
-            at += _WORD
-        mixed ^= np.uint64(word_at(address, last))
-    mixed = (mixed ^ mixed >> _HALF) * _FACTOR
-    mixed = (mixed ^ mixed >> _HALF) * _ODD_FACTOR
-    return mixed ^ mixed >> _HALF
-
-
-@pasted
 def _begin(parts: Int32, rows: Int64, level: Number, tag: Number, point: Number, at: Number, size: Number) -> bool:
     """Note what begins within a level, unless it is a metric's second kind of data, or there is no more room."""
     if level == _IN_METRIC:
@@ -195,10 +176,10 @@ def _find(address: Number, places: Int32, known: Known, kept: Number, number: In
     mask = np.uint64(len(known.slots) - 1)
     for row in range(len(number)):
         at, size = np.int64(places[0, row]), np.int64(places[1, row])
-        own = _hash(address, at, size, known.seed)
+        own = hashed(address, at, size, known.seed)
         mixed[row], number[row] = own, UNKNOWN
         slot, met = np.int64(own & mask), 0
-        while known.slots[slot] >= 0 and met < _MOST_MET:
+        while known.slots[slot] >= 0 and met < MOST_MET:
             found = known.slots[slot]
             is_like = known.hashes[found] == own and known.places[found, 1] == size
             if is_like and is_same(address, at, kept, known.places[found, 0], size):

@@ -20,8 +20,12 @@ NOT_PLAIN = -1
 LEAST_TAG, TAGS = 8, 0x80  # none of those in use is larger
 LONGEST_TAG, LONGEST_NUMBER = 28, 56  # bits
 MOST = (1 << 31) - 1
+MOST_MET = 64
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_WORD = 8  # bytes
+_EIGHT, _HALF, _MOST_OF = np.uint64(8), np.uint64(32), np.uint64(56)  # bits
+_ODD_FACTOR, _FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _U8, _I64 = numba.types.uint8, numba.types.int64
 _Read = Callable[[Number, Number], np.int64]
 
@@ -87,8 +91,26 @@ def content(address: Number, at: Number, end: Number, wire_type: Number) -> tupl
 def is_same(one: Number, at: Number, other: Number, place: Number, size: Number) -> bool:
     """Tell whether the bytes at two places are the same."""
     same: Number = 0
-    while same + 8 <= size and word_at(one, at + same) == word_at(other, place + same):
-        same += 8
+    while same + _WORD <= size and word_at(one, at + same) == word_at(other, place + same):
+        same += _WORD
     while same < size and byte_at(one, at + same) == byte_at(other, place + same):
         same += 1
     return bool(same == size)
+
+
+@pasted
+def hashed(address: Number, at: Number, size: Number, seed: np.uint64) -> np.uint64:
+    """Mix bytes, eight at a time; the last eight may have been among those before."""
+    mixed, last = (seed ^ np.uint64(size)) * _ODD_FACTOR, at + size - _WORD
+    if size < _WORD:
+        for place in range(at, at + size):
+            mixed = mixed << _EIGHT ^ np.uint64(byte_at(address, place)) ^ mixed >> _MOST_OF
+    else:
+        while at < last:
+            mixed = (mixed ^ np.uint64(word_at(address, at))) * _FACTOR
+            mixed ^= mixed >> _HALF
+            at += _WORD
+        mixed ^= np.uint64(word_at(address, last))
+    mixed = (mixed ^ mixed >> _HALF) * _FACTOR
+    mixed = (mixed ^ mixed >> _HALF) * _ODD_FACTOR
+    return mixed ^ mixed >> _HALF
