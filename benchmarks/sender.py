@@ -34,20 +34,20 @@ def main() -> None:
         channels = [opened.enter_context(_channel(address)) for _ in range(int(connections[0]) if connections else 1)]
         calls = [channel.unary_unary(EXPORT_METHODS[Signal.METRICS], None, None) for channel in channels]
 
-        def send(number: int, due: float) -> None:
+        def send(number: int, body: bytes, due: float) -> None:
             def note(answer: Any) -> None:
                 rows.append((due, np.nan if answer.exception() else time.time() - due))
                 places.release()
 
             places.acquire()
-            body = fleet.body(number % fleet.requests, round(due * NANOS_PER_SECOND))
             calls[number % len(calls)].future(body, timeout=60.0).add_done_callback(note)
 
         started = time.time()
         for number in range(round(float(seconds) / gap)):
             due = started + number * gap
+            body = fleet.body(number % fleet.requests, round(due * NANOS_PER_SECOND))
             time.sleep(max(0.0, due - time.time()))
-            send(number, due)
+            send(number, body, due)
         for _ in range(_IN_FLIGHT):
             places.acquire()
     np.array(sorted(rows)).tofile(Path(file))
