@@ -15,6 +15,7 @@ from collector_processor.config import Config
 from collector_processor.doors import Locks, grafana_door
 from collector_processor.logs import set_up_logging
 from collector_processor.memory import give_back_large_blocks, share_arenas
+from collector_processor.scheduling import take_short_turns
 from collector_processor.store.sqlite import open_reader
 from collector_processor.system_limits import allow_many_files, require_address_space
 
@@ -25,6 +26,7 @@ def run_until_stopped(config: Config, load: Callable[[], Config]) -> None:
     """Run Foreband until SIGTERM or SIGINT; on SIGHUP go on by what `load` returns then."""
     share_arenas()
     give_back_large_blocks()
+    take_short_turns()
     set_up_logging(config.log)
     allow_many_files()
     require_address_space(config.receiver.max_in_flight, config.memory.limit)

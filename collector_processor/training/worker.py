@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from threading import Thread
 from typing import Any
 
+from collector_processor.scheduling import take_usual_turns
 from collector_processor.training.request import Chunk, ChunkOutcome, FitOutcome, FitStatus
 
 Task = Callable[[Chunk], list[FitOutcome]]
@@ -25,6 +26,7 @@ def main() -> None:
     """Serve the connection of the file descriptor in `argv[1]`; `argv[2]` is a directory for temporary files."""
     descriptor, directory = int(sys.argv[1]), sys.argv[2]
     Thread(target=_die_at_hangup, args=(descriptor, directory), daemon=True).start()
+    take_usual_turns()
     os.nice(10)  # receiving and judging telemetry comes first
     _do_without_plots()
     with suppress(EOFError, ConnectionError):
