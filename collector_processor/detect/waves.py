@@ -6,8 +6,13 @@ from collector_processor.telemetry.points import Int32, Int64
 
 
 def is_one_wave(series: Int32) -> bool:
-    """Tell whether rows are one round as they stand."""
-    return bool((series[1:] > series[:-1]).all())
+    """Tell whether rows are one round as they stand, in whatever order."""
+    if (series[1:] > series[:-1]).all():
+        return True
+    rows = np.arange(series.size, dtype=np.int32)
+    last = np.empty(int(series.max(initial=-1)) + 1, np.int32)
+    last[series] = rows  # of rows of one series the last is noted
+    return bool((last[series] == rows).all())
 
 
 def waves(series: Int32, time_unix_nano: Int64) -> list[Int64]:
