@@ -1,7 +1,7 @@
 """Measure the detector: what a judged point costs, and what a series weighs in memory.
 
 CPU time of one core, median of all ticks. `must` is the promise: the value has to stay below it. The peer of the first
-row is the same work one series at a time.
+row is the same work one series at a time, that of the second the same by NumPy, before compiled code is loaded.
 """
 
 import statistics
@@ -12,11 +12,13 @@ import numpy as np
 
 from benchmarks.figures import Figure
 from collector_processor.clock import DAY, HOUR, NANOS_PER_SECOND
+from collector_processor.detect import calm
 from collector_processor.detect.detector import Detector
 from collector_processor.detect.seed import seed_from_residuals
 from collector_processor.forecast.bands import alert_band
 from collector_processor.telemetry.band import FORECASTS
 from collector_processor.telemetry.points import PointBatch
+from tests.detect.judging import by_numpy
 
 START = 19_700 * DAY
 TICK = 10 * NANOS_PER_SECOND
@@ -25,6 +27,9 @@ F = len(FORECASTS)
 
 
 def measure(series: int = 10_000) -> list[Figure]:
+    calm.KERNEL.load()
+    with by_numpy():
+        plain = ticks(seeded(series), series, start=START, step=TICK)
     detector = seeded(series)
     every = ticks(detector, series, start=START, step=TICK)
     rollover = ticks(detector, series, start=START + 2 * HOUR, step=HOUR)
@@ -35,7 +40,10 @@ def measure(series: int = 10_000) -> list[Figure]:
     resident = sum(len(blob) for blob in detector.save().values()) / series
     return [
         Figure(f"judge and learn, tick of {series}", every / series, "us/point", peer=one, ratio=one * series / every),
-        Figure("judge and learn", every / series, "us/point", 2.0),
+        Figure(
+            "judge and learn by compiled code", every / series, "us/point", peer=plain / series, ratio=plain / every
+        ),
+        Figure("judge and learn by NumPy", plain / series, "us/point", 2.0),
         Figure("judge and learn, each tick a new hour", rollover / series, "us/point"),
         Figure("judge and learn, one series alone", one, "us/point"),
         Figure("alert band alone", band / series, "us/point"),

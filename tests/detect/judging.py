@@ -1,13 +1,17 @@
 """Detectors with a week of calibration, and points for them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 
 import numpy as np
 
 from collector_processor.clock import DAY, MINUTE
+from collector_processor.detect import calm
 from collector_processor.detect.detector import Detector
 from collector_processor.detect.judge import Judgement
 from collector_processor.detect.seed import Seed, seed_from_residuals
+from collector_processor.kernels import LateKernel
 from collector_processor.telemetry.points import Float64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 from tests.detect.columns import all_forecasts
@@ -52,3 +56,13 @@ def state(detector: Detector) -> dict[str, bytes]:
 def assert_same(a: VerdictBatch, b: VerdictBatch) -> None:
     for field in fields(VerdictBatch):
         np.testing.assert_array_equal(getattr(a, field.name), getattr(b, field.name))
+
+
+@contextmanager
+def by_numpy() -> Iterator[None]:
+    """Judge without compiled code, however much comes."""
+    kernel, calm.KERNEL = calm.KERNEL, LateKernel("nothing", calm.KERNEL._load, 1 << 60)
+    try:
+        yield
+    finally:
+        calm.KERNEL = kernel

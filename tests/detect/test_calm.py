@@ -1,7 +1,5 @@
 """Compiled code and NumPy say the same of the same points, and know the same afterwards, to the last bit."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +12,11 @@ from collector_processor.detect import calm
 from collector_processor.detect.detector import Detector
 from collector_processor.detect.judge import Judgement
 from collector_processor.detect.seed import Seed, seed_from_residuals
-from collector_processor.kernels import LateKernel
 from collector_processor.telemetry.band import FORECASTS, Reason
 from collector_processor.telemetry.points import Float64, Int32, PointBatch
 from collector_processor.telemetry.rule import NO_LIMITS, RULE_DTYPE, Rules
 from tests.detect import judging
-from tests.detect.judging import NAN, START, assert_same, state
+from tests.detect.judging import NAN, START, assert_same, by_numpy, state
 
 F = len(FORECASTS)
 SERIES = 24
@@ -28,16 +25,6 @@ SERIES = 24
 @pytest.fixture(scope="module", autouse=True)
 def kernel() -> None:
     calm.KERNEL.load()
-
-
-@contextmanager
-def by_numpy() -> Iterator[None]:
-    """Judge without compiled code."""
-    kernel, calm.KERNEL = calm.KERNEL, LateKernel("nothing", lambda: pytest.fail("it is not much"), 1 << 60)
-    try:
-        yield
-    finally:
-        calm.KERNEL = kernel
 
 
 @dataclass
