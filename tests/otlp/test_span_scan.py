@@ -128,6 +128,7 @@ def test_a_request_of_other_spans_than_expected_is_not_spliced() -> None:
     [
         b"\x2a\x01a\x2a\x01b",  # two names
         b"\x2a\x02\xff\xfe",  # no UTF-8
+        b"\x4a\x02\x0a\x00\x4a\x7f",  # an attribute beyond its end
         b"\x30" + b"\xff" * 9 + b"\x01",  # a kind of -1
         b"\x30\x80\x80\x80\x80\x20",  # a kind beyond 32 bits
         b"\xa3\x06\xa4\x06",  # an unknown group
