@@ -28,7 +28,7 @@ from collector_processor.ledger import Signal
 from collector_processor.otlp.decode import decode_metrics, decode_traces
 from collector_processor.otlp.receiver import EXPORT_METHODS
 
-SERIES, ROUNDS, REQUESTS = 10_000, 5, 100
+SERIES, WARM, ROUNDS, REQUESTS = 10_000, 4, 5, 100
 SECONDS = REQUESTS * POINTS // SERIES
 """That the points of a round cover; a round follows the one before, so that no point is late."""
 MUST = {Signal.METRICS: 1.3, Signal.TRACES: 2.0}
@@ -110,13 +110,16 @@ def _passage(start: Start) -> Iterator[Passage]:
 
 
 def _rates(passages: list[Passage], signal: Signal) -> list[float]:
-    """Return items per CPU second of each, the median of some rounds in turn after one that is not counted."""
+    """Return items per CPU second of each, the median of some rounds in turn.
+
+    The first are not counted: code is loaded once much comes in, which takes some seconds.
+    """
     fleet, rounds = Fleet(SERIES), []
-    first = time.time_ns() - (ROUNDS + 1) * SECONDS * NANOS_PER_SECOND
-    for number in range(ROUNDS + 1):
+    first = time.time_ns() - (WARM + ROUNDS) * SECONDS * NANOS_PER_SECOND
+    for number in range(WARM + ROUNDS):
         bodies = _points(fleet, first + number * SECONDS * NANOS_PER_SECOND) if signal is Signal.METRICS else _spans()
         rounds.append([passage.send(signal, bodies) for passage in passages])
-    return [statistics.median(rates) for rates in zip(*rounds[1:], strict=True)]
+    return [statistics.median(rates) for rates in zip(*rounds[WARM:], strict=True)]
 
 
 def _points(fleet: Fleet, first: int) -> list[bytes]:
