@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from collector_processor.compiled import compiled, digest, entry
+from collector_processor.compiled import compiled, digest, entry, pasted
 from collector_processor.otlp import wire_kernel
 from collector_processor.otlp.wire_kernel import (
     LEAST_TAG,
@@ -28,7 +28,6 @@ from collector_processor.otlp.wire_kernel import (
     content,
     hashed,
     is_same,
-    pasted,
     varint,
     word_at,
 )

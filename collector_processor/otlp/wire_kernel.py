@@ -14,6 +14,8 @@ import numba
 import numpy as np
 from numba.extending import intrinsic
 
+from collector_processor.compiled import pasted
+
 Number = int | np.int64
 
 NOT_PLAIN = -1
@@ -28,8 +30,6 @@ _EIGHT, _HALF, _MOST_OF = np.uint64(8), np.uint64(32), np.uint64(56)  # bits
 _ODD_FACTOR, _FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _U8, _I64 = numba.types.uint8, numba.types.int64
 _Read = Callable[[Number, Number], np.int64]
-
-pasted = numba.njit(inline="always")
 
 
 def _byte(_typing: Any, _address: Any, _place: Any) -> tuple[Any, Any]:
