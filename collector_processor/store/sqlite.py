@@ -61,7 +61,11 @@ def open_reader(directory: Path, known: KnownSeries | None = None, head: Head | 
         StoreError: if there is no store, or it cannot be read.
     """
     connection = connect_reader(directory)
-    return SqliteReader(connection, head=head) if known is None else SqliteReader(connection, known, head)
+    try:
+        return SqliteReader(connection, head=head) if known is None else SqliteReader(connection, known, head)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def open_writer(directory: Path, settings: StoreSettings) -> "SqliteWriter":

@@ -65,6 +65,16 @@ def fill(store: SqliteWriter, days: float, *, every: int = 30 * MINUTE) -> int:
     return last
 
 
+def test_a_reader_that_cannot_be_made_leaves_nothing_open(tmp_path: Path) -> None:
+    open_writer(tmp_path, SETTINGS).close()
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as connection:
+        connection.execute("DROP TABLE store")
+    with pytest.raises(StoreError):
+        open_reader(tmp_path)
+    with closing(sqlite3.connect(tmp_path / DATABASE, timeout=0.0)) as alone:
+        assert alone.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+
+
 def test_files_are_for_this_user_only(stores: SqliteStores) -> None:
     stores.writer().commit(tick(0))
     assert stat.S_IMODE(stores.directory.stat().st_mode) == 0o700
