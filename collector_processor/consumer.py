@@ -150,11 +150,14 @@ class Consumer:
             call.result.set_exception(error)
 
     def _tick(self, *, is_last: bool) -> None:
+        """Do one thing that is due, so that nobody waits for more; a turn that ticks kept waiting comes with one."""
         now, monotonic = self._clock.now_unix_nano(), self._clock.monotonic_nano()
         if is_last or monotonic >= self._next_tick:
             self._next_tick = monotonic + _TICK_NANOS
             self._attempt("saving state", partial(self._pipeline.tick, now, is_last=is_last))
-        elif monotonic >= self._next_turn:
+            if is_last or monotonic < self._next_turn + _TICK_NANOS:
+                return
+        if monotonic >= self._next_turn:
             self._next_turn = monotonic + _SAVE_NANOS
             self._attempt("saving state", partial(self._pipeline.save, now))
         elif monotonic >= self._next_slice:
