@@ -92,8 +92,8 @@ class Pipeline:
         Raises:
             StoreError: if nothing was written.
         """
+        self._require_state(now)
         if names := self._schedule.take(len(self._state.detector)):
-            self._require_state(now)
             with self._state.setback.noted(now):
                 self._state.save(names)
 
