@@ -62,7 +62,7 @@ class Judge:
             judged, episodes_of_wave = self._judge_once(
                 points.take(at), np.asfortranarray(forecasts[at]), winner[at], held[at]
             )
-            _put(verdicts, at, judged)
+            verdicts.put(at, judged)
             changed.extend(episodes_of_wave)
         return Judgement(verdicts, changed)
 
@@ -100,7 +100,7 @@ class Judge:
             return verdicts, drifts
         rest = np.asfortranarray(forecasts[left])
         judged, changed = self._judge_any(points.take(left), rest, winner[left], held[left])
-        _put(verdicts, left, judged)
+        verdicts.put(left, judged)
         return verdicts, [*drifts, *changed]
 
     def _judge_any(
@@ -131,7 +131,7 @@ class Judge:
         middle, width = self._siblings.band(self._rulebook.family(series), self._known)
         lent = np.flatnonzero(~np.isnan(middle))
         if lent.size:
-            _put(verdicts, at[lent], self._borrowed(series[lent], value[lent], middle[lent], width[lent]))
+            verdicts.put(at[lent], self._borrowed(series[lent], value[lent], middle[lent], width[lent]))
 
     def _borrowed(self, series: Int32, value: Float64, middle: Float64, width: Float64) -> VerdictBatch:
         forecasts, tolerance = np.full((2, series.size, len(FORECASTS)), np.nan)
@@ -224,9 +224,3 @@ class _Judged:
         return _Judged(
             self.points.take(chosen), self.scored.take(chosen), self.standing.take(chosen), self.was_open[chosen]
         )
-
-
-def _put(target: VerdictBatch, at: Int64, rows: VerdictBatch) -> None:
-    """Fill rows of a batch that is still being made."""
-    for name in ("yhat", "lower", "upper", "score", "anomaly"):
-        getattr(target, name)[at] = getattr(rows, name)

@@ -50,8 +50,8 @@ class ScannedResource(NamedTuple):
 class PointTable:
     """The metrics of a request, and the points of its gauges and sums as columns, one metric after the other.
 
-    `place (2, n)` are points and `sets (2, n)` their attributes in the
-    body, with sizes. What `is_odd` was found, but not read. `bits` are those of a value, which is a double or an int.
+    `place (2, n)` says where in the body each point begins and its size, `sets (2, n)` the same of its attributes.
+    Where `is_odd`, a point was found, but not read. `bits` are those of its value, which is a double or an int.
     """
 
     body: bytes

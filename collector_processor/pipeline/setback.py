@@ -39,7 +39,7 @@ class Setback:
         Raises:
             StoreError: if it is too early for that, or nothing can be written.
         """
-        if not self._in_a_row:
+        if not self.text:
             return
         pause = min((1 << self._in_a_row) // 4, _LONGEST_PAUSE) * NANOS_PER_SECOND  # after 1, 2, 3: 0, 1, 2 s
         waited = now - self._last

@@ -24,7 +24,6 @@ CLOCK_TRUST = DAY
 
 _SLICE_NANO = 2_000_000
 _ROWS_GROUPED_AT_ONCE = 10_000
-_ROWS_OF_A_SHEET = 8_192
 _CHUNKS_DELETED_AT_ONCE = 500
 _MAX_SHARE_DELETED = 0.1
 
@@ -143,8 +142,8 @@ def _by_group(series: Int32) -> Iterator[tuple[int, Int64]]:
         group = series[places] // layout.SERIES_PER_SHEET
         order = np.argsort(group, kind="stable")
         for first, stop in rows.runs(group[order]):
-            for begin in range(first, stop, _ROWS_OF_A_SHEET):
-                chosen = places[order[begin : min(begin + _ROWS_OF_A_SHEET, stop)]]
+            for begin in range(first, stop, sheet_writer.FULL):
+                chosen = places[order[begin : min(begin + sheet_writer.FULL, stop)]]
                 yield int(series[chosen[0]]) // layout.SERIES_PER_SHEET, chosen
 
 

@@ -13,7 +13,8 @@ from collector_processor.store.chunks import ENDS_DTYPE, Ends
 from collector_processor.store.codec import seal
 from collector_processor.store.rows import Columns
 
-_FULL = 8_192  # points
+FULL = 8_192
+"""Points of a sheet that no more are added to."""
 
 
 def add(connection: sqlite3.Connection, group: int, held: Columns) -> None:
@@ -24,7 +25,7 @@ def add(connection: sqlite3.Connection, group: int, held: Columns) -> None:
         ends.insert(0, chunks.decode_ends(group, row[0]))
     ((newest,),) = connection.execute("SELECT max(id) FROM sheet WHERE id BETWEEN ? AND ?", (first_id, last_id))
     small = _small(connection, group)
-    if small and sum(small.values()) + held[0].size >= _FULL:
+    if small and sum(small.values()) + held[0].size >= FULL:
         held = sheets.sorted_rows(rows.concat([*_taken(connection, min(small), newest), held]))
     _put(connection, first_id if newest is None else newest + 1, held)
     _put_ends(connection, group, ends)
@@ -52,7 +53,7 @@ def _small(connection: sqlite3.Connection, group: int) -> dict[int, int]:
     )
     small = {}
     for row_id, size in found:
-        if size >= _FULL:
+        if size >= FULL:
             break
         small[row_id] = size
     return small

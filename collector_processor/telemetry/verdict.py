@@ -43,9 +43,13 @@ class VerdictBatch:
     def spread(self, where: Bool) -> "VerdictBatch":
         """Return a row for each of `where`: these where it holds, absent ones elsewhere."""
         spread = VerdictBatch.absent(where.size)
-        for name in ("yhat", "lower", "upper", "score", "anomaly"):
-            getattr(spread, name)[where] = getattr(self, name)
+        spread.put(where, self)
         return spread
+
+    def put(self, index: Int64 | Bool, rows: "VerdictBatch") -> None:
+        """Fill rows, by index or mask, of a batch that is still being made."""
+        for name in ("yhat", "lower", "upper", "score", "anomaly"):
+            getattr(self, name)[index] = getattr(rows, name)
 
     @classmethod
     def absent(cls, n: int) -> "VerdictBatch":

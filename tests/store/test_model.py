@@ -44,7 +44,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(compact, "_SLICE_NANO", 0)  # one chunk a slice
         self.patch.setattr(layout, "SERIES_PER_SHEET", 2)
-        self.patch.setattr(sheet_writer, "_FULL", 8)
+        self.patch.setattr(sheet_writer, "FULL", 8)
         self.patch.setattr(housekeeping, "_HEAD_POINTS", 6)
         self.directory = tempfile.TemporaryDirectory()
         self.path = Path(self.directory.name) / "store"

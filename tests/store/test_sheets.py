@@ -55,7 +55,7 @@ def test_a_sorted_head_reads_as_before_in_every_way(stores: SqliteStores) -> Non
 
 
 def test_small_sheets_become_one_as_soon_as_that_is_full(stores: SqliteStores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheet_writer, "_FULL", 10)
+    monkeypatch.setattr(sheet_writer, "FULL", 10)
     store, seen = stores.writer(), []
     for number in range(5):
         store.commit(tick(number, series=4))
@@ -119,8 +119,7 @@ def test_an_older_snapshot_sees_rows_of_the_head_that_are_gone_for_others(
 def test_groups_with_many_points_are_written_a_sheet_at_a_time(
     stores: SqliteStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compact, "_ROWS_OF_A_SHEET", 100)
-    monkeypatch.setattr(sheet_writer, "_FULL", 100)
+    monkeypatch.setattr(sheet_writer, "FULL", 100)
     store = stores.writer()
     for number in range(50):
         store.commit(tick(number))
