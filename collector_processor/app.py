@@ -2,27 +2,20 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version as distribution_version
+from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from collector_processor.budgets import BudgetKeeper
-from collector_processor.canaries import Canaries
 from collector_processor.clock import Clock, SystemClock
 from collector_processor.config import Config
 from collector_processor.consumer import Consumer
-from collector_processor.detect.canary import Subjects
-from collector_processor.detect.seed import Seed
 from collector_processor.doors import Locks, feedback_door, given_tokens, grafana_door, hook_door, otlp_doors
 from collector_processor.errors import ConfigError, PermanentError, RetryableError
 from collector_processor.forwarding import Forwarding, check_destinations, warn_of_orphans
-from collector_processor.incident_keeper import IncidentKeeper, Sources
 from collector_processor.ledger import Ledger, Signal
 from collector_processor.memory import MemoryWatch, Pressure, spare_what_stays
 from collector_processor.notices import NoticeDesk
@@ -30,30 +23,26 @@ from collector_processor.observation import watched
 from collector_processor.otlp.endpoint import INSTANCE_KEY, LOOP_TEXT
 from collector_processor.otlp.status import Answer
 from collector_processor.pipeline import Pipeline, PipelineState, SeriesDesk
-from collector_processor.pipeline.overview import Overview
 from collector_processor.pipeline.request import Request
 from collector_processor.policy import Policies, PoliciesInForce
 from collector_processor.policy.cohort import Cohorts
 from collector_processor.reloading import JUDGING, Reload, adopted, differing
 from collector_processor.room_settings import (
-    incident_settings,
     pipeline_settings,
     silence_source,
     store_settings,
-    training_settings,
 )
 from collector_processor.selftelemetry import SelfTelemetry
-from collector_processor.store.sqlite import open_reader, open_writer
-from collector_processor.telemetry.incident import Incident
-from collector_processor.telemetry.model import ModelRecord
-from collector_processor.telemetry.points import Int32
-from collector_processor.telemetry.proof import Proof
+from collector_processor.store.sqlite import SqliteWriter, open_writer
 from collector_processor.training import Trainer
+from collector_processor.workers import Worker, Workers
+from grafana_datasource.app import Server
 from grafana_datasource.silences.watch import SilenceWatch
 
 log = logging.getLogger(__name__)
 
 VERSION = distribution_version("foreband")
+W = TypeVar("W", bound=Worker)
 _ANSWER_SECONDS = 30.0
 _HTTP_DRAIN_SECONDS = 2.0
 
@@ -144,47 +133,59 @@ class Foreband:
         opened.callback(writer.close)
         self.instance_id, self.outbox = writer.instance_id, writer.outbox
         opened.callback(spare_what_stays())
+        self._start_judging(config, writer, opened)
+        otlp = _address(config.receiver.listen, self._doors.grpc.start())
+        otlp_http = _address(config.receiver.http_listen, self._doors.http.start())
+        door.callback(self._doors.http.stop, _HTTP_DRAIN_SECONDS)
+        _run(self._forwarding, opened)
+        notices = NoticeDesk(writer)
+        self._start_workers(config, notices, opened)
+        server = self._open_web(config, notices, opened)
+        return Addresses(otlp, otlp_http, f"{server.host}:{server.port}")
+
+    def _start_judging(self, config: Config, writer: SqliteWriter, opened: ExitStack) -> None:
+        """Take up all state, and the thread that alone changes it."""
         state = PipelineState(writer, pipeline_settings(config))
         state.reload(self._clock.now_unix_nano())
         self._pipeline = Pipeline(state, self.ledger, self._record_batch)
         self._desk = SeriesDesk(state)
-        self._forwarding = self._forwarding_of(config)
+        self._forwarding = Forwarding(config.forward, self.instance_id, self.outbox, self._clock.now_unix_nano)
         warn_of_orphans(config.forward, self.outbox.sizes())
         self._consumer = Consumer(self._pipeline, self._clock)
         self._consumer.start()
         opened.callback(self._consumer.stop)
         opened.callback(self._drain)
-        otlp = _address(config.receiver.listen, self._doors.grpc.start())
-        otlp_http = _address(config.receiver.http_listen, self._doors.http.start())
-        door.callback(self._doors.http.stop, _HTTP_DRAIN_SECONDS)
-        self._forwarding.start()
-        opened.callback(self._forwarding.stop)
-        trainer = self._start_training(self._desk, opened)
-        self._watch_memory(self._desk, trainer, opened)
-        self._keep_budgets(self._desk, opened)
-        notices = NoticeDesk(writer)
-        forwarders, cohorts = self._forwarding.forwarders, Cohorts(self._policies)
-        canaries = self._start_canaries(self._desk, opened)
-        incidents = self._keep_incidents(self._desk, opened)
+
+    def _start_workers(self, config: Config, notices: NoticeDesk, opened: ExitStack) -> None:
+        """Start what works beside the consumer, and Foreband's own telemetry, which watches all of them."""
+        workers = Workers(config, self._consumer, self._desk, self._clock)
+        trainer = _run(workers.trainer(self._policies), opened)
+        self._memory = _run(MemoryWatch(config.memory.limit, partial(self._relieve, trainer)), opened)
+        self._budgets = _run(workers.budgets(), opened)
+        canaries = _run(workers.canaries(), opened)
+        incidents = _run(workers.incidents(), opened)
         self._telemetry = SelfTelemetry(
             watched(
                 self.ledger,
                 self._desk,
                 trainer,
-                forwarders,
+                self._forwarding.forwarders,
                 self.outbox,
                 canaries,
-                cohorts,
+                Cohorts(self._policies),
                 notices,
                 incidents,
                 lambda: self._last_reload,
                 config.store.directory,
             ),
             version=VERSION,
-            instance_id=writer.instance_id,
+            instance_id=self.instance_id,
             environ=self._environ,
         )
         opened.callback(self._telemetry.stop)
+
+    def _open_web(self, config: Config, notices: NoticeDesk, opened: ExitStack) -> Server:
+        """Open Grafana's door, and follow the silences that concern what is asked there."""
         feedback = feedback_door(self._consumer, self._desk)
         server = grafana_door(
             config,
@@ -201,10 +202,8 @@ class Foreband:
         )
         opened.callback(server.stop, _HTTP_DRAIN_SECONDS)
         count, source = partial(notices.count, "silences"), silence_source(config.silences)
-        self._silences = SilenceWatch(server.backend, feedback, count, source)
-        self._silences.start()
-        opened.callback(self._silences.stop)
-        return Addresses(otlp, otlp_http, f"{server.host}:{server.port}")
+        self._silences = _run(SilenceWatch(server.backend, feedback, count, source), opened)
+        return server
 
     def not_ready(self) -> str:
         """Return why telemetry is not taken right now, empty when it is."""
@@ -238,83 +237,23 @@ class Foreband:
     def _drain(self) -> None:
         self._doors.grpc.drain(self.config.receiver.drain.total_seconds())
 
-    def _forwarding_of(self, config: Config) -> Forwarding:
-        return Forwarding(config.forward, self.instance_id, self.outbox, self._clock.now_unix_nano)
-
-    def _start_training(self, desk: SeriesDesk, opened: ExitStack) -> Trainer:
-        def publish(records: Sequence[ModelRecord], seeds: Sequence[tuple[int, Seed]]) -> None:
-            fleet = desk.fleet.with_models(records)  # here, because it takes its time
-            self._consumer.call(lambda _now: desk.publish(fleet, records, seeds)).result()
-
-        def overview() -> Overview:
-            seen: Overview = self._consumer.call(lambda _now: desk.overview()).result()
-            return seen
-
-        def mark(series: Int32, reason: npt.NDArray[np.uint8]) -> None:
-            self._consumer.call(lambda _now: desk.mark(series, reason)).result()
-
-        trainer = Trainer(
-            training_settings(self.config),
-            self.config.store.directory,
-            overview,
-            publish,
-            mark,
-            self._clock,
-            settings_of=lambda series: self._policies.now.forecast(desk.keys[series]),
-        )
-        trainer.start()
-        opened.callback(trainer.stop)
-        return trainer
-
-    def _start_canaries(self, desk: SeriesDesk, opened: ExitStack) -> Canaries:
-        def subjects(n: int) -> Subjects:
-            taken: Subjects = self._consumer.call(lambda now: desk.subjects(n, now)).result()
-            return taken
-
-        def keep(proof: Proof) -> None:
-            self._consumer.call(lambda _now: desk.keep_proof(proof)).result()
-
-        canaries = Canaries(subjects, partial(open_reader, self.config.store.directory), keep)
-        canaries.start()
-        opened.callback(canaries.stop)
-        return canaries
-
-    def _keep_budgets(self, desk: SeriesDesk, opened: ExitStack) -> None:
-        def apply(factors: Mapping[str, float]) -> None:
-            self._consumer.call(lambda now: desk.keep_budgets(factors, now)).result()
-
-        policies = Policies(self.config.policies, self.config.detect.threshold)
-        self._budgets = BudgetKeeper(self.config.store.directory, policies, self._clock, apply)
-        self._budgets.start()
-        opened.callback(self._budgets.stop)
-
-    def _keep_incidents(self, desk: SeriesDesk, opened: ExitStack) -> IncidentKeeper:
-        def keep(incidents: Sequence[Incident]) -> None:
-            self._consumer.call(lambda _now: desk.keep_incidents(incidents)).result()
-
-        reports = desk.reports
-        sources = Sources(
-            reports.take_episodes, reports.take_strains, lambda: desk.keys, lambda: desk.saved_bands, keep
-        )
-        keeper = IncidentKeeper(self.config.store.directory, sources, self._clock, incident_settings(self.config))
-        keeper.start()
-        opened.callback(keeper.stop)
-        return keeper
-
-    def _watch_memory(self, desk: SeriesDesk, trainer: Trainer, opened: ExitStack) -> None:
-        def apply(pressure: Pressure) -> None:
-            self._pressure = pressure
-            self._doors.gate.is_short_of_memory = pressure >= Pressure.TELEMETRY
-            trainer.is_paused = pressure >= Pressure.FITS
-            self._consumer.call(lambda _now: desk.save_memory(takes_new_series=pressure < Pressure.SERIES))
-
-        self._memory = MemoryWatch(self.config.memory.limit, apply)
-        self._memory.start()
-        opened.callback(self._memory.stop)
+    def _relieve(self, trainer: Trainer, pressure: Pressure) -> None:
+        """Do without what may be done without, the more the less memory there is."""
+        self._pressure = pressure
+        self._doors.gate.is_short_of_memory = pressure >= Pressure.TELEMETRY
+        trainer.is_paused = pressure >= Pressure.FITS
+        self._consumer.call(lambda _now: self._desk.save_memory(takes_new_series=pressure < Pressure.SERIES))
 
     def _record_batch(self, score_seconds: float, commit_seconds: float) -> None:
         if self._is_ready:
             self._telemetry.record_batch(score_seconds, commit_seconds)
+
+
+def _run(worker: W, opened: ExitStack) -> W:
+    """Start a worker, which is stopped when `opened` closes."""
+    worker.start()
+    opened.callback(worker.stop)
+    return worker
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, Full, Queue
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from collector_processor.clock import NANOS_PER_SECOND, Clock
 from collector_processor.errors import PermanentError, RetryableError, StoreError
@@ -21,6 +21,8 @@ from collector_processor.pipeline.request import Request
 from collector_processor.pipeline.saving import TURNS_PER_SECOND
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_BATCH = 64
 MAX_ITEMS = 16_384  # of a micro-batch, but for its last request: new series take 0.1 ms each, a Collector waits for 5 s
@@ -80,7 +82,7 @@ class Consumer:
             raise RetryableError("overloaded: too many requests are waiting", retry_after_seconds=1.0) from None
         return waiting.answer
 
-    def call(self, work: Callable[[int], Any]) -> "Future[Any]":
+    def call(self, work: Callable[[int], T]) -> "Future[T]":
         """Run `work(now_unix_nano)` on the consumer thread, between two batches."""
         call = _Call(work)
         self._queue.put(call)
