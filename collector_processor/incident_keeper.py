@@ -31,7 +31,7 @@ from collector_processor.telemetry.incident import Incident, Member, entity_of
 from collector_processor.telemetry.series import SeriesKey
 from collector_processor.telemetry.service_graph import GRAPH_BLOB, ServiceGraph
 from collector_processor.telemetry.strain import Strain
-from collector_processor.telemetry.titles import title
+from collector_processor.telemetry.titles import local_title
 from collector_processor.telemetry.verdict import State
 
 log = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ def _question(incident: Incident) -> tuple[str, int]:
 
 
 def _member(key: SeriesKey, episode: Episode) -> Member:
-    return Member.of(key, title(key), episode)
+    return Member.of(key, local_title(key), episode)
 
 
 def _over(incidents: Sequence[Incident], reader: SeriesReader, now: int) -> list[Member]:

@@ -26,7 +26,7 @@ from collector_processor.telemetry.incident import Incident, Member
 from collector_processor.telemetry.points import PointBatch
 from collector_processor.telemetry.series import SeriesKey
 from collector_processor.telemetry.service_graph import ServiceGraph
-from collector_processor.telemetry.titles import title
+from collector_processor.telemetry.titles import local_title
 
 _ALONE = Topology(ServiceGraph())
 _CODE = ("incidents", "pipeline")
@@ -106,7 +106,7 @@ class _Keeper:
         now = int(points.time_unix_nano.max())
         self._reports.leave(judgement.episodes, points, judgement.verdicts, self._keys)
         for key, episode in self._reports.take_episodes():
-            self._correlator.take(Member.of(key, title(key), episode), _ALONE, now)
+            self._correlator.take(Member.of(key, local_title(key), episode), _ALONE, now)
         for group in self._swarms.take(self._reports.take_strains(), lambda _: len(self._metrics)):
             self._correlator.take_group(group, _ALONE, now)
         self._stored |= {each.incident_id: each for each in self._correlator.take_changed()}

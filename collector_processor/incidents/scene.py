@@ -13,7 +13,7 @@ from collector_processor.incidents.topology import Topology
 from collector_processor.telemetry.incident import Incident
 from collector_processor.telemetry.points import Float64, Int64, PointBatch
 from collector_processor.telemetry.series import SeriesKey
-from collector_processor.telemetry.titles import title
+from collector_processor.telemetry.titles import local_title
 
 MOST_SERIES_PER_ENTITY = 60
 MOST_SERIES = 600
@@ -80,7 +80,7 @@ def scene_of(incident: Incident, topology: Topology, found: Sequence[Seen], now:
 
 def _change(each: Seen, onset: int) -> Change | None:
     before, after = sides(each.time_unix_nano, each.value, onset)
-    found = measured(each.entity, each.key.stable_id, title(each.key), role_of(each.key), before, after)
+    found = measured(each.entity, each.key.stable_id, local_title(each.key), role_of(each.key), before, after)
     return found and replace(found, unit=each.key.value_unit)
 
 

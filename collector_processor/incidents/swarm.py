@@ -14,7 +14,7 @@ from hashlib import blake2b
 from collector_processor.telemetry.incident import TOGETHER, Member, entity_of
 from collector_processor.telemetry.severity import Severity
 from collector_processor.telemetry.strain import Strain
-from collector_processor.telemetry.titles import title
+from collector_processor.telemetry.titles import local_title
 
 FEWEST = 3
 SHARE = 0.25
@@ -71,7 +71,7 @@ def _member(entity: str, strain: Strain) -> Member:
         entity=entity,
         metric=strain.key.metric,
         statistic=strain.key.statistic.value,
-        title=title(strain.key),
+        title=local_title(strain.key),
         kind=TOGETHER,
         severity=Severity.WARNING.value,
         direction=1 if strain.score > 0.0 else -1,

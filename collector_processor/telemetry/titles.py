@@ -1,7 +1,10 @@
 """Say in words what a series measures, for people who choose one from a list."""
 
+from textwrap import shorten
+
 from collector_processor.telemetry.series import Attributes, Kind, SeriesKey, Statistic, attribute_text
 
+_LONGEST_DETAIL = 80  # letters
 _WORDS = {
     Statistic.VALUE: "",
     Statistic.TOTAL: "total",
@@ -23,7 +26,7 @@ _SPAN_WORDS = {
 
 
 def title(key: SeriesKey) -> str:
-    """Return one line that names the series among those of its service."""
+    """Return one line that says what the series measures, without the attributes of a metric."""
     if key.kind is Kind.SPAN and key.metric in _SPAN_WORDS:
         return _span_title(key)
     if key.kind is Kind.LOG:
@@ -36,6 +39,12 @@ def detail(key: SeriesKey) -> str:
     """Return the attributes that `title` does not say, as `key=value, ...`."""
     hidden = {"span.name", "severity"} if key.kind in {Kind.SPAN, Kind.LOG} else set()
     return ", ".join(f"{k}={attribute_text(v)}" for k, v in key.attributes if k not in hidden)
+
+
+def local_title(key: SeriesKey) -> str:
+    """Return one line that names the series in a list of a service's; of its attributes what fits a line."""
+    said = "" if key.kind in {Kind.SPAN, Kind.LOG} else detail(key)
+    return f"{title(key)} ({shorten(said, _LONGEST_DETAIL, placeholder=' …')})" if said else title(key)
 
 
 def full_title(key: SeriesKey) -> str:
