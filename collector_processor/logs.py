@@ -20,6 +20,7 @@ def set_up_logging(config: LogConfig, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(config.level.upper())
+    logging.captureWarnings(capture=True)  # a library's own line among those of JSON could not be read
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_no_header)

@@ -258,6 +258,9 @@ ROWS: dict[str, Row] = {
     "a histogram of nothing": Row(
         lambda m: [m.histogram([0, 0, 0], [0.0, 1.0], sum=0.0)], stored=has(points("latency/rate", (0, 0.0)), 5)
     ),
+    "bounds as far apart as doubles go": Row(
+        lambda m: [m.histogram([1, 2, 3], [-1.7e308, 1.7e308])], stored=has(points("latency/rate", (0, 0.1)), 5)
+    ),
     "huge buckets": Row(lambda m: [m.histogram([2**63, 2**62, 0], [0.0, 1.0], sum=1e308)], stored=has({}, 5)),
     # names and attributes
     "no name": Row(lambda m: [m.gauge("", (0, 1.0))], {"name_missing": 1}),

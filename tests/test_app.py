@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -290,3 +292,18 @@ def test_logging_to_json_and_plain_keeps_one_line_per_record(capsys: pytest.Capt
     finally:
         logging.getLogger().handlers[:] = before
     assert capsys.readouterr().err == ""
+
+
+def test_what_a_library_warns_of_is_a_line_of_the_log_like_any_other() -> None:
+    program = """
+import warnings
+from collector_processor.config import LogConfig
+from collector_processor.logs import set_up_logging
+set_up_logging(LogConfig(format="json"))
+warnings.warn("two\\nlines")
+"""
+    command = [sys.executable, "-c", program]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stderr
+    (line,) = map(json.loads, said.splitlines())
+    assert line["severity"] == "warning"
+    assert "two\nlines" in line["message"]

@@ -54,7 +54,8 @@ class Levels:
 
     def learn(self, series: Int32, value: Float64) -> None:
         """Take finite values `(n,)` of the slots that were advanced to."""
-        self.records["total"][series] += value
+        with np.errstate(over="ignore"):  # a slot of values near the largest double has no mean
+            self.records["total"][series] += value
         self.records["count"][series] += 1
 
     def at(self, series: Int32, time_unix_nano: Int64) -> Float64:

@@ -41,6 +41,9 @@ class Siblings:
         lent = np.full((numbers.size, 2), np.nan)
         for number in np.flatnonzero(np.bincount(of[sound], minlength=numbers.size) >= LEAST).tolist():
             lenders = sound & (of == number)
-            middle = float(np.median(level[lenders]))
-            lent[number] = middle, (np.abs(level - middle) + tolerance)[lenders].max()
+            with np.errstate(over="ignore"):
+                middle = float(np.median(level[lenders]))
+                width = float((np.abs(level[lenders] - middle) + tolerance[lenders]).max())
+            if np.isfinite(width):  # not past the largest double
+                lent[number] = middle, width
         return lent[row, 0], lent[row, 1]

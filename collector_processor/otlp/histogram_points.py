@@ -167,7 +167,7 @@ def _are_sound(layout: _Layout, rows: list[_Row]) -> Bool:
     if not layout.bounds and not layout.width:
         return np.ones(len(rows), np.bool_)
     bounds = np.frombuffer(layout.bounds, "<f8")
-    if layout.width // 8 != bounds.size + 1 or not np.isfinite(bounds).all() or (np.diff(bounds) <= 0).any():
+    if layout.width // 8 != bounds.size + 1 or not np.isfinite(bounds).all() or (bounds[1:] <= bounds[:-1]).any():
         return np.zeros(len(rows), np.bool_)
     counts = _counts(rows)
     if counts.max() < _EXACT_SUM:

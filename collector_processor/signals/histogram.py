@@ -143,4 +143,4 @@ class _Layout:
 
 
 def _ascends(bounds: Float64) -> bool:
-    return bool(np.isfinite(bounds).all() and (np.diff(bounds) > 0).all())
+    return bool(np.isfinite(bounds).all() and (bounds[1:] > bounds[:-1]).all())

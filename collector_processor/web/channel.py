@@ -15,6 +15,7 @@ from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.task import ErrorTask
 from waitress.utilities import find_double_newline
 
 from collector_processor.web.guard import Guard, Head, Reply
@@ -35,8 +36,18 @@ class Patience:
         return seconds > self.seconds + received / self.bytes_per_second
 
 
-class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
+class RefusalTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
+    """Sends a refusal; of one to HEAD only the headers, which are those of the same refusal to GET."""
+
+    def write(self, data: bytes) -> None:
+        """Send what belongs to the answer."""
+        super().write(b"" if getattr(self.request, "command", "") == "HEAD" else data)
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection."""
+
+    error_task_class = RefusalTask
 
     def __init__(self, guard: Guard, patience: Patience, max_buffered: int, server: Any, *rest: Any, **kw: Any) -> None:
         self._guard = guard

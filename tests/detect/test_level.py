@@ -37,6 +37,13 @@ def test_the_level_is_the_median_of_complete_five_minutes_of_the_last_three_hour
         assert before[i] == pytest.approx(np.median(value[max(0, i - 36) : i]))
 
 
+def test_values_near_the_largest_double_have_no_level_and_the_next_ones_have() -> None:
+    time = START + MINUTE * np.arange(40)
+    before = learned(time, np.where(np.arange(40) < 10, 1.7e308, 3.0))
+    assert np.isnan(before[:15]).all()
+    assert (before[15:] == 3.0).all()
+
+
 def test_a_burst_does_not_show_and_a_new_level_is_followed_in_an_hour_and_a_half() -> None:
     time = START + MINUTE * np.arange(600)
     burst = np.where((time >= START + 5 * HOUR) & (time < START + 6 * HOUR), 50.0, 1.0)

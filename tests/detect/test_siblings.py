@@ -29,7 +29,7 @@ def judged(detector: Detector, minute: int, *points: tuple[int, float]) -> Judge
     return detector.judge(batch, np.full((series.size, len(FORECASTS)), np.nan), np.zeros(series.size, np.uint8))
 
 
-def family_of(*numbers: int, days: int = 7) -> Detector:
+def family_of(*numbers: int, days: int = 7, levels: tuple[float, ...] = LEVELS, every: int = 1) -> Detector:
     """Return a detector of four series with levels of their own, and a new one that was never heard of."""
     detector = Detector()
     detector.rule(np.arange(NEW + 1, dtype=np.int32), rules(*numbers))
@@ -38,8 +38,8 @@ def family_of(*numbers: int, days: int = 7) -> Detector:
     residual[:, LEVEL] = np.sin(np.arange(time.size))
     old = np.arange(NEW, dtype=np.int32)
     detector.adopt(old, [seed_from_residuals(time, residual, 1.0)] * NEW, np.full(NEW, LEVEL, np.uint8))
-    for minute in range(11):
-        judged(detector, minute, *enumerate(LEVELS))
+    for minute in range(0, 11, every):
+        judged(detector, minute, *enumerate(levels))
     return detector
 
 
@@ -83,6 +83,12 @@ def test_two_of_its_family_or_none_lend_nothing(numbers: tuple[int, ...]) -> Non
     assert np.isnan(judged(detector, 11, (NEW, 26.0)).verdicts.upper[0])
     assert detector.bands()["reason"][NEW] == Reason.NO_HISTORY
     assert np.isnan(detector.bands()["tolerance"][NEW]).all()
+
+
+@pytest.mark.parametrize("levels", [(-1.7e308, 1.7e308, 1.7e308, 1.7e308), (1.7e308, -1.7e308, -1.7e308, 0.0)])
+def test_a_family_further_apart_than_doubles_go_lends_nothing(levels: tuple[float, ...]) -> None:
+    detector = family_of(1, 1, 1, 1, 1, levels=levels, every=5)
+    assert np.isnan(judged(detector, 11, (NEW, 26.0)).verdicts.upper[0])
 
 
 def test_a_series_that_takes_the_id_of_another_leaves_its_family() -> None:

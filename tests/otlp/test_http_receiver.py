@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import re
 import sys
 import tracemalloc
 import zlib
@@ -236,6 +237,25 @@ def test_a_bad_request_has_its_stated_answer(door: Door, name: str) -> None:
     assert row.headers.items() <= answer.headers.items()
     assert not door.bodies
     assert door.refused == Counter([row.reason] if row.reason else [])
+
+
+@pytest.mark.parametrize("path", [METRICS, "/nowhere"])
+def test_a_refusal_of_head_is_that_of_get_without_its_body(door: Door, path: str) -> None:
+    get, head = (sent_back(door, head_of(path, method=method)) for method in ("GET", "HEAD"))
+    headers, end, body = get.partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(body)}".encode() in headers
+    assert undated(head) == undated(headers + end)
+
+
+def sent_back(door: Door, request: bytes) -> bytes:
+    """Return all that comes until the other side closes."""
+    with connect(door.address) as connection, connection.makefile("rb") as stream:
+        connection.sendall(request)
+        return stream.read()
+
+
+def undated(head: bytes) -> bytes:
+    return re.sub(rb"Date: .*", b"", head)
 
 
 @pytest.mark.parametrize(("coding", "compress"), [("x-gzip", gzip.compress), ("zstd", zstd.compress)])
