@@ -40,7 +40,8 @@ EVERY_SECONDS = 2.0
 _LATE = 5 * MINUTE
 
 _ACTIVE = list(State).index(State.ACTIVE)
-_LOOKS = tuple(seconds * NANOS_PER_SECOND for seconds in (0, 60, 180, 420, 900))
+_LOOKS = tuple(seconds * NANOS_PER_SECOND for seconds in (0, 10, 30, 60, 180, 420, 900))
+"""When a cause is looked for; the first time some of what was affected may not have reported yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class IncidentKeeper:
         self._clock = clock
         self._correlator = Correlator(settings)
         self._swarms = Swarms()
-        self._looks: dict[tuple[str, int], int] = {}  # by incident and onset: how often its cause was looked for
+        self._looks: dict[tuple[str, int], list[int]] = {}  # by incident and onset: when its cause was looked for
         self._by_entity: tuple[int, Mapping[str, Sequence[int]]] = (-1, {})
         self._is_restored = self._is_hindered = False
         self._settings = settings
@@ -166,12 +167,12 @@ class IncidentKeeper:
 
     def _is_worth_a_look(self, incident: Incident, now: int) -> bool:
         """Tell whether it is time to look for the cause of an incident, for the first time or with more points."""
-        looks, since = self._looks.get(_question(incident), 0), max(incident.opened_unix_nano, incident.onset_unix_nano)
-        return looks < len(_LOOKS) and now - since >= _LOOKS[looks]
+        looks = self._looks.get(_question(incident), [])
+        return not looks or (len(looks) < len(_LOOKS) and now - looks[0] >= _LOOKS[len(looks)])
 
     def _explain(self, incident: Incident, topology: Topology, reader: SeriesReader, now: int) -> None:
-        name, question = incident.incident_id, _question(incident)
-        self._looks[question] = self._looks.get(question, 0) + 1
+        name = incident.incident_id
+        self._looks.setdefault(_question(incident), []).append(now)
         keys = self._sources.keys()
         chosen = worth_reading(suspects(incident, topology), self._of_entity(keys))
         points = reader.read_points(np.array(sorted(chosen), np.int32), *span_of(incident, now))

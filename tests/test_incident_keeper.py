@@ -93,6 +93,21 @@ def test_an_episode_that_ended_while_nobody_looked_ends_its_incident(tmp_path: P
         assert not stored(room)[0].is_open
 
 
+def test_a_cause_is_looked_for_again_ten_seconds_later_with_what_came_meanwhile(tmp_path: Path) -> None:
+    with opened(tmp_path) as room:
+        teach(room)
+        keeper = keeper_of(room, tmp_path)
+        send(room, 50.0, 0, 1)
+        keeper.look(NOW + MINUTE)
+        (first,) = stored(room)
+        for name in NAMES:
+            room.metrics(gauge_request(name, *((60.0 + i, 90.0) for i in range(1, 9))), now=NOW + MINUTE + 9 * SECOND)
+        keeper.look(NOW + MINUTE + 9 * SECOND)
+        assert stored(room)[0].sentence == first.sentence
+        keeper.look(NOW + MINUTE + 10 * SECOND)
+        assert stored(room)[0].sentence != first.sentence
+
+
 def test_what_the_store_refused_is_kept_at_the_next_look(tmp_path: Path) -> None:
     with opened(tmp_path) as room:
         teach(room)

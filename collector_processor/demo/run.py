@@ -29,6 +29,7 @@ FAULT = "payment-latency"
 _QUIET_SECONDS = 10.0  # of live traffic before the fault, so that normal can be seen first
 _DETECTION_SECONDS = 120.0
 _CAUSE_SECONDS = 60.0
+_SECOND_LOOK_SECONDS = 15.0  # by then a cause was looked for twice, the second time with more services' reports
 _SETTINGS = ("series.window=20s", "series.grace=6s", "forecast.workers=2")
 """Shorter windows than the default minute, so that nobody waits for one."""
 
@@ -200,11 +201,11 @@ class _Demo:
             return found[0]
 
     def _find_cause(self, flagged: Flagged) -> dict[str, Any] | None:
-        with self._step("cause", total=None) as note:
-            end, found = time.monotonic() + _CAUSE_SECONDS, None
-            while found is None and time.monotonic() < end:
+        with self._step("cause", total=_SECOND_LOOK_SECONDS) as note:
+            self._pause(_SECOND_LOOK_SECONDS)
+            end = time.monotonic() + _CAUSE_SECONDS
+            while (found := self._answers.incident_of(flagged.series)) is None and time.monotonic() < end:
                 time.sleep(0.5)
-                found = self._answers.incident_of(flagged.series)
             note(_cause(found))
             return found
 
@@ -220,7 +221,7 @@ class _Demo:
     def _pause(self, seconds: float) -> None:
         task, end = self._progress.task_ids[-1], time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            self._progress.update(task, completed=_QUIET_SECONDS - left)
+            self._progress.update(task, completed=seconds - left)
             time.sleep(min(0.5, left))
 
     @contextmanager
