@@ -24,6 +24,7 @@ from collector_processor.ledger import Signal
 from collector_processor.otlp.downstream import open_downstream
 from collector_processor.otlp.endpoint import Downstream, Endpoint, Fate, Reply
 from collector_processor.otlp.parcels import Parcel, QueuedItem, packed
+from collector_processor.otlp.seldom import Seldom
 
 
 class Outbox(Protocol):
@@ -104,6 +105,7 @@ class Forwarder:
         self._last_id = self._reported_id = 0
         self._answered: set[int] = set()  # beyond `_last_id`
         self._failures_in_a_row = 0
+        self._telling = Seldom(_TOLD_EVERY)
         self._thread = Thread(target=self._run, name=f"forwarder-{destination}", daemon=True)
 
     def start(self) -> None:
@@ -244,20 +246,28 @@ class Forwarder:
             self._counts.retries[parcel.signal] += 1
 
     def _count_done(self, parcel: Parcel, reply: Reply) -> None:
-        is_taken, where = reply.fate is Fate.TAKEN, self.destination
+        is_taken = reply.fate is Fate.TAKEN
         with self._lock:
             if is_taken:
                 self._counts.sent[parcel.signal] += parcel.items
                 self._counts.rejected[parcel.signal] += reply.rejected
             else:
                 self._counts.dropped[parcel.signal, reply.code] += parcel.items
-        told = reply.details[:_MOST_TOLD]
-        if not is_taken:
+        if not is_taken or reply.rejected or reply.details:
+            self._tell(parcel, reply)
+
+    def _tell(self, parcel: Parcel, reply: Reply) -> None:
+        """Say what became of a parcel that was not simply taken; of many like it once a minute."""
+        if not self._telling.is_due((parcel.signal, reply.code)):
+            return
+        where, told = self.destination, reply.details[:_MOST_TOLD]
+        if reply.fate is not Fate.TAKEN:
             _log.error("%s refused %d %s items for good: %s %s", where, parcel.items, parcel.signal, reply.code, told)
-        elif reply.rejected or told:
-            _log.warning(
-                "%s did not take %d of %d %s items: %s", where, reply.rejected, parcel.items, parcel.signal, told
-            )
+        elif reply.rejected:
+            text = "%s did not take %d of %d %s items: %s"
+            _log.warning(text, where, reply.rejected, parcel.items, parcel.signal, told)
+        else:
+            _log.warning("%s took %d %s items and says: %s", where, parcel.items, parcel.signal, told)
 
 
 def _sent(downstream: Downstream, parcel: Parcel) -> Reply:
@@ -265,6 +275,7 @@ def _sent(downstream: Downstream, parcel: Parcel) -> Reply:
 
 
 _MOST_TOLD = 200
+_TOLD_EVERY = 60.0
 _TOLD_AFTER = 3
 """A failure or two in a row is what a restart or an overload there looks like."""
 

@@ -26,6 +26,7 @@ PATHS = {Signal.METRICS: "/v1/metrics", Signal.TRACES: "/v1/traces", Signal.LOGS
 _RETRYABLE = {429, 502, 503, 504}
 _GZIP_LEVEL = 1  # telemetry is mostly repetition: higher levels cost much and save little
 _SUCCESSFUL = range(200, 300)
+_PAGE = "a web page; is there an OTLP receiver at this address?"
 
 
 class HttpDownstream:
@@ -102,7 +103,8 @@ class HttpDownstream:
 
 def _reply(response: HTTPResponse, raw: bytes) -> Reply:
     if response.status in _SUCCESSFUL:
-        return Reply.taken(raw)
+        is_page = response.headers.get_content_type() == "text/html"
+        return Reply(Fate.TAKEN, "OK", _PAGE) if is_page else Reply.taken(raw)
     fate = Fate.LATER if response.status in _RETRYABLE else Fate.REFUSED
     return Reply(fate, f"HTTP_{response.status}", _details(response, raw), retry_after=_retry_after(response))
 

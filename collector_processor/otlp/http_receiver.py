@@ -4,6 +4,7 @@ What can be said of a request by its headers is said before its body is read. Ev
 in the content type of the request; JSON where that is neither of the two.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,11 +20,14 @@ from collector_processor.ledger import Signal
 from collector_processor.otlp.gate import Authorize, Entrance, Refusal, everybody, refusal_of
 from collector_processor.otlp.inflate import CODINGS, Coding, inflate, inflated_size
 from collector_processor.otlp.json_request import JSON_WEIGHT, MAX_JSON_BYTES, protobuf_of
+from collector_processor.otlp.seldom import Seldom
 from collector_processor.otlp.status import HTTP_CODES, Answer, StatusAnswer, retry_delay, status_of
 from collector_processor.web.guard import Head, Reply
 from collector_processor.web.listening import cannot_listen
 from collector_processor.web.server import WebSettings, serve
 from collector_processor.web.tls import TlsContext
+
+log = logging.getLogger(__name__)
 
 PATHS = {f"/v1/{signal}": signal for signal in Signal}
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -41,6 +45,7 @@ _STATUS_CODES = {
     500: grpc.StatusCode.INTERNAL,
 }
 """What the body says where HTTP itself is the reason; else INVALID_ARGUMENT."""
+_TOLD_EVERY = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ class HttpReceiver:
             return _reply_of(status_of(error), media)
         if size > self._settings.limit(media):
             self._entrance.on_refused(signal, Refusal.NOT_READ)
-            return _worded(413, _too_large(self._settings.limit(media)), media)
+            return self._guard.refused(413, _too_large(self._settings.limit(media)), media)
         read = partial(_protobuf, signal, media, raw, size, coding)
         weight = 1 if media == PROTOBUF else JSON_WEIGHT
         answer = self._entrance.take(signal, size * weight, read, _metadata(environ))
@@ -116,11 +121,13 @@ class _Guard:
         self._settings = settings
         self._entrance = entrance
         self._authorize = authorize
+        self._telling = Seldom(_TOLD_EVERY)
 
     def admit(self, head: Head) -> Reply | None:
         signal, media = PATHS.get(head.path), _media_type(head.headers.get("CONTENT_TYPE", ""))
         if signal is None:
-            return _worded(404, f"there is no {head.path[:100]!r} here, only {', '.join(PATHS)}", media)
+            refused = self.refused if head.method == "POST" else _worded
+            return refused(404, f"there is no {head.path[:100]!r} here, only {', '.join(PATHS)}", media)
         if head.method != "POST":
             return _worded(405, "telemetry is sent with POST", media, ("Allow", "POST"))
         refusal = self._authorize(head.headers.get("AUTHORIZATION"))
@@ -134,21 +141,28 @@ class _Guard:
         signal, media = PATHS.get(head.path), _media_type(head.headers.get("CONTENT_TYPE", ""))
         if code == HTTP_CODES[grpc.StatusCode.UNAVAILABLE] and signal is not None:
             return _reply_of(self._entrance.turn_away(signal, Refusal.OVERLOAD), media)
-        if signal is not None and head.method == "POST":
-            self._entrance.on_refused(signal, Refusal.NOT_READ)
-        return _worded(code, text, media)
+        if signal is None or head.method != "POST":
+            return _worded(code, text, media)
+        self._entrance.on_refused(signal, Refusal.NOT_READ)
+        return self.refused(code, text, media)
+
+    def refused(self, code: int, text: str, media: str, *headers: tuple[str, str]) -> Reply:
+        """Refuse telemetry for good, and say so once an hour: the next request of this sender will be like it."""
+        if self._telling.is_due(code):
+            log.warning("telemetry over HTTP is refused for good: %d, %s", code, text)
+        return _worded(code, text, media, *headers)
 
     def _objection(self, head: Head, media: str) -> Reply | None:
         encoding = head.headers.get("CONTENT_ENCODING", "")
         if not media:
-            return _worded(415, f"the content type should be {PROTOBUF} or {JSON}", media)
+            return self.refused(415, f"the content type should be {PROTOBUF} or {JSON}", media)
         if _encoding(encoding) not in {"", *CODINGS}:
             text = f"the content encoding should be gzip, deflate, zstd or none, not {encoding[:100]!r}"
-            return _worded(415, text, media, ("Accept-Encoding", "gzip, deflate, zstd"))
+            return self.refused(415, text, media, ("Accept-Encoding", "gzip, deflate, zstd"))
         if head.content_length is None:
-            return _worded(411, "the request says neither how long its body is nor that it comes in chunks", media)
+            return self.refused(411, "the request says neither how long its body is nor that it comes in chunks", media)
         limit = self._settings.limit(media)
-        return _worded(413, _too_large(limit), media) if head.content_length > limit else None
+        return self.refused(413, _too_large(limit), media) if head.content_length > limit else None
 
 
 def _media_type(content_type: str) -> str:

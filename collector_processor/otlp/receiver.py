@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from typing import Any
 
 import grpc
@@ -17,6 +17,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from collector_processor.errors import MalformedRequestError
 from collector_processor.ledger import Signal
 from collector_processor.otlp.gate import Authorize, Entrance, Refusal, everybody
+from collector_processor.otlp.seldom import Seldom
 from collector_processor.otlp.status import Answer, StatusAnswer
 from collector_processor.web.listening import cannot_listen
 
@@ -114,7 +115,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         self._entrance = entrance
         self._authorize = authorize
         self._awaited = awaited
-        self._telling, self._tell_again = Lock(), 0.0
+        self._unread = Seldom(_TOLD_EVERY)
         self._methods = {
             method: grpc.stream_unary_rpc_method_handler(self._behavior(signal))
             for signal, method in EXPORT_METHODS.items()
@@ -150,11 +151,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
 
     def _tell_of_unread(self, signal: Signal, peer: str) -> None:
         """Say once an hour what gRPC's core tells nobody but the sender: what it turned away, and why it may have."""
-        now = time.monotonic()
-        with self._telling:
-            is_due = now >= self._tell_again
-            self._tell_again = now + _TOLD_EVERY if is_due else self._tell_again
-        if is_due:
+        if self._unread.is_due():
             log.warning("a call with %s from %s ended before its message could be read: %s", signal, peer, _UNREAD)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from collector_processor.errors import ConfigError, PermanentError, StoreError
 from collector_processor.ledger import Signal
+from collector_processor.otlp import schema
 from collector_processor.otlp.downstream import probe
 from collector_processor.otlp.endpoint import INSTANCE_KEY, LOOP_TEXT, Endpoint, Fate
 from collector_processor.otlp.forward import Forwarder, RetrySettings
@@ -35,6 +36,13 @@ def status(code: grpc.StatusCode) -> StatusAnswer:
 
 def exhausted_with_retry_info(seconds: float) -> StatusAnswer:
     return retry_later("full", seconds)._replace(code=grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+
+def partial_success(rejected: int, text: str) -> bytes:
+    answer = schema.ExportResponse()
+    answer.partial_success.rejected, answer.partial_success.error_message = rejected, text
+    encoded: bytes = answer.SerializeToString()
+    return encoded
 
 
 class Sink(grpc.GenericRpcHandler):  # type: ignore[type-arg]
@@ -389,6 +397,26 @@ def test_a_downstream_that_stays_dead_is_told_of_once_and_once_when_it_lives(
     told = [r for r in caplog.records if r.name == "collector_processor.otlp.forward"]
     assert [r.levelname for r in told] == ["WARNING", "INFO"]
     assert "took nothing 3 times in a row; what is for it waits: UNAVAILABLE" in told[0].getMessage()
+
+
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [
+        (status(grpc.StatusCode.PERMISSION_DENIED), "refused 10 metrics items for good: PERMISSION_DENIED as told"),
+        (Answer({"no_value": 3}).encode(), "did not take 3 of 10 metrics items: 3 not taken: the data point has no"),
+        (partial_success(0, "use gzip"), "took 10 metrics items and says: use gzip"),
+    ],
+)
+def test_what_a_downstream_says_again_and_again_is_told_once_a_minute(
+    sink: Sink, forward: Callable[..., Forwarder], caplog: pytest.LogCaptureFixture, told: Told, text: str
+) -> None:
+    sink.script = [told] * 5
+    outbox = Outbox()
+    outbox.put(*(bytes([number]) for number in range(5)))
+    forward(outbox)
+    outbox.wait_for(1, 2, 3, 4, 5)
+    (said,) = caplog.messages
+    assert text in said
 
 
 def test_stop_gives_up_a_silent_downstream_at_once_and_keeps_the_item(

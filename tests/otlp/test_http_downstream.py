@@ -153,6 +153,16 @@ def test_partial_success_is_read_from_the_answer(server: Server, send: Callable[
     assert send() == send() == Reply(Fate.TAKEN, "OK")
 
 
+@pytest.mark.parametrize("content_type", ["text/html", "Text/HTML; charset=utf-8"])
+def test_a_web_page_is_taken_for_the_answer_it_is(
+    server: Server, send: Callable[..., Reply], content_type: str
+) -> None:
+    server.script = [Told(body=b"<html>", headers={"Content-Type": content_type}), Told(body=b"ok")]
+    page, text = send(), send()
+    assert (page.fate, text) == (Fate.TAKEN, Reply(Fate.TAKEN, "OK"))
+    assert page.details == "a web page; is there an OTLP receiver at this address?"
+
+
 def test_the_reason_of_a_refusal_is_read_from_its_body(server: Server, send: Callable[..., Reply]) -> None:
     body = Status(code=3, message="no such tenant").SerializeToString()
     server.script = [Told(400, body, {"Content-Type": "application/x-protobuf"}), Told(400, b"<html>")]

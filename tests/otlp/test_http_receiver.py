@@ -154,7 +154,8 @@ ROWS = {
     "GET": Row(head_of(METRICS, method="GET"), 405, "POST", headers={"allow": "POST"}),
     "PATCH": Row(head_of(METRICS, method="PATCH"), 405, "POST", headers={"allow": "POST"}),
     "a preflight": Row(head_of(METRICS, method="OPTIONS", headers=[("Origin", "http://evil")]), 405),
-    "an unknown path": Row(posted("/v1/profiles", b""), 404, "/v1/metrics"),
+    "an unknown path": Row(posted("/v1development/profiles", b""), 404, "/v1/metrics"),
+    "a slash too many": Row(posted("/v1/metrics/", GOOD), 404, "no '/v1/metrics/' here"),
     "no content type": Row(head_of(METRICS, headers=[("Content-Length", 0)]), 415, PROTOBUF, Refusal.NOT_READ),
     "an odd content type": Row(posted(METRICS, GOOD, "text/plain"), 415, PROTOBUF, Refusal.NOT_READ),
     "snappy": Row(
@@ -237,6 +238,16 @@ def test_a_bad_request_has_its_stated_answer(door: Door, name: str) -> None:
     assert row.headers.items() <= answer.headers.items()
     assert not door.bodies
     assert door.refused == Counter([row.reason] if row.reason else [])
+
+
+def test_what_is_refused_for_good_is_said_once_an_hour(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        assert door.send(zipped(GOOD, coding="lz4")).code == 415
+        assert door.send(posted("/v1/metrics/", GOOD)).code == 404
+        assert door.send(head_of("/favicon.ico", method="GET")).code == 404
+    encoding, path = caplog.messages
+    assert "415, the content encoding should be gzip, deflate, zstd or none, not 'lz4'" in encoding
+    assert "404, there is no '/v1/metrics/' here, only /v1/metrics, /v1/traces, /v1/logs" in path
 
 
 @pytest.mark.parametrize("path", [METRICS, "/nowhere"])
