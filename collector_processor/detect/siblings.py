@@ -35,6 +35,10 @@ class Siblings:
         members = [np.fromiter(self._members.get(number, ()), np.int32) for number in numbers.tolist()]
         of = np.repeat(np.arange(numbers.size), [some.size for some in members])
         everybody = np.concatenate([np.empty(0, np.int32), *members])
+        is_mature = known.maxima.is_mature(everybody, LEVEL)
+        everybody, of = everybody[is_mature], of[is_mature]
+        if everybody.size < LEAST:
+            return np.full(family.size, np.nan), np.full(family.size, np.nan)
         standing, level = known.maxima.standing(everybody), known.levels.now(everybody)
         tolerance = standing.tolerance[:, LEVEL]
         sound = (standing.complete_days >= 1) & np.isfinite(level) & np.isfinite(tolerance)

@@ -148,8 +148,13 @@ class BlockMaxima:
 
     def is_unknown(self, series: Int32) -> Bool:
         """Tell which series `(n,)` have no calibration by any forecast."""
-        is_unknown: Bool = (self._current["first_block"][series] == NEVER).all(axis=1)
+        is_unknown: Bool = (_columns(self._current["first_block"][series]) == NEVER).all(axis=0)
         return is_unknown
+
+    def is_mature(self, series: Int32, forecast: int) -> Bool:
+        """Tell which series `(n,)` have a whole day of calibration by a forecast."""
+        is_mature: Bool = self._current["observed"][series, forecast] >= DAY
+        return is_mature
 
     def standing(self, series: Int32) -> Standing:
         """Return tolerances and the length of calibration."""
