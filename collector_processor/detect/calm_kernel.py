@@ -72,11 +72,28 @@ def _level(level: Any, time: Any) -> Any:
 
 
 @pasted
-def _may_be_calm(maxima: Any, tracker: Any, episode: Any, time: Any, value: Any) -> Any:
+def _put_forecasts(forecast: Float64, b: Any, expected: Float64, i: Any, level: Any) -> Any:
+    """Put forecasts of point i, of which `level` is not the model's, into column b; tell whether there is any."""
+    is_any = False
+    for f in range(_F):
+        forecast[f, b] = level if f == LEVEL else expected[f, i]
+        is_any |= not math.isnan(forecast[f, b])
+    return is_any
+
+
+@pasted
+def _may_be_calm(maxima: Any, tracker: Any, episode: Any, time: Any) -> Any:
     """Tell whether a point may be calm, by what is known of its series."""
-    is_usual = math.isfinite(value) and not math.isnan(tracker.offset_lower[0])
-    is_next = maxima.newest >= 0 and time > maxima.newest and time // HOUR == maxima.newest // HOUR
-    return is_usual and is_next and not episode.is_open and not episode.was_flagged
+    is_next = maxima.newest >= 0 and time // HOUR == maxima.newest // HOUR
+    return is_next and not math.isnan(tracker.offset_lower[0]) and not episode.was_flagged
+
+
+@pasted
+def _is_nothing_held_back(held_back: Any) -> Any:
+    is_nothing = True
+    for f in range(_F):
+        is_nothing &= held_back[f] == 0.0
+    return is_nothing
 
 
 @pasted
@@ -111,22 +128,32 @@ def _weigh(
 
 
 @exact
-def _look(points: Points, parts: Parts, begin: int, block: Block) -> int:
-    """Put the rows from `begin` on that may be calm into a block; return how many."""
+def _look(points: Points, parts: Parts, begin: int, block: Block, is_left: Bool) -> int:
+    """Put the rows from `begin` on that may be calm into a block; return how many.
+
+    Those of which nothing is expected are learned at once, and not left: their verdicts stay absent.
+    """
     all_series, time, value, expected, _, held = points
     maxima, tracker, level, status, episode, _, rules, factor = parts
     row, forecast, offset, inverse, counts, firsts, lows, highs, is_active, _, _, _ = block
     b = 0
     for i in range(begin, min(begin + _BLOCK, all_series.size)):
         series = all_series[i]
-        if held[i] != 0 or not _may_be_calm(maxima[series], tracker[series], episode[series], time[i], value[i]):
+        is_usual = held[i] == 0 and math.isfinite(value[i]) and time[i] > maxima[series].newest
+        if not is_usual or episode[series].is_open:
             continue
         rule, state = rules[series], status[series]
+        if not _put_forecasts(forecast, b, expected, i, _level(level[series], time[i])):
+            if _is_nothing_held_back(state.held_back):
+                is_left[i] = False
+                _note(state, np.nan)
+                _count(level[series], value[i])
+            continue
+        if not _may_be_calm(maxima[series], tracker[series], episode[series], time[i]):
+            continue
         low, high = rule.limits.low, rule.limits.high
         if not rule.has_bounds:  # they give way
             low, high = min(low, value[i]), max(high, value[i])
-        for f in range(_F):
-            forecast[f, b] = _level(level[series], time[i]) if f == LEVEL else expected[f, i]
         count, first, days = _weigh(maxima[series], state.held_back, forecast, offset, inverse, b, low, high)
         threshold = rule.threshold * factor[series]
         threshold = threshold * SECOND_SHARE if state.is_strained else threshold
@@ -138,6 +165,18 @@ def _look(points: Points, parts: Parts, begin: int, block: Block) -> int:
         is_active[b] = days >= 1 and state.mark != _NOT_MODELLED
         b += 1
     return b
+
+
+@pasted
+def _note(status: Any, score: Any) -> None:
+    """Note that nothing but its score is to be said about a point."""
+    status.disagree, status.unjudged, status.is_strained = False, 0, abs(score) > STRAINED
+
+
+@pasted
+def _count(level: Any, value: Any) -> None:
+    level.total += value
+    level.count += 1
 
 
 @pasted
@@ -177,8 +216,7 @@ def _take_in(
     for f in range(1, _F):
         reach = max(reach, maxima.reach[f])
     _move_offsets(tracker, value - yhat, float(reach))
-    level.total += value
-    level.count += 1
+    _count(level, value)
     gap = min(time - maxima.newest, MAX_CREDITED_GAP)
     for f in range(_F):
         if not math.isnan(forecast[f, b]):
@@ -212,8 +250,7 @@ def _learn(points: Points, parts: Parts, block: Block, size: int, verdicts: Floa
             continue
         is_left[i] = False
         verdicts[0, i], verdicts[1, i], verdicts[2, i], verdicts[3, i] = yhat, lower, upper, score
-        state = status[series]
-        state.disagree, state.unjudged, state.is_strained = False, 0, abs(score) > STRAINED
+        _note(status[series], score)
         _take_in(maxima[series], tracker[series], level[series], forecast, b, time[i], value, yhat)
 
 
@@ -253,7 +290,7 @@ def _bind(
             np.empty((2, n)),
         )
         for begin in range(0, points.series.size, _BLOCK):
-            size = _look(points, parts, begin, block)
+            size = _look(points, parts, begin, block, is_left)
             find_edges(block.offset, block.inverse, block.present, block.above, block.below, block.steps, size)
             _learn(points, parts, block, size, verdicts, is_left)
 

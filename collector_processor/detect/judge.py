@@ -92,15 +92,16 @@ class Judge:
         if kernel is None:
             drifts = self._turn(points)
             verdicts, changed = self._judge_any(points, forecasts, winner, held)
-            return verdicts, [*drifts, *changed]
-        plain, parts = calm.points_of(points, forecasts, winner, held), calm.parts_of(self._known, self._rulebook)
-        drifts = self._turn(points) if kernel.is_due(plain, parts) else []
-        verdicts, left = calm.judged(kernel, plain, parts)
-        if not left.size:
-            return verdicts, drifts
-        rest = np.asfortranarray(forecasts[left])
-        judged, changed = self._judge_any(points.take(left), rest, winner[left], held[left])
-        verdicts.put(left, judged)
+        else:
+            plain, parts = calm.points_of(points, forecasts, winner, held), calm.parts_of(self._known, self._rulebook)
+            drifts = self._turn(points) if kernel.is_due(plain, parts) else []
+            verdicts, left = calm.judged(kernel, plain, parts)
+            changed = []
+            if left.size:
+                rest = np.asfortranarray(forecasts[left])
+                judged, changed = self._judge_any(points.take(left), rest, winner[left], held[left])
+                verdicts.put(left, judged)
+        self._put_borrowed(points, verdicts)
         return verdicts, [*drifts, *changed]
 
     def _judge_any(
@@ -119,15 +120,15 @@ class Judge:
         known.status.note(series, scored.disagree, unjudged)
         learnable = (points.time_unix_nano > standing.newest) & np.isfinite(points.value) & (held == Reason.NONE)
         changed = self._learn(_Judged(points, scored, standing, was_open).where(learnable))
-        verdicts = self._without_muted(points, scored.verdicts)
-        at = np.flatnonzero(np.isnan(verdicts.yhat))
-        at = at[self._known.maxima.is_unknown(series[at])]
-        if at.size:
-            self._put_borrowed(verdicts, at, series[at], points.value[at])
-        return verdicts, changed
+        return self._without_muted(points, scored.verdicts), changed
 
-    def _put_borrowed(self, verdicts: VerdictBatch, at: Int64, series: Int32, value: Float64) -> None:
-        """Fill rows `at` with what values `(n,)` of unknown series are by the bands of those like them, if any."""
+    def _put_borrowed(self, points: PointBatch, verdicts: VerdictBatch) -> None:
+        """Fill in what points of unknown series are by the bands of those like them, if any."""
+        at = np.flatnonzero(np.isnan(verdicts.yhat))
+        at = at[self._known.maxima.is_unknown(points.series[at])]
+        if not at.size:
+            return
+        series, value = points.series[at], points.value[at]
         middle, width = self._siblings.band(self._rulebook.family(series), self._known)
         lent = np.flatnonzero(~np.isnan(middle))
         if lent.size:

@@ -13,13 +13,15 @@ from collector_processor.detect.detector import Detector
 from collector_processor.detect.judge import Judgement
 from collector_processor.detect.seed import Seed, seed_from_residuals
 from collector_processor.telemetry.band import FORECASTS, Reason
-from collector_processor.telemetry.points import Float64, Int32, PointBatch
+from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.rule import NO_LIMITS, RULE_DTYPE, Rules
 from tests.detect import judging
 from tests.detect.judging import NAN, START, assert_same, by_numpy, state
 
 F = len(FORECASTS)
 SERIES = 24
+UNMODELLED = 5
+"""Every so many series have no model."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,6 +64,15 @@ class Pair:
         assert state(self.compiled) == state(self.plain)
 
 
+def left_of(detector: Detector, points: PointBatch, forecast: float) -> Int64:
+    """Judge points by one forecast, by compiled code alone; return the rows that it leaves to others."""
+    none, forecasts = np.zeros(len(points), np.uint8), np.full((len(points), F), forecast)
+    parts = calm.parts_of(detector._known, detector._judge._rulebook)
+    assert calm.KERNEL.loaded is not None
+    _, left = calm.judged(calm.KERNEL.loaded, calm.points_of(points, forecasts, none, none), parts)
+    return left
+
+
 def draw_winner(series: Int32) -> "calm.UInt8":
     return (series % F).astype(np.uint8)
 
@@ -99,6 +110,8 @@ def drawn_batch(draw: np.random.Generator, now: int, oddness: float) -> tuple[Po
     value[odd] = draw.choice([NAN, np.inf, -1e100, 10.0, 0.0, 16.0, 100.0], odd.size)
     forecasts = 10.0 + draw.normal(0.0, draw.choice([0.0, 0.2, 0.2, 3.0]), (SERIES, F))
     forecasts[draw.random((SERIES, F)) < oddness] = NAN
+    forecasts[draw.random(SERIES) < oddness] = NAN
+    forecasts[::UNMODELLED] = NAN
     rows = np.arange(SERIES) if draw.random() < 0.6 else draw.integers(0, SERIES, SERIES)
     return PointBatch(series, time, value).take(rows), forecasts[rows]
 
@@ -106,7 +119,7 @@ def drawn_batch(draw: np.random.Generator, now: int, oddness: float) -> tuple[Po
 @settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    gaps=st.lists(st.sampled_from([10, 60, 60, 60, 300, 3600, 4 * 86400]), min_size=2, max_size=8),
+    gaps=st.lists(st.sampled_from([10, 60, 60, 60, 300, 3600, 4 * 3600, 4 * 86400]), min_size=2, max_size=8),
     oddness=st.sampled_from([0.0, 0.02, 0.3]),
 )
 def test_verdicts_episodes_and_what_is_known_afterwards_are_those_of_numpy(
@@ -128,12 +141,30 @@ def test_a_calm_fleet_leaves_nothing_to_numpy() -> None:
     for tick in range(3):
         points = PointBatch(series, np.full(series.size, START + tick * MINUTE), draw.uniform(99.0, 101.0, series.size))
         detector.judge(points, forecasts, np.zeros(series.size, np.uint8))
-    parts = calm.parts_of(detector._known, detector._judge._rulebook)
-    points = PointBatch(points.series, points.time_unix_nano + MINUTE, points.value)
-    none = np.zeros(series.size, np.uint8)
-    assert calm.KERNEL.loaded is not None
-    _, left = calm.judged(calm.KERNEL.loaded, calm.points_of(points, forecasts, none, none), parts)
-    assert left.size == 0
+    assert left_of(detector, PointBatch(series, points.time_unix_nano + MINUTE, points.value), 100.0).size == 0
+
+
+def test_series_of_which_nothing_is_known_yet_leave_nothing_to_numpy() -> None:
+    series = np.arange(600, dtype=np.int32)
+    pair = Pair(Detector(), Detector())
+    for tick in range(3):
+        points = PointBatch(series, np.full(series.size, START + tick * MINUTE), np.full(series.size, 7.0))
+        pair.judge(points, np.full((series.size, F), NAN))
+    pair.assert_know_the_same()
+    assert left_of(pair.compiled, PointBatch(series, points.time_unix_nano + MINUTE, points.value), NAN).size == 0
+
+
+def test_an_episode_goes_on_and_lets_go_where_nothing_is_expected_any_more() -> None:
+    series, nothing = np.arange(2, dtype=np.int32), np.full((2, F), NAN)
+    pair = Pair(judging.seeded(2), judging.seeded(2))
+    pair.judge(PointBatch(series, np.full(2, START), np.full(2, 100.0)), np.full((2, F), 100.0))
+    found = pair.judge(PointBatch(series, np.full(2, START + MINUTE), np.array([100.0, 900.0])), np.full((2, F), 100.0))
+    assert len(found.episodes) == 1
+    pair.judge(PointBatch(series, np.full(2, START + 4 * HOUR), np.full(2, 100.0)), nothing)
+    for detector in (pair.compiled, pair.plain):
+        detector.expire(START + 2 * DAY)
+    pair.judge(PointBatch(series, np.full(2, START + 2 * DAY), np.full(2, 100.0)), nothing)
+    pair.assert_know_the_same()
 
 
 def test_columns_of_another_layout_are_not_compiled_for_anew() -> None:
