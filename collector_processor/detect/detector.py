@@ -89,7 +89,8 @@ class Detector:
 
     def fill(self, now: int) -> PointBatch:
         """Return points in place of those that are missing, where a policy asks for them."""
-        return self._known.silence.fill(now, self._rulebook.all(self._known.size))
+        series = self._rulebook.filled_in
+        return self._known.silence.fill(now, series, self.rules(series)["missing"])
 
     def shadow(self, series: Int32) -> "Detector":
         """Return a detector whose series i is what this one knows of `series[i]`; it shares nothing with this one.

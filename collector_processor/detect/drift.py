@@ -98,7 +98,8 @@ class Drifts:
 
     def expire(self, now: int) -> list[Episode]:
         """Close the episodes of series of which no day came for long; return those closed."""
-        overdue = np.flatnonzero(self.records["is_open"] & (now - self.records["last"] >= FORGOTTEN_AFTER))
+        is_open = np.flatnonzero(self.records["is_open"])
+        overdue = is_open[now - self.records["last"][is_open] >= FORGOTTEN_AFTER]
         self.records["is_open"][overdue] = False
         return [_episode(int(i), self.records[i], TIMEOUT) for i in overdue]
 

@@ -121,11 +121,12 @@ class Episodes:
 
     def expire(self, now_unix_nano: int) -> list[Episode]:
         """Close what is open for 24 hours, also of series that fell silent; return what was closed."""
-        overdue = self.records["is_open"] & (now_unix_nano - self.records["opened"] >= MAX_OPEN)
+        is_open = np.flatnonzero(self.records["is_open"])
+        overdue = is_open[now_unix_nano - self.records["opened"][is_open] >= MAX_OPEN]
         self.records["is_open"][overdue] = False
         self.records["closed"][overdue] = _REASONS.index(TIMEOUT)
         self.records["end"][overdue] = self.records["opened"][overdue] + MAX_OPEN
-        return [_episode(int(i), self.records[i]) for i in np.flatnonzero(overdue)]
+        return [_episode(int(i), self.records[i]) for i in overdue]
 
     def restore(self, episodes: Sequence[Episode]) -> None:
         """Make exactly these episodes the open ones: the store knows best.

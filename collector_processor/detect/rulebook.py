@@ -12,7 +12,7 @@ from collector_processor.detect.score import Scored
 from collector_processor.detect.traffic import Traffic
 from collector_processor.telemetry.band import Reason
 from collector_processor.telemetry.points import Bool, Float64, Int8, Int32, Int64, PointBatch
-from collector_processor.telemetry.rule import NO_COMPANION, NO_LIMITS, RULE_DTYPE, Direction, Rules
+from collector_processor.telemetry.rule import NO_COMPANION, NO_LIMITS, RULE_DTYPE, Direction, Missing, Rules
 
 
 class Maintenance(Protocol):
@@ -33,6 +33,8 @@ class Rulebook:
         self._factor = np.ones(0)
         self._traffic = Traffic()
         self._has_direction = False
+        self.filled_in = np.empty(0, np.int32)
+        """Series in whose place points are put while theirs are missing, ascending."""
 
     def grow(self, n: int) -> None:
         """Make room for series ids below `n`; what has no rule of its own has no limits."""
@@ -50,6 +52,9 @@ class Rulebook:
         gated = (rules["companion"] >= 0) & (rules["least_events"] > 0)
         self._traffic.count(np.asarray(rules["companion"][gated], np.int32))
         self._has_direction |= bool(rules["direction"].any())
+        is_filled_in = np.isin(rules["missing"], (Missing.ZERO, Missing.LAST))
+        if is_filled_in.any() or self.filled_in.size:
+            self.filled_in = np.union1d(np.setdiff1d(self.filled_in, series), series[is_filled_in])
 
     def all(self, n: int) -> Rules:
         """Return the rules of series ids below `n`; not to be changed."""

@@ -18,6 +18,7 @@ from hashlib import blake2b
 from types import ModuleType
 
 import numpy as np
+import numpy.typing as npt
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.detect import record
@@ -101,26 +102,25 @@ class Silence:
 
         `is_flagged` `(S,)` are the series that have an open episode of another kind.
         """
-        rows = self.records[: rules.size]
+        rows, service = self.records[: rules.size], rules["service"].copy()
         if self._looked and now - self._looked > _BLINK:
-            waiting = (rows["seen"] > 0) & ~_of_services(rows["scope"] > 0, rules)
+            waiting = (rows["seen"] > 0) & ~_of_services(rows["scope"] > 0, service)
             rows["seen"][waiting] += now - self._looked  # this process was away, not they
         self._looked = now
-        heard_of_service = _latest(rows["seen"], rules["service"])[rules["service"]]
-        closed = self._closed(now, rows, rules, heard_of_service)
         wait = np.maximum(rules["at_least"], rules["intervals"] * np.maximum(rows["usual"], rows["pause"]))
+        if not self._may_change(now, rows, rules, wait).any():  # nearly always
+            return []
+        heard_of_service = _latest(rows["seen"], service)[service]
+        closed = self._closed(now, rows, service, heard_of_service)
         silent = (rows["seen"] > 0) & (now - rows["seen"] > wait) & (rows["scope"] == 0)
-        asked, told = rules["missing"] == Missing.ALERT, _any(rows["scope"] > 0, rules["service"])
-        told |= _any(is_flagged & silent, rules["service"])
+        asked, told = rules["missing"] == Missing.ALERT, _any(rows["scope"] > 0, service)
+        told |= _any(is_flagged & silent, service)
         watched = silent & (rules["missing"] == Missing.AUTO) & (rows["regular"] >= REGULAR_FOR)
-        watched &= ~told[rules["service"]]
+        watched &= ~told[service]
         whole = watched & (now - heard_of_service > wait)
         heard_of_resource = _latest(rows["seen"], rules["resource"])[rules["resource"]]
         alone = watched & ~whole & (heard_of_resource - rows["seen"] > wait / 2)
-        opened = [
-            *_first_of(whole, rules["service"]),
-            *_first_of(alone & ~_of_services(whole, rules), rules["service"]),
-        ]
+        opened = [*_first_of(whole, service), *_first_of(alone & ~_of_services(whole, service), service)]
         opened += np.flatnonzero(silent & asked & ~is_flagged & (rows["usual"] > 0)).tolist()
         for series in opened:
             rows["scope"][series] = _OF_SERVICE if whole[series] else _OF_SERIES
@@ -129,26 +129,23 @@ class Silence:
 
     def watched(self, series: Int32, rules: Rules) -> Bool:
         """Tell whose absence is told of, under rules `(n,)`."""
-        is_regular = self.records["regular"][series] >= REGULAR_FOR
-        watched: Bool = (rules["missing"] == Missing.ALERT) | ((rules["missing"] == Missing.AUTO) & is_regular)
-        return watched
+        return _is_watched(self.records["regular"][series], rules)
 
     def is_silent(self, start: int, end: int) -> Bool:
         """Tell which series ids in `[start, end)` have an open episode."""
         silent: Bool = self.records["scope"][start:end] > 0
         return silent
 
-    def fill(self, now: int, rules: Rules) -> PointBatch:
-        """Return points in place of missing ones, where rules ask for zeros or the last value; a day of them."""
-        rows = self.records[: rules.size]
-        wanted = np.isin(rules["missing"], (Missing.ZERO, Missing.LAST)) & (rows["usual"] > 0)
+    def fill(self, now: int, series: Int32, missing: npt.NDArray[np.uint8]) -> PointBatch:
+        """Return points in place of missing ones, zeros or the last value as rules ask `(n,)`; a day of them."""
+        rows = self.records.take(series)
         due = np.maximum(rows["newest"], rows["filled"]) + rows["usual"].astype(np.int64)
-        wanted &= (now - rows["seen"] > _OVERDUE * np.maximum(rows["usual"], rows["pause"])) & (due <= now)
-        wanted &= due - rows["newest"] <= DAY
-        series = np.flatnonzero(wanted).astype(np.int32)
-        self.records["filled"][series] = due[series]
-        value: Float64 = np.where(rules["missing"][series] == Missing.ZERO, 0.0, rows["value"][series])
-        return PointBatch(series, due[series], value)
+        is_overdue = now - rows["seen"] > _OVERDUE * np.maximum(rows["usual"], rows["pause"])
+        wanted = (rows["usual"] > 0) & is_overdue & (due <= now) & (due - rows["newest"] <= DAY)
+        value: Float64 = np.where(missing == Missing.ZERO, 0.0, rows["value"])
+        points = PointBatch(series, due, value).take(wanted)
+        self.records["filled"][points.series] = points.time_unix_nano
+        return points
 
     def restart(self, now: int, episodes: Sequence[Episode]) -> None:
         """Begin to listen now: what came while nobody listened is no silence. Make these episodes the open ones."""
@@ -160,7 +157,12 @@ class Silence:
             self.records["since"][episode.series] = episode.start_unix_nano
             self.records["seen"][episode.series] = episode.start_unix_nano
 
-    def _closed(self, now: int, rows: record.Records, rules: Rules, heard_of_service: Int64) -> list[Episode]:
+    def _may_change(self, now: int, rows: record.Records, rules: Rules, wait: Float64) -> Bool:
+        """Tell which series `(S,)` may open an episode by now, or have one open."""
+        is_late = (rows["seen"] > 0) & (now - rows["seen"] > wait)
+        return (rows["scope"] > 0) | (is_late & _is_watched(rows["regular"], rules))
+
+    def _closed(self, now: int, rows: record.Records, service: Int32, heard_of_service: Int64) -> list[Episode]:
         heard = np.where(rows["scope"] == _OF_SERVICE, heard_of_service, rows["seen"])
         is_back = (rows["scope"] > 0) & (heard > rows["since"])
         overdue = (rows["scope"] > 0) & ~is_back & (now - rows["since"] >= MAX_OPEN)
@@ -168,9 +170,9 @@ class Silence:
             *(self._episode(i, int(heard[i]), REPORTS_AGAIN) for i in np.flatnonzero(is_back).tolist()),
             *(self._episode(i, now, TIMEOUT) for i in np.flatnonzero(overdue).tolist()),
         ]
-        returned = _of_services(is_back & (rows["scope"] == _OF_SERVICE), rules)
+        returned = _of_services(is_back & (rows["scope"] == _OF_SERVICE), service)
         rows["seen"][returned] = now  # the others may take their time
-        given_up = overdue | _of_services(overdue & (rows["scope"] == _OF_SERVICE), rules)
+        given_up = overdue | _of_services(overdue & (rows["scope"] == _OF_SERVICE), service)
         rows["regular"][given_up] = 0
         rows["scope"][is_back | overdue] = 0
         return changed
@@ -242,6 +244,13 @@ def _followed(usual: Float64, gap: Float64) -> Float64:
     return followed
 
 
+def _is_watched(regular: Int64, rules: Rules) -> Bool:
+    """Tell whose absence is told of, under rules `(n,)`."""
+    missing = rules["missing"]
+    watched: Bool = (missing == Missing.ALERT) | ((missing == Missing.AUTO) & (regular >= REGULAR_FOR))
+    return watched
+
+
 def _latest(seen: Int64, group: Int32) -> Int64:
     """Return the newest arrival of each group."""
     latest = np.zeros(int(group.max(initial=-1)) + 1, np.int64)
@@ -253,9 +262,9 @@ def _any(member: Bool, group: Int32) -> Bool:
     return np.bincount(group[member], minlength=int(group.max(initial=-1)) + 1) > 0
 
 
-def _of_services(member: Bool, rules: Rules) -> Bool:
+def _of_services(member: Bool, service: Int32) -> Bool:
     """Tell which series are of a service that has such a member."""
-    found: Bool = _any(member, rules["service"])[rules["service"]]
+    found: Bool = _any(member, service)[service]
     return found
 
 

@@ -3,15 +3,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector_processor.clock import DAY, MINUTE
 from collector_processor.detect.detector import Detector
 from collector_processor.detect.judge import Judgement
-from collector_processor.detect.rulebook import Maintenance
+from collector_processor.detect.rulebook import Maintenance, Rulebook
 from collector_processor.detect.seed import seed_from_residuals
 from collector_processor.telemetry.band import Reason
 from collector_processor.telemetry.points import Bool, Int64, PointBatch
-from collector_processor.telemetry.rule import LIMITS_DTYPE, NO_LIMITS, RULE_DTYPE, Direction
+from collector_processor.telemetry.rule import LIMITS_DTYPE, NO_LIMITS, RULE_DTYPE, Direction, Missing
 from tests.detect.columns import all_forecasts
 
 START = 19_000 * DAY
@@ -112,3 +114,16 @@ def test_what_is_drawn_ahead_has_the_limits_of_the_rule() -> None:
     assert (state["least"], state["low"], state["high"]) == (20.0, 90.0, np.inf)
     expected = found.expected(np.array([0], np.int32), all_forecasts(np.full((1, 2), 100.0)), np.zeros(1, np.uint8))
     assert (expected.lower[0], expected.upper[0]) == (90.0, 120.0)
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 20), st.sampled_from([*Missing]), min_size=1), max_size=6))
+def test_those_filled_in_are_the_series_whose_newest_rule_asks_for_it(changes: list[dict[int, Missing]]) -> None:
+    rulebook, newest = Rulebook(1.0), dict[int, Missing]()
+    rulebook.grow(21)
+    for change in changes:
+        newest |= change
+        rules = np.zeros(len(change), RULE_DTYPE)
+        rules["missing"] = list(change.values())
+        rulebook.put(np.array(list(change), np.int32), rules)
+    asked = sorted(series for series, missing in newest.items() if missing in {Missing.ZERO, Missing.LAST})
+    assert rulebook.filled_in.tolist() == asked

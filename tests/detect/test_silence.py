@@ -166,8 +166,9 @@ def test_zeros_or_the_last_value_stand_in_for_missing_points_where_a_policy_says
     fleet = Fleet(missing=[Missing.ZERO, Missing.LAST, Missing.AUTO, Missing.AUTO])
     fleet.run(HOUR, EVERYONE)
     last = fleet.now - MINUTE
-    assert len(fleet.silence.fill(last + 2 * MINUTE, fleet.rules)) == 0
-    first, second = (fleet.silence.fill(last + 3 * MINUTE, fleet.rules) for _ in range(2))
+    asked, missing = np.array([A, B], np.int32), fleet.rules["missing"][[A, B]]
+    assert len(fleet.silence.fill(last + 2 * MINUTE, asked, missing)) == 0
+    first, second = (fleet.silence.fill(last + 3 * MINUTE, asked, missing) for _ in range(2))
     assert first.series.tolist() == [A, B]
     assert first.time_unix_nano.tolist() == [last + MINUTE] * 2
     assert first.value.tolist() == [0.0, 7.0]
