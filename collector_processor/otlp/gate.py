@@ -1,20 +1,23 @@
 """What stands behind both OTLP doors: so many requests and bytes are worked on at once, the rest is turned away.
 
 A door knows one function, `Ingest`. It settles what that can't know about: requests that never reached it, or that it
-could not read. Their items can't be counted, so each enters the ledger as one.
+could not read. Their items can't be counted, so each enters the ledger as one. What is refused for good is said in the
+log, once an hour for each reason: few senders say it.
 """
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Condition
 
 from collector_processor.errors import MalformedRequestError, PermanentError, RetryableError, TooLargeError
 from collector_processor.ledger import Ledger, Signal
+from collector_processor.otlp.seldom import Seldom
 from collector_processor.otlp.status import (
     FORBIDDEN,
     NOT_READ,
+    REASON_TEXT,
     UNAUTHENTICATED,
     Answer,
     StatusAnswer,
@@ -100,6 +103,7 @@ class Entrance:
     gate: "Gate"
     ingest: Ingest
     on_refused: OnRefused
+    telling: Seldom = field(default_factory=lambda: Seldom(_TOLD_EVERY))
 
     def take(
         self, signal: Signal, size: int, read: Callable[[], bytes], metadata: Mapping[str, str]
@@ -109,7 +113,7 @@ class Entrance:
         if refusal:
             return self.turn_away(signal, refusal)
         try:
-            return self.ingest(signal, read(), metadata)
+            return self._told(signal, self.ingest(signal, read(), metadata))
         except RetryableError as error:
             return status_of(error)
         except (OSError, MemoryError) as error:
@@ -119,10 +123,19 @@ class Entrance:
             refusal = refusal_of(error)
             if refusal is Refusal.INTERNAL:
                 _log.exception("a %s request failed", signal)
+            elif self.telling.is_due((signal, refusal)):
+                _log.warning("a %s request is refused for good: %s", signal, error)
             self.on_refused(signal, refusal)
             return status_of(error)
         finally:
             self.gate.leave(size)
+
+    def _told(self, signal: Signal, answer: Answer) -> Answer:
+        for reason, count in answer.rejected.items():
+            if count and self.telling.is_due((signal, reason)):
+                text = REASON_TEXT.get(reason, reason)
+                _log.warning("of a %s request %d items are not taken: %s", signal, count, text)
+        return answer
 
     def turn_away(self, signal: Signal, refusal: Refusal) -> StatusAnswer:
         """Refuse a request before it is looked into."""
@@ -195,5 +208,7 @@ class Gate:
         with self._lock:
             return min(30.0, 1.0 + self._refused_in_a_row / self._capacity)
 
+
+_TOLD_EVERY = 3600.0
 
 _log = logging.getLogger(__name__)

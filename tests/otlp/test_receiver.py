@@ -134,6 +134,22 @@ def test_a_partly_bad_batch_is_answered_with_partial_success(door: Door) -> None
     assert door.ledger.row(Signal.METRICS).stored == 7
 
 
+def test_what_is_not_taken_is_said_once_an_hour_for_each_reason(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    late, bare = gauge(1.0, 2.0), gauge(3.0)
+    for point in late.gauge.data_points:
+        point.time_unix_nano = START - 1
+    bare.gauge.data_points[0].ClearField("as_double")
+    for _ in range(3):
+        for metric in (gauge(1.0), late, bare):
+            door.export(request_with(metric).SerializeToString())
+        door.fail(b"\xff" * 4)
+    assert caplog.messages == [
+        "of a metrics request 2 items are not taken: the start time is after the time",
+        "of a metrics request 1 items are not taken: the data point has no value",
+        "a metrics request is refused for good: metrics request: not a valid protobuf message",
+    ]
+
+
 def test_more_callers_than_places_are_told_to_come_again(open_door: Callable[..., Door]) -> None:
     door = open_door(max_in_flight=4)
     release = Event()
