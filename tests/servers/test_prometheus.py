@@ -17,6 +17,7 @@ import yaml
 from collector_processor.clock import HOUR, MINUTE
 from collector_processor.ledger import Signal
 from collector_processor.otlp.receiver import EXPORT_METHODS
+from collector_processor.otlp.status import REASON_TEXT
 from collector_processor.store.sqlite import open_reader
 from grafana_datasource.directory import Directory
 from grafana_datasource.provisioning import Site, provisioning_files
@@ -50,7 +51,7 @@ def scenery(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], s
     write_scene(process.store, now=now)
     process.start()
     yield Scenery(process, now)
-    process.assert_log_is_calm()
+    process.assert_log_is_calm(REASON_TEXT["time_in_future"])
     process.kill()
 
 
