@@ -6,7 +6,7 @@ WORKERS := -n logical --maxprocesses 4 --dist loadfile
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test test-servers servers collector grafana-client fuzz power-loss demo-check lint types contracts check bench peers lock clean help
+.PHONY: demo test test-servers servers collector grafana-client telemetrygen fuzz power-loss demo-check lint types contracts check bench peers lock clean help
 
 demo: $(VENV)/.installed  ## see it: this machine and a traced demo shop with bands, a fault, a flagged anomaly
 	$(BIN)/foreband demo
@@ -24,7 +24,10 @@ collector:  ## build the OpenTelemetry Collector that tests run against (Go; onc
 grafana-client:  ## build Grafana's own Prometheus data source that tests ask with (Go; once per version, 5 min)
 	sh tests/servers/build_grafana_client.sh
 
-test-servers: $(VENV)/.installed servers collector grafana-client  ## install the server programs (Debian) and run the tests against them; a skip fails
+telemetrygen:  ## build OpenTelemetry's generator of telemetry that tests send with (Go; once per version, 1 min)
+	sh tests/servers/build_telemetrygen.sh
+
+test-servers: $(VENV)/.installed servers collector grafana-client telemetrygen  ## install the server programs (Debian) and run the tests against them; a skip fails
 	FOREBAND_SERVERS=required $(BIN)/python -m pytest $(WORKERS) -m server
 
 fuzz: $(VENV)/.installed  ## throw at the API whatever its document allows, a hundred examples a route (the suite tries the edges)
