@@ -17,13 +17,14 @@ from collector_processor.store import chunks, head_rows, layout, rollup, rows, s
 from collector_processor.store.chunk_writer import ChunkWriter
 from collector_processor.store.connection import transaction
 from collector_processor.store.rows import Columns
+from collector_processor.store.sheet_writer import Write
 from collector_processor.telemetry.points import Int32, Int64
 
 CLOCK_TRUST = DAY
 """How far the clock may be ahead of the newest point before it is not believed."""
 
 _SLICE_NANO = 2_000_000
-_ROWS_GROUPED_AT_ONCE = 10_000
+_ROWS_SORTED_AT_ONCE = 4_000
 _CHUNKS_DELETED_AT_ONCE = 500
 _MAX_SHARE_DELETED = 0.1
 
@@ -33,10 +34,10 @@ T = TypeVar("T")
 def sort_head(connection: sqlite3.Connection, max_points: int) -> Iterator[None]:
     """Move the oldest rows of the head, up to about that many points, into sheets."""
     last_id, held = yield from head_rows.oldest(connection, max_points)
-    for portion in _slices(_by_group(held[0])):
+    for portion in _slices(_additions(held)):
         with transaction(connection):
-            for group, chosen in portion:
-                sheet_writer.add(connection, group, sheets.sorted_rows(rows.take(held, chosen)))
+            for write in portion:
+                write(connection)
         yield
     del held
     for ids in _slices(head_rows.ids(connection, last_id)):
@@ -136,23 +137,22 @@ def drop_part(connection: sqlite3.Connection, part: int) -> Iterator[None]:
     yield
 
 
-def _by_group(series: Int32) -> Iterator[tuple[int, Int64]]:
-    """Yield groups of series and where their rows are, in order; of a group with many some thousand at a time."""
-    for places in _neighbours(series):
-        group = series[places] // layout.SERIES_PER_SHEET
-        order = np.argsort(group, kind="stable")
-        for first, stop in rows.runs(group[order]):
-            for begin in range(first, stop, sheet_writer.FULL):
-                chosen = places[order[begin : min(begin + sheet_writer.FULL, stop)]]
-                yield int(series[chosen[0]]) // layout.SERIES_PER_SHEET, chosen
+def _additions(held: Columns) -> Iterator[Write]:
+    """Yield what writes rows of the head into sheets; of a group with many, a sheet at a time as they came."""
+    for places in _neighbours(held[0]):
+        for first in range(0, places.size, sheet_writer.FULL):
+            chosen = places[first : first + sheet_writer.FULL]
+            yield from sheet_writer.additions(sheets.sorted_rows(rows.take(held, chosen)))
 
 
 def _neighbours(series: Int32) -> Iterator[Int64]:
-    """Yield the rows of whole groups, some ten thousand a time: grouping all at once takes too long."""
+    """Yield where the rows of whole groups are, some thousand at a time."""
     end = int(series.max(initial=-1)) + 1
-    groups = end * _ROWS_GROUPED_AT_ONCE // (max(series.size, 1) * layout.SERIES_PER_SHEET) + 1
-    for first in range(0, end, groups * layout.SERIES_PER_SHEET):
-        yield np.flatnonzero((series >= first) & (series < first + groups * layout.SERIES_PER_SHEET))
+    groups = end * _ROWS_SORTED_AT_ONCE // (max(series.size, 1) * layout.SERIES_PER_SHEET) + 1
+    portion = (series // (groups * layout.SERIES_PER_SHEET)).astype(np.uint16)
+    order = np.argsort(portion, kind="stable")  # of small numbers by counting
+    for first, stop in rows.runs(portion[order]):
+        yield order[first:stop]
 
 
 def _settle_group(connection: sqlite3.Connection, group: int, end: int, step: int) -> Iterator[None]:

@@ -31,6 +31,8 @@ class _Segment:
 
     def between(self, first_id: int, last_id: int) -> "_Segment":
         """Return the part with ids in `[first_id, last_id]`, as a view."""
+        if first_id <= self.row_id[0] and self.row_id[-1] <= last_id:
+            return self
         start, stop = np.searchsorted(self.row_id, [first_id, last_id + 1])
         skipped, end = (int(self.end[at - 1]) if at else 0 for at in (start, stop))
         return _Segment(

@@ -11,9 +11,9 @@ import numpy as np
 
 from collector_processor.store import layout, rows
 from collector_processor.store.chunks import Ends, decode_ends
-from collector_processor.store.codec import decode_column, encode_block, join, seal, split, unseal
+from collector_processor.store.codec import decode_column, join, seal, split, unseal
 from collector_processor.store.rows import Columns
-from collector_processor.store.verdict_codec import decode_verdicts, encode_verdicts
+from collector_processor.store.verdict_codec import Encode, decode_verdicts, encode_verdicts
 from collector_processor.telemetry.points import Bool, Float64, Int32, PointBatch
 
 _Row = tuple[int, bytes, bytes | None]
@@ -77,16 +77,16 @@ def judged(connection: sqlite3.Connection, first_id: int, last_id: int) -> list[
 
 
 def sorted_rows(held: Columns) -> Columns:
-    """Return rows of one group, in order of writing, by series and time; of equal ones only the last."""
-    place = (held[0] % layout.SERIES_PER_SHEET).astype(np.uint8)
-    order = np.argsort(place, kind="stable")  # of small numbers by counting: times nearly always ascend already
+    """Return rows, in order of writing, by series and time; of equal ones only the last."""
+    place = (held[0] - held[0].min(initial=layout.MAX_SERIES)).astype(np.uint16)
+    order = np.argsort(place, kind="stable")  # by counting; neighbours whose times ascend are in order then
     return rows.last_wins(rows.take(held, order))
 
 
-def encode(row_id: int, held: Columns) -> tuple[bytes, bytes | None]:
-    """Return points and verdicts of a sheet as they are written in this row."""
-    points = join([encode_block(column) for column in held[:3]])
-    verdicts = encode_verdicts(held[2], rows.verdicts_of(held), encode_block)
+def encode(row_id: int, held: Columns, column: Encode, flags: int | None = None) -> tuple[bytes, bytes | None]:
+    """Return points and verdicts of a sheet as they are written in this row; `flags` as for `encode_verdicts`."""
+    points = join([column(each) for each in held[:3]])
+    verdicts = encode_verdicts(held[2], rows.verdicts_of(held), column, flags)
     key = layout.sheet_key(row_id)
     return seal(points, key), None if verdicts is None else seal(verdicts, key)
 

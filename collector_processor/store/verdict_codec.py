@@ -47,25 +47,37 @@ def is_absent(verdicts: VerdictBatch) -> Bool:
     return nothing
 
 
-def encode_verdicts(value: Float64, verdicts: VerdictBatch, encode: Encode = encode_column) -> bytes | None:
-    """Compress the verdicts of points with these values; None if there are none."""
+def encode_verdicts(
+    value: Float64, verdicts: VerdictBatch, encode: Encode = encode_column, flags: int | None = None
+) -> bytes | None:
+    """Compress the verdicts of points with these values; None if there are none.
+
+    `flags`, where they are known, are those of these points or of more.
+    """
     if is_absent(verdicts).all():
         return None
+    flags = flags_of(value, verdicts) if flags is None else flags
     with np.errstate(all="ignore"):
-        lower, upper = verdicts.lower - verdicts.yhat, verdicts.upper - verdicts.yhat
-        flags = (
-            _LOWER_AS_OFFSET * _same(verdicts.yhat + lower, verdicts.lower)
-            | _UPPER_AS_OFFSET * _same(verdicts.yhat + upper, verdicts.upper)
-            | _SCORE_FOLLOWS * _same(_score_of(value, verdicts), verdicts.score)
-            | _NO_ANOMALY * (not verdicts.anomaly.any())
-        )
-    columns = [verdicts.yhat, lower if flags & _LOWER_AS_OFFSET else verdicts.lower]
-    columns.append(upper if flags & _UPPER_AS_OFFSET else verdicts.upper)
+        lower = verdicts.lower - verdicts.yhat if flags & _LOWER_AS_OFFSET else verdicts.lower
+        upper = verdicts.upper - verdicts.yhat if flags & _UPPER_AS_OFFSET else verdicts.upper
+    columns = [verdicts.yhat, lower, upper]
     if not flags & _SCORE_FOLLOWS:
         columns.append(verdicts.score)
     if not flags & _NO_ANOMALY:
         columns.append(verdicts.anomaly.astype(np.int64))
     return join([bytes([flags]), *(encode(column) for column in columns)])
+
+
+def flags_of(value: Float64, verdicts: VerdictBatch) -> int:
+    """Return what need not be written, or not in full, since it follows from the rest."""
+    with np.errstate(all="ignore"):
+        lower, upper = verdicts.lower - verdicts.yhat, verdicts.upper - verdicts.yhat
+        return (
+            _LOWER_AS_OFFSET * _same(verdicts.yhat + lower, verdicts.lower)
+            | _UPPER_AS_OFFSET * _same(verdicts.yhat + upper, verdicts.upper)
+            | _SCORE_FOLLOWS * _same(_score_of(value, verdicts), verdicts.score)
+            | _NO_ANOMALY * (not verdicts.anomaly.any())
+        )
 
 
 def decode_verdicts(blob: bytes | None, value: Float64) -> VerdictBatch:

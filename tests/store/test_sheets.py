@@ -65,6 +65,44 @@ def test_small_sheets_become_one_as_soon_as_that_is_full(stores: SqliteStores, m
     assert len(read_all(store).points) == 20
 
 
+def test_a_head_that_is_sorted_bit_by_bit_reads_as_before_all_the_time(
+    stores: SqliteStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compact, "_SLICE_NANO", 0)
+    store, seen = stores.writer(), stores.reader()
+    for number in (0, 2, 1):
+        store.commit(tick(number, SERIES))
+        before, last, first = read_all(store, SERIES), store.last_points(), store.first_times()
+        for _ in compact.sort_head(store._connection, 1 << 40):
+            assert same_bits(read_all(seen, SERIES).points, before.points)
+            assert same_verdicts(read_all(seen, SERIES).verdicts, before.verdicts)
+            assert same_bits(seen.last_points(), last)
+            assert [column.tolist() for column in seen.first_times()] == [column.tolist() for column in first]
+
+
+def test_a_sheet_is_compressed_once_it_is_full(stores: SqliteStores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheet_writer, "FULL", 4 * SERIES)
+    store, weights = stores.writer(), []
+    for number in range(10):
+        store.commit(tick(number, SERIES))
+        sort(store)
+        query = "SELECT sum(length(points) + length(verdicts)) / sum(size) FROM sheet WHERE id < ?"
+        weights += store._connection.execute(query, (layout.sheet_ids(1)[0],)).fetchone()
+    assert min(weights[:9]) > 40
+    assert weights[9] < 10
+
+
+def test_series_far_apart_are_sorted_as_neighbours_are(stores: SqliteStores) -> None:
+    store = stores.writer()
+    for time in (START, START + 1):
+        wanted = np.arange(0, layout.MAX_SERIES, 40_000)
+        store.commit(Commit(points=points([(series, time, float(series)) for series in wanted.tolist()])))
+    before = store.read_points(wanted.astype(np.int32), 0, FOREVER)
+    sort(store)
+    assert same_bits(store.read_points(wanted.astype(np.int32), 0, FOREVER), before)
+    assert len(before) == 2 * wanted.size
+
+
 def test_of_equal_points_the_last_one_counts_whatever_sheet_it_is_in(stores: SqliteStores) -> None:
     store = stores.writer()
     for value in (1.0, 2.0, 3.0):
@@ -96,6 +134,19 @@ def test_what_comes_into_a_group_while_it_settles_is_kept(
     assert not sheets.begins_before(store._connection, 0, START + 2 * HOUR)
     for series, time, value in newer:
         assert store.read_points(ids(series), time, time + 1).value.tolist() == [value]
+
+
+def test_a_group_whose_points_are_all_at_rest_has_no_sheet_left(stores: SqliteStores) -> None:
+    store = stores.writer()
+    for number in range(0, 120, 30):
+        store.commit(tick(number))
+    before, last = read_all(store), store.last_points()
+    sort(store)
+    for _ in compact.settle(store._connection, START + 2 * HOUR, STEP):
+        pass
+    assert list(sheets.groups(store._connection)) == list(sheets.ends(store._connection)) == []
+    assert same_bits(read_all(store).points, before.points)
+    assert same_bits(store.last_points(), last)
 
 
 def test_an_older_snapshot_sees_rows_of_the_head_that_are_gone_for_others(
