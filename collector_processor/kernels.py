@@ -9,10 +9,23 @@ import time
 from collections.abc import Callable
 from threading import Lock, Thread
 from types import ModuleType
+from typing import ClassVar
 
 log = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 10.0
+MUCH_POINTS, MUCH_BYTES = 50_000, 4 << 20
+"""What is much within that time, and about as much on the wire: 5,000 points a second.
+
+There compiled code saves some hundredths of a core, which alone would not pay for 110 MiB. But a request of 1,000
+points is judged in a fifth of the time, and whoever waits for its acknowledgement waits for that.
+"""
+_LEAST_MEMORY = 512 << 20
+
+
+def spare_memory(limit: int) -> None:
+    """Load no kernel from now on where this process may hold so little that telemetry would be refused for it."""
+    LateKernel.is_affordable = limit >= _LEAST_MEMORY
 
 
 class LateKernel:
@@ -20,6 +33,8 @@ class LateKernel:
 
     `load` returns the kernel's module with its functions compiled. `work` names what it does, for the log.
     """
+
+    is_affordable: ClassVar[bool] = True
 
     def __init__(self, work: str, load: Callable[[], ModuleType], much: int) -> None:
         self._work, self._load, self._much = work, load, much
@@ -51,7 +66,7 @@ class LateKernel:
             if now - self._since > _BUSY_SECONDS:
                 self._came_in, self._since = 0, now
             self._came_in += amount
-            if self._is_begun or self._came_in < self._much:
+            if self._is_begun or self._came_in < self._much or not self.is_affordable:
                 return
             self._is_begun = True
         Thread(target=self._try_to_load, name=f"kernel: {self._work}", daemon=True).start()

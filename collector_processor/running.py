@@ -13,6 +13,7 @@ from collector_processor.app import VERSION, Foreband
 from collector_processor.clock import SystemClock
 from collector_processor.config import Config
 from collector_processor.doors import Locks, grafana_door
+from collector_processor.kernels import spare_memory
 from collector_processor.logs import set_up_logging
 from collector_processor.memory import give_back_large_blocks, share_arenas
 from collector_processor.scheduling import take_short_turns
@@ -30,6 +31,7 @@ def run_until_stopped(config: Config, load: Callable[[], Config]) -> None:
     set_up_logging(config.log)
     allow_many_files()
     require_address_space(config.receiver.max_in_flight, config.memory.limit)
+    spare_memory(config.memory.limit)
     foreband = Foreband(config)
     asked = _signals(signal.SIGHUP)
     addresses = foreband.start()

@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from collector_processor.kernels import LateKernel
+from collector_processor.kernels import LateKernel, spare_memory
 from tests.process import wait_until
 
 
@@ -26,3 +26,13 @@ def test_a_kernel_that_cannot_be_loaded_is_done_without(caplog: pytest.LogCaptur
     assert kernel.loaded_for(1) is None
     assert wait_until(lambda: "counting stays without compiled code" in caplog.text)
     assert kernel.loaded_for(1) is None
+
+
+def test_no_kernel_is_loaded_where_there_is_too_little_memory_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LateKernel, "is_affordable", True)
+    kernel = LateKernel("counting", lambda: math, much=1)
+    spare_memory(256 << 20)
+    assert [kernel.loaded_for(1) for _ in range(3)] == [None] * 3
+    spare_memory(2 << 30)
+    kernel.loaded_for(1)
+    assert wait_until(lambda: kernel.loaded is math)

@@ -12,15 +12,12 @@ import numpy.typing as npt
 
 from collector_processor.detect.known import Known
 from collector_processor.detect.rulebook import Rulebook
-from collector_processor.kernels import LateKernel
+from collector_processor.kernels import MUCH_POINTS, LateKernel
 from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 
 UInt8 = npt.NDArray[np.uint8]
 Number = TypeVar("Number", bound=np.generic)
-
-MUCH = 200_000
-"""Points in ten seconds: what they cost NumPy is a fiftieth of a core."""
 
 
 class Points(NamedTuple):
@@ -100,4 +97,4 @@ def _loaded() -> ModuleType:
     return calm_kernel
 
 
-KERNEL = LateKernel("judging points", _loaded, MUCH)
+KERNEL = LateKernel("judging points", _loaded, MUCH_POINTS)

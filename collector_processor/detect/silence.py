@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from collector_processor.clock import DAY, HOUR, MINUTE
 from collector_processor.detect import record
-from collector_processor.kernels import LateKernel
+from collector_processor.kernels import MUCH_POINTS, LateKernel
 from collector_processor.telemetry.episode import SILENCE, Episode
 from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.rule import Missing, Rules
@@ -38,7 +38,6 @@ REGULAR = 5
 FOLLOW = 0.25
 LONGEST = 2.0
 _OVERDUE = 2
-_MUCH = 200_000  # points in ten seconds: what they cost NumPy is some thousandths of a core
 _OF_SERIES, _OF_SERVICE = 1, 2
 
 DTYPE = np.dtype(
@@ -219,7 +218,7 @@ def _loaded() -> ModuleType:
     return silence_kernel
 
 
-KERNEL = LateKernel("noting who reports", _loaded, _MUCH)
+KERNEL = LateKernel("noting who reports", _loaded, MUCH_POINTS)
 
 
 def _text(interval: float) -> str:

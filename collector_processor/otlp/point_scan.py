@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collector_processor.kernels import LateKernel
+from collector_processor.kernels import MUCH_BYTES, LateKernel
 from collector_processor.otlp.elements import Budget
 from collector_processor.otlp.raw_points import POINT_ATTRIBUTES
 from collector_processor.otlp.set_table import SetTable
@@ -20,7 +20,6 @@ from collector_processor.telemetry.points import Bool, Int32, Int64
 LEAST_BYTES = 32 << 10
 """Of a request: below it, setting up costs more than is saved."""
 
-_MUCH = 32 << 20  # bytes in ten seconds
 _LEAST_POINT, _LEAST_PART = 20, 64  # bytes, on average
 
 
@@ -86,7 +85,7 @@ class PointScanner:
     """Scans requests once the kernel is loaded, which begins when much came in within a short time; for any thread."""
 
     def __init__(self) -> None:
-        self._kernel = LateKernel("reading points", _loaded, _MUCH)
+        self._kernel = LateKernel("reading points", _loaded, MUCH_BYTES)
         self._sets = SetTable(POINT_ATTRIBUTES, max_bytes=64 << 20)
 
     def scan(self, body: bytes) -> PointTable | None:

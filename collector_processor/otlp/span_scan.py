@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import numpy.typing as npt
 
-from collector_processor.kernels import LateKernel
+from collector_processor.kernels import MUCH_BYTES, LateKernel
 from collector_processor.telemetry.points import Int32, Int64
 
 Bytes = npt.NDArray[np.uint8]
@@ -18,7 +18,6 @@ Bytes = npt.NDArray[np.uint8]
 LEAST_BYTES = 16 << 10
 """Of a request: below it, setting up costs more than is saved."""
 
-_MUCH = 32 << 20  # bytes in ten seconds
 _LEAST_SPAN = 48  # bytes, on average: more than ids and times take
 _WORD = 8
 
@@ -54,7 +53,7 @@ class SpanScanner:
     """Scans requests once the kernel is loaded, which begins when much came in within a short time; for any thread."""
 
     def __init__(self) -> None:
-        self._kernel = LateKernel("reading spans", _loaded, _MUCH)
+        self._kernel = LateKernel("reading spans", _loaded, MUCH_BYTES)
 
     def scan(self, body: bytes) -> SpanTable | None:
         """Return the spans of a request, None where the parser has to read it."""

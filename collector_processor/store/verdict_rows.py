@@ -4,12 +4,11 @@ from types import ModuleType
 
 import numpy as np
 
-from collector_processor.kernels import LateKernel
+from collector_processor.kernels import MUCH_POINTS, LateKernel
 from collector_processor.store.verdict_codec import is_absent, rounded
 from collector_processor.telemetry.points import Float64
 from collector_processor.telemetry.verdict import VerdictBatch
 
-_MUCH = 200_000  # verdicts in ten seconds: what they cost NumPy is some thousandths of a core
 _COLUMNS = ("yhat", "lower", "upper", "score", "anomaly")
 _DTYPE = np.dtype(
     [
@@ -62,4 +61,4 @@ def _loaded() -> ModuleType:
     return verdict_kernel
 
 
-KERNEL = LateKernel("packing verdicts", _loaded, _MUCH)
+KERNEL = LateKernel("packing verdicts", _loaded, MUCH_POINTS)
