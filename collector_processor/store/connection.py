@@ -11,7 +11,7 @@ from collector_processor.errors import StoreError
 from collector_processor.store.faults import DamagedStoreError, translated
 from collector_processor.store.files import DATABASE, disk_space, has_database, open_private
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 _MIGRATIONS = {
     1: (
         "ALTER TABLE outbox ADD COLUMN destination TEXT NOT NULL DEFAULT 'default'",
@@ -44,10 +44,12 @@ _MIGRATIONS = {
                size INTEGER NOT NULL, points BLOB NOT NULL, verdicts BLOB)""",
         "CREATE TABLE sheet_ends (id INTEGER PRIMARY KEY, body BLOB NOT NULL)",
     ),
+    8: ("CREATE TABLE taken (id INTEGER PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL)",),
 }
 """What leads from a schema version to the next; each only adds, so that what was there reads as before.
 
-Rows of the table `outbox`, which ended with version 3, are moved when the writer opens (`outbox_rows.move_rows`).
+Rows of the tables `outbox` and `receipt`, which ended with versions 3 and 8, are moved when the writer opens
+(`outbox_rows.move_rows`, `receipts.move_rows`).
 """
 
 _APPLICATION_ID = 0x46624E64

@@ -138,7 +138,6 @@ class Housekeeping:
         for part in expired:
             yield from compact.drop_part(self._connection, part)
         with transaction(self._connection):
-            records.bound_receipts(self._connection)
             if now <= newest + compact.CLOCK_TRUST:
                 kept_from = min(now, newest) - self._settings.retention_nano
                 records.forget_episodes(self._connection, kept_from)

@@ -14,6 +14,7 @@ from collector_processor.store import (
     incidents,
     layout,
     models,
+    receipts,
     records,
     rows,
     sheets,
@@ -239,7 +240,7 @@ class SqliteReader:
     def receipts(self, since_unix_nano: int) -> list[RequestReceipt]:
         """See `SeriesReader.receipts`."""
         with snapshot(self._connection):
-            return records.receipts(self._connection, since_unix_nano)
+            return receipts.since(self._connection, since_unix_nano)
 
     def close(self) -> None:
         """Release the connection."""

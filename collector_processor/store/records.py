@@ -1,4 +1,4 @@
-"""What else the store holds: series, events, episodes, receipts and named byte strings, as rows of their own tables."""
+"""What else the store holds: series, events, episodes and named byte strings, as rows of their own tables."""
 
 import json
 import sqlite3
@@ -7,17 +7,12 @@ from dataclasses import asdict
 
 import numpy as np
 
-from collector_processor.clock import HOUR
 from collector_processor.errors import StoreError
-from collector_processor.store.base import RequestReceipt
 from collector_processor.store.codec import seal, text_key, unseal
 from collector_processor.telemetry.band import BAND_DTYPE, BandStates, unknown_bands
 from collector_processor.telemetry.episode import Drift, Episode, Onset, Shift
 from collector_processor.telemetry.points import EventBatch, Int32
 from collector_processor.telemetry.series import SeriesKey
-
-RECEIPT_LIFETIME = HOUR
-MAX_RECEIPTS = 200_000
 
 _BANDS, _PAST_BANDS = "\0bands/", "\0bands0"  # names no caller of `put_blob` can use
 _BAND_LAYOUT = text_key(str(BAND_DTYPE.descr)).to_bytes(4, "little")
@@ -160,46 +155,6 @@ def discard_foreign_bands(connection: sqlite3.Connection) -> int:
     foreign = [(name,) for name, saved in _saved_bands(connection) if not saved.startswith(_BAND_LAYOUT)]
     connection.executemany("DELETE FROM blob WHERE name = ?", foreign)
     return len(foreign)
-
-
-def put_receipts(connection: sqlite3.Connection, receipts: Sequence[RequestReceipt]) -> None:
-    """Keep receipts, and of older ones those of the last hour."""
-    connection.executemany(
-        "INSERT OR REPLACE INTO receipt (digest, received, body) VALUES (?, ?, ?)",
-        (
-            (
-                r.digest,
-                r.received_unix_nano,
-                seal(json.dumps([r.stored, r.rejected]).encode(), _key(r.digest, r.received_unix_nano)),
-            )
-            for r in receipts
-        ),
-    )
-    newest = max(r.received_unix_nano for r in receipts)
-    connection.execute("DELETE FROM receipt WHERE received < ?", (newest - RECEIPT_LIFETIME,))
-
-
-def receipts(connection: sqlite3.Connection, since: int) -> list[RequestReceipt]:
-    """Return receipts of requests taken since then, ascending."""
-    found = connection.execute(
-        "SELECT digest, received, body FROM receipt WHERE received >= ? ORDER BY received", (since,)
-    ).fetchall()
-    return [
-        RequestReceipt(digest, received, *json.loads(unseal(body, _key(digest, received), "receipt")))
-        for digest, received, body in found
-    ]
-
-
-def bound_receipts(connection: sqlite3.Connection) -> None:
-    """Delete the oldest receipts past the limit."""
-    connection.execute(
-        "DELETE FROM receipt WHERE received <= (SELECT received FROM receipt ORDER BY received DESC LIMIT 1 OFFSET ?)",
-        (MAX_RECEIPTS,),
-    )
-
-
-def _key(digest: bytes, received: int) -> int:
-    return text_key(digest) + received
 
 
 def _saved_bands(connection: sqlite3.Connection) -> list[tuple[str, bytes]]:

@@ -80,8 +80,8 @@ CREATE INDEX model_version ON model (version, series);
 
 CREATE TABLE blob (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 
-CREATE TABLE receipt (digest BLOB PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE INDEX receipt_received ON receipt (received);
+-- Receipts of the requests that a commit took, id = the number of the last of them.
+CREATE TABLE taken (id INTEGER PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL);
 
 -- How far each log of the outbox is committed; what is waiting lies in files beside this one.
 CREATE TABLE outbox_log (id INTEGER PRIMARY KEY, body BLOB NOT NULL);

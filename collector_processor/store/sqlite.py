@@ -12,7 +12,7 @@
     part     what blocks and days exist          rollup   means over the forecast's step, per 128 series of a part
                                                  event    spans and logs of open windows
     summary  first and last point per chunk      outbox_log   how far the files below are committed
-    series, episode, incident, model, receipt, blob        store    identity, number of commits, clean shutdown
+    series, episode, incident, model, taken, blob          store    identity, number of commits, clean shutdown
 
     acknowledged (file)  number of commits, written after each: a database that knows fewer has lost some
     *.outbox (files)     requests to forward, appended and on the disk before their commit; bounded
@@ -37,6 +37,7 @@ from collector_processor.store import (
     layout,
     models,
     outbox_rows,
+    receipts,
     records,
 )
 from collector_processor.store.base import Commit
@@ -107,6 +108,7 @@ class SqliteWriter(SqliteReader):
                 self._discarded_bands = records.discard_foreign_bands(connection)
             self._outbox = Outbox(directory, outbox_rows.ends(connection), settings)
             outbox_rows.move_rows(connection, self._outbox)
+            receipts.move_rows(connection)
             self._housekeeping = Housekeeping(connection, self._head, settings)
             self._checkpoints = Checkpoints(connection)
             self._files = OpenFiles(directory)
@@ -191,7 +193,7 @@ class SqliteWriter(SqliteReader):
         if commit.forget_events_before is not None:
             records.forget_events(self._connection, commit.forget_events_before)
         if commit.receipts:
-            records.put_receipts(self._connection, commit.receipts)
+            receipts.put(self._connection, commit.receipts)
         for first, bands in commit.bands.items():
             records.put_bands(self._connection, first, bands)
         self._write_findings(commit)

@@ -355,7 +355,8 @@ class StoreChecks:
         store = stores.writer()
         old = RequestReceipt(b"a" * 16, START, 10, {})
         new = RequestReceipt(b"b" * 16, START + 59 * MINUTE, 3, {"too_old": 2})
-        store.commit(Commit(receipts=[old, new]))
+        store.commit(Commit(receipts=[old]))
+        store.commit(Commit(receipts=[new]))
         assert store.receipts(START) == [old, new]
         assert store.receipts(START + 1) == [new]
         later = RequestReceipt(b"c" * 16, START + 61 * MINUTE, 1, {})

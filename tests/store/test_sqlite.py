@@ -164,6 +164,7 @@ def finds_chunks_by_their_times(store: SqliteWriter) -> bool:
 def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores: SqliteStores) -> None:
     writer = stores.writer()
     for statement in (
+        "DROP TABLE taken",
         "DROP TABLE sheet",
         "DROP TABLE sheet_ends",
         "DROP TABLE rollup",
@@ -472,12 +473,34 @@ def test_only_three_versions_of_a_model_are_kept(stores: SqliteStores) -> None:
 
 
 def test_receipts_are_bounded(stores: SqliteStores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collector_processor.store.records.MAX_RECEIPTS", 10)
+    monkeypatch.setattr("collector_processor.store.receipts.MOST", 10)
     store = stores.writer()
     receipts = [RequestReceipt(number.to_bytes(16, "big"), START + number, 1, {}) for number in range(25)]
-    store.commit(Commit(receipts=receipts, points=tick(0).points))
-    maintain_all(store, START)
-    assert store.receipts(0) == receipts[-10:]
+    for first in range(0, 25, 4):
+        store.commit(Commit(receipts=receipts[first : first + 4]))
+    assert store.receipts(0) == receipts[-13:]  # whole commits: less would be 9
+    assert store.receipts(START + 23) == receipts[-2:]
+
+
+def test_receipts_of_an_older_version_are_taken_over(stores: SqliteStores) -> None:
+    writer = stores.writer()
+    for statement in (
+        "DROP TABLE taken",
+        "CREATE TABLE receipt (digest BLOB PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX receipt_received ON receipt (received)",
+        "PRAGMA user_version = 8",
+    ):
+        writer._connection.execute(statement)
+    receipts = [RequestReceipt(bytes([number]) * 16, START - number, number, {"late": 1}) for number in range(3)]
+    for receipt in receipts:
+        body = seal(b'[%d, {"late": 1}]' % receipt.stored, text_key(receipt.digest) + receipt.received_unix_nano)
+        row = (receipt.digest, receipt.received_unix_nano, body)
+        writer._connection.execute("INSERT INTO receipt VALUES (?, ?, ?)", row)
+    writer.close()
+    again = stores.writer()
+    assert again.receipts(0) == receipts[::-1]
+    again.close()
+    assert stores.writer().receipts(0) == receipts[::-1]
 
 
 def test_a_full_outbox_drops_the_oldest_and_counts_them(stores: SqliteStores) -> None:
