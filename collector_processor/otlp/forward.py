@@ -250,7 +250,7 @@ class Forwarder:
         with self._lock:
             if is_taken:
                 self._counts.sent[parcel.signal] += parcel.items
-                self._counts.rejected[parcel.signal] += reply.rejected
+                self._counts.rejected[parcel.signal] += min(reply.rejected, parcel.items)  # no more, whatever it says
             else:
                 self._counts.dropped[parcel.signal, reply.code] += parcel.items
         if not is_taken or reply.rejected or reply.details:

@@ -399,6 +399,15 @@ def test_a_downstream_that_stays_dead_is_told_of_once_and_once_when_it_lives(
     assert "took nothing 3 times in a row; what is for it waits: UNAVAILABLE" in told[0].getMessage()
 
 
+def test_a_downstream_cannot_reject_more_than_it_was_sent(sink: Sink, forward: Callable[..., Forwarder]) -> None:
+    sink.script = [partial_success(number, "") for number in (-1, 3, 11, 2**63 - 1)]
+    outbox = Outbox()
+    outbox.put(b"a", b"b", b"c", b"d")
+    forwarder = forward(outbox)
+    outbox.wait_for(1, 2, 3, 4)
+    assert (forwarder.counts().sent, forwarder.counts().rejected) == ({"metrics": 40}, {"metrics": 0 + 3 + 10 + 10})
+
+
 @pytest.mark.parametrize(
     ("told", "text"),
     [
