@@ -34,6 +34,8 @@ from tests.store.batches import (
 )
 from tests.store.conftest import SETTINGS, SqliteStores
 from tests.store.crash_loop import SERIES
+from tests.store.takeover_loop import COMMITS, RECEIPTS, WAITING
+from tests.store.takeover_loop import SERIES as SERIES_OF_OLD
 
 ROOT = Path(__file__).parents[2]
 LOG = f"{DATABASE}-wal"
@@ -62,6 +64,20 @@ def test_nothing_acknowledged_is_lost_in_twenty_kills(tmp_path: Path) -> None:
         held = r["told"] + r["beyond"] // SERIES
         assert sorted(set(r["unsent"])) == list(range(r["unsent"][0], held))  # one not told is committed again
         assert held - 30 <= r["unsent"][0] <= held - 5  # what was done is not sent again, and nothing else is missing
+
+
+def test_a_takeover_of_an_older_store_that_is_killed_anywhere_is_finished_by_the_next_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.store.takeover_loop", str(tmp_path), "12"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300)
+    whole = {
+        "waiting": list(range(1, WAITING + 1)),
+        "points": COMMITS * SERIES_OF_OLD,
+        "receipts": list(range(RECEIPTS)),
+        "copied": WAITING,
+        "copy": "ok",
+        "left": [],
+    }
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [whole] * 12
 
 
 def test_another_process_sees_each_commit(stores: SqliteStores) -> None:

@@ -43,6 +43,7 @@ from tests.store.batches import (
     tick,
 )
 from tests.store.conftest import SETTINGS, SqliteStores
+from tests.store.first_version import make_old
 from tests.store.store_checks import StoreChecks
 
 
@@ -163,27 +164,7 @@ def finds_chunks_by_their_times(store: SqliteWriter) -> bool:
 
 def test_a_store_of_the_first_version_is_taken_over_with_what_waits_in_it(stores: SqliteStores) -> None:
     writer = stores.writer()
-    for statement in (
-        "DROP TABLE taken",
-        "DROP TABLE sheet",
-        "DROP TABLE sheet_ends",
-        "DROP TABLE rollup",
-        "ALTER TABLE part DROP COLUMN step",
-        "DROP TABLE exemplar",
-        "DROP TABLE feedback",
-        "DROP TABLE incident",
-        "DROP INDEX chunk_times",
-        "DROP TABLE outbox_log",
-        """CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, signal TEXT NOT NULL, items INTEGER NOT NULL,
-               size INTEGER NOT NULL, payload BLOB NOT NULL)""",
-        "CREATE INDEX outbox_size ON outbox (size, items)",
-        "PRAGMA user_version = 1",
-    ):
-        writer._connection.execute(statement)
-    old = outbox_item(1)
-    sealed = seal(old.payload, text_key(old.signal) + old.items)
-    row = (old.signal, old.items, len(old.payload), sealed)
-    writer._connection.execute("INSERT INTO outbox (signal, items, size, payload) VALUES (?, ?, ?, ?)", row)
+    make_old(writer, [outbox_item(1)])
     writer.close()
     with closing(open_reader(stores.directory)) as reader:
         assert reader.exemplars(0, 2**62) == []
