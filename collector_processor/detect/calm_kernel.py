@@ -20,25 +20,23 @@ import numpy as np
 
 from collector_processor.clock import DAY, HOUR
 from collector_processor.compiled import exact, exact_entry, pasted, source_digest
-from collector_processor.detect.calibrate import OFFSET_SHARE, STEP_SHARE, TAIL
 from collector_processor.detect.calm import Parts, Points
 from collector_processor.detect.days import BLOCK
 from collector_processor.detect.judge import ROUNDING, SECOND_SHARE
+from collector_processor.detect.learn_kernel import add, note, take_in
 from collector_processor.detect.level import SLOT
 from collector_processor.detect.score import JUST_OUTSIDE
-from collector_processor.detect.status import STRAINED
-from collector_processor.detect.threshold import COLD_START, LARGEST, MAX_CREDITED_GAP, NEVER, STD_SHARE
+from collector_processor.detect.threshold import COLD_START, NEVER, STD_SHARE
 from collector_processor.forecast import band_kernel
 from collector_processor.forecast.band_kernel import agree, clipped, drawn, find_edges
 from collector_processor.forecast.bands import SMALLEST_TOLERANCE
 from collector_processor.telemetry import band
-from collector_processor.telemetry.band import FORECASTS, INTERVAL_WIDTHS, LEVEL, LEVEL_REACH, Reason
+from collector_processor.telemetry.band import FORECASTS, LEVEL, LEVEL_REACH, Reason
 from collector_processor.telemetry.points import Bool, Float64, Int32
 
 _BLOCK = 256  # rows: what is known of them stays in the processor's cache from one loop to the next
-_F, _L = len(FORECASTS), len(INTERVAL_WIDTHS)
+_F = len(FORECASTS)
 _NOT_MODELLED = int(Reason.NOT_MODELLED)
-_TAIL = tuple(TAIL.ravel().tolist())
 _LONGEST = np.iinfo(np.int64).max
 
 
@@ -146,8 +144,8 @@ def _look(points: Points, parts: Parts, begin: int, block: Block, is_left: Bool)
         if not _put_forecasts(forecast, b, expected, i, _level(level[series], time[i])):
             if _is_nothing_held_back(state.held_back):
                 is_left[i] = False
-                _note(state, np.nan)
-                _count(level[series], value[i])
+                note(state, np.nan)
+                add(level[series], value[i])
             continue
         if not _may_be_calm(maxima[series], tracker[series], episode[series], time[i]):
             continue
@@ -168,65 +166,11 @@ def _look(points: Points, parts: Parts, begin: int, block: Block, is_left: Bool)
 
 
 @pasted
-def _note(status: Any, score: Any) -> None:
-    """Note that nothing but its score is to be said about a point."""
-    status.disagree, status.unjudged, status.is_strained = False, 0, abs(score) > STRAINED
-
-
-@pasted
-def _count(level: Any, value: Any) -> None:
-    level.total += value
-    level.count += 1
-
-
-@pasted
 def _score(value: Any, yhat: Any, lower: Any, upper: Any) -> Any:
     residual = value - yhat
     score = 0.0 if residual == 0.0 else residual / (upper - yhat if residual > 0.0 else yhat - lower)
     score = max(score, JUST_OUTSIDE) if value > upper else score
     return min(score, -JUST_OUTSIDE) if value < lower else score
-
-
-@pasted
-def _move_offsets(tracker: Any, residual: Any, reach: Any) -> None:
-    """Count a residual as inside or outside the calibrated band, and move its offsets."""
-    step = tracker.step if tracker.step > 0.0 else STEP_SHARE * reach
-    lower, upper, inside = tracker.offset_lower, tracker.offset_upper, tracker.inside
-    for k in range(_L):
-        below, above = residual < lower[k], residual > upper[k]
-        if not (below or above):
-            inside[k] += np.uint32(1)
-        lower[k] -= max(step, OFFSET_SHARE * abs(lower[k])) * ((1.0 if below else 0.0) - _TAIL[k])
-        upper[k] += max(step, OFFSET_SHARE * abs(upper[k])) * ((1.0 if above else 0.0) - _TAIL[k])
-    tracker.scored += np.uint32(1)
-    middle, are_crossed = 0.5 * (lower[0] + upper[0]), lower[0] > upper[0]
-    for k in range(_L):
-        if are_crossed:
-            lower[k], upper[k] = min(lower[k], middle), max(upper[k], middle)
-        if k > 0:
-            lower[k], upper[k] = min(lower[k], lower[k - 1]), max(upper[k], upper[k - 1])
-
-
-@pasted
-def _take_in(
-    maxima: Any, tracker: Any, level: Any, forecast: Float64, b: Any, time: Any, value: Any, yhat: Any
-) -> None:
-    """Learn a value, how far it is from yhat, and how far from each of the forecasts in column b."""
-    reach = maxima.reach[0]
-    for f in range(1, _F):
-        reach = max(reach, maxima.reach[f])
-    _move_offsets(tracker, value - yhat, float(reach))
-    _count(level, value)
-    gap = min(time - maxima.newest, MAX_CREDITED_GAP)
-    for f in range(_F):
-        if not math.isnan(forecast[f, b]):
-            distance = np.float32(min(abs(value - forecast[f, b]), LARGEST))
-            maxima.observed[f] += gap
-            if not maxima.this_hour[f] >= distance:
-                maxima.this_hour[f] = distance
-            if not maxima.reach[f] >= distance:
-                maxima.reach[f] = distance
-    maxima.newest = time
 
 
 @exact
@@ -250,8 +194,8 @@ def _learn(points: Points, parts: Parts, block: Block, size: int, verdicts: Floa
             continue
         is_left[i] = False
         verdicts[0, i], verdicts[1, i], verdicts[2, i], verdicts[3, i] = yhat, lower, upper, score
-        _note(status[series], score)
-        _take_in(maxima[series], tracker[series], level[series], forecast, b, time[i], value, yhat)
+        note(status[series], score)
+        take_in(maxima[series], tracker[series], level[series], forecast, b, time[i], value, yhat)
 
 
 def _bind(
