@@ -13,7 +13,7 @@ import numpy.typing as npt
 from collector_processor.detect.known import Known
 from collector_processor.detect.rulebook import Rulebook
 from collector_processor.kernels import MUCH_POINTS, LateKernel
-from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
+from collector_processor.telemetry.points import Bool, Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 
 UInt8 = npt.NDArray[np.uint8]
@@ -35,6 +35,8 @@ class Parts(NamedTuple):
     """The records of all series that a point changes or is judged by, and the factors of their thresholds."""
 
     maxima: Any
+    rings: Any
+    is_turned: Bool
     tracker: Any
     level: Any
     status: Any
@@ -59,7 +61,7 @@ def points_of(batch: PointBatch, forecasts: Float64, winner: UInt8, held: UInt8)
 def parts_of(known: Known, rulebook: Rulebook) -> Parts:
     """Return the records of all series that `known` has; they are those themselves."""
     return Parts(
-        known.maxima.current(0, known.size),
+        *known.maxima.records,
         known.tracker.records,
         known.levels.records,
         known.status.records,

@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from collector_processor.clock import DAY, HOUR
+from collector_processor.clock import DAY
 from collector_processor.compiled import exact, exact_entry, pasted, source_digest
 from collector_processor.detect.calm import Parts, Points
 from collector_processor.detect.days import BLOCK
 from collector_processor.detect.judge import ROUNDING, SECOND_SHARE
-from collector_processor.detect.learn_kernel import add, note, take_in
+from collector_processor.detect.learn_kernel import add, move_offsets, note, take_in, turn
 from collector_processor.detect.level import SLOT
 from collector_processor.detect.score import JUST_OUTSIDE
 from collector_processor.detect.threshold import COLD_START, NEVER, STD_SHARE
@@ -82,7 +82,7 @@ def _put_forecasts(forecast: Float64, b: Any, expected: Float64, i: Any, level: 
 @pasted
 def _may_be_calm(maxima: Any, tracker: Any, episode: Any, time: Any) -> Any:
     """Tell whether a point may be calm, by what is known of its series."""
-    is_next = maxima.newest >= 0 and time // HOUR == maxima.newest // HOUR
+    is_next = maxima.newest >= 0 and time // DAY == maxima.newest // DAY
     return is_next and not math.isnan(tracker.offset_lower[0]) and not episode.was_flagged
 
 
@@ -132,7 +132,7 @@ def _look(points: Points, parts: Parts, begin: int, block: Block, is_left: Bool)
     Those of which nothing is expected are learned at once, and not left: their verdicts stay absent.
     """
     all_series, time, value, expected, _, held = points
-    maxima, tracker, level, status, episode, _, rules, factor = parts
+    maxima, _, _, tracker, level, status, episode, _, rules, factor = parts
     row, forecast, offset, inverse, counts, firsts, lows, highs, is_active, _, _, _ = block
     b = 0
     for i in range(begin, min(begin + _BLOCK, all_series.size)):
@@ -177,7 +177,7 @@ def _score(value: Any, yhat: Any, lower: Any, upper: Any) -> Any:
 def _learn(points: Points, parts: Parts, block: Block, size: int, verdicts: Float64, is_left: Bool) -> None:
     """Score `size` rows; learn those within their bands, which are not left."""
     all_series, time, values, _, winner, _ = points
-    maxima, tracker, level, status, _, _, rules, _ = parts
+    maxima, rings, is_turned, tracker, level, status, _, _, rules, _ = parts
     row, forecast, _, _, _, first, lows, highs, is_active, above, below, _ = block
     for b in range(size):
         i = row[b]
@@ -195,7 +195,10 @@ def _learn(points: Points, parts: Parts, block: Block, size: int, verdicts: Floa
         is_left[i] = False
         verdicts[0, i], verdicts[1, i], verdicts[2, i], verdicts[3, i] = yhat, lower, upper, score
         note(status[series], score)
-        take_in(maxima[series], tracker[series], level[series], forecast, b, time[i], value, yhat)
+        move_offsets(tracker[series], value - yhat, maxima[series])
+        add(level[series], value)
+        is_turned[series] |= turn(maxima[series], rings[series], time[i])
+        take_in(maxima[series], forecast, b, time[i], value)
 
 
 def _bind(
@@ -208,7 +211,7 @@ def _bind(
         """Tell whether a slot of a level, or three hours of a day, of any series ended before its point."""
         _ = sources
         series, time, _, _, _, _ = points
-        _, _, level, _, _, days, _, _ = parts
+        _, _, _, _, level, _, _, days, _, _ = parts
         for i in range(series.size):
             if time[i] // SLOT > level[series[i]].slot or time[i] // BLOCK > days[series[i]].block:
                 return True

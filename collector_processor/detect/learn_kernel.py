@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from collector_processor.clock import HOUR
 from collector_processor.compiled import pasted
 from collector_processor.detect.calibrate import OFFSET_SHARE, STEP_SHARE, TAIL
 from collector_processor.detect.status import STRAINED
-from collector_processor.detect.threshold import LARGEST, MAX_CREDITED_GAP
+from collector_processor.detect.threshold import HOURS, LARGEST, MAX_CREDITED_GAP
 from collector_processor.telemetry.band import FORECASTS, INTERVAL_WIDTHS
 from collector_processor.telemetry.points import Float64
 
@@ -33,8 +34,12 @@ def add(level: Any, value: Any) -> None:
 
 
 @pasted
-def _move_offsets(tracker: Any, residual: Any, reach: Any) -> None:
+def move_offsets(tracker: Any, residual: Any, maxima: Any) -> None:
     """Count a residual as inside or outside the calibrated band, and move its offsets."""
+    largest = maxima.reach[0]
+    for f in range(1, _F):
+        largest = max(largest, maxima.reach[f])
+    reach = float(largest)
     step = tracker.step if tracker.step > 0.0 else STEP_SHARE * reach
     lower, upper, inside = tracker.offset_lower, tracker.offset_upper, tracker.inside
     for k in range(_L):
@@ -53,13 +58,30 @@ def _move_offsets(tracker: Any, residual: Any, reach: Any) -> None:
 
 
 @pasted
-def take_in(maxima: Any, tracker: Any, level: Any, forecast: Float64, b: Any, time: Any, value: Any, yhat: Any) -> None:
-    """Learn a value, how far it is from yhat, and how far from each of the forecasts in column b."""
-    reach = maxima.reach[0]
-    for f in range(1, _F):
-        reach = max(reach, maxima.reach[f])
-    _move_offsets(tracker, value - yhat, float(reach))
-    add(level, value)
+def turn(maxima: Any, rings: Any, time: Any) -> Any:
+    """Tell whether an hour ended before a time of the same day, and file it; what is between them was silent."""
+    old_hour, hour = maxima.newest // HOUR, time // HOUR
+    if hour == old_hour:
+        return False
+    for f in range(_F):
+        for silent in range(old_hour + 1, hour):
+            rings.hourly[f, silent % HOURS] = 0.0
+        this_hour = maxima.this_hour[f]
+        is_silent = math.isnan(this_hour)
+        rings.hourly[f, old_hour % HOURS] = 0.0 if is_silent else this_hour
+        if not (is_silent or maxima.this_block[f] >= this_hour):
+            maxima.this_block[f] = this_hour
+        maxima.this_hour[f] = np.nan
+        maxima.reach[f] = maxima.usual[f]
+    for h in range(HOURS):
+        for f in range(_F):
+            maxima.reach[f] = max(maxima.reach[f], rings.hourly[f, h])
+    return True
+
+
+@pasted
+def take_in(maxima: Any, forecast: Float64, b: Any, time: Any, value: Any) -> None:
+    """Learn how far a value is from each of the forecasts in column b."""
     gap = min(time - maxima.newest, MAX_CREDITED_GAP)
     for f in range(_F):
         if not math.isnan(forecast[f, b]):

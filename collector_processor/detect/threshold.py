@@ -103,6 +103,11 @@ class BlockMaxima:
         more = self._rings.size - self._is_turned.size
         self._is_turned = np.append(self._is_turned, np.ones(more, np.bool_)) if more else self._is_turned
 
+    @property
+    def records(self) -> tuple[record.Records, record.Records, Bool]:
+        """Return what changes with every point, the rings, and which of those turned since they were taken."""
+        return self._current, self._rings, self._is_turned
+
     def export(self, start: int, end: int) -> record.Records:
         """Return the whole state of series ids in `[start, end)`."""
         records = np.zeros(end - start, DTYPE)

@@ -16,7 +16,7 @@ from collector_processor.telemetry.band import FORECASTS, Reason
 from collector_processor.telemetry.points import Float64, Int32, Int64, PointBatch
 from collector_processor.telemetry.rule import NO_LIMITS, RULE_DTYPE, Rules
 from tests.detect import judging
-from tests.detect.judging import NAN, START, assert_same, by_numpy, state
+from tests.detect.judging import NAN, START, assert_same, by_numpy
 
 F = len(FORECASTS)
 SERIES = 24
@@ -61,7 +61,8 @@ class Pair:
         return found
 
     def assert_know_the_same(self) -> None:
-        assert state(self.compiled) == state(self.plain)
+        """Compare what both would save, which is also what changed since they were compared last."""
+        assert self.compiled.save() == self.plain.save()
 
 
 def left_of(detector: Detector, points: PointBatch, forecast: float) -> Int64:
@@ -122,7 +123,7 @@ def drawn_batch(draw: np.random.Generator, now: int, oddness: float) -> tuple[Po
     gaps=st.lists(st.sampled_from([10, 60, 60, 60, 300, 3600, 4 * 3600, 4 * 86400]), min_size=2, max_size=8),
     oddness=st.sampled_from([0.0, 0.02, 0.3]),
 )
-def test_verdicts_episodes_and_what_is_known_afterwards_are_those_of_numpy(
+def test_verdicts_episodes_and_what_is_known_after_each_are_those_of_numpy(
     seed: int, gaps: list[int], oddness: float
 ) -> None:
     draw, now = np.random.default_rng(seed), START
@@ -130,10 +131,10 @@ def test_verdicts_episodes_and_what_is_known_afterwards_are_those_of_numpy(
     for gap in gaps:
         now += gap * NANOS_PER_SECOND
         pair.judge(*drawn_batch(draw, now, oddness))
-    pair.assert_know_the_same()
+        pair.assert_know_the_same()
 
 
-def test_a_calm_fleet_leaves_nothing_to_numpy() -> None:
+def test_a_calm_fleet_leaves_nothing_to_numpy_also_when_an_hour_ends() -> None:
     draw, series = np.random.default_rng(1), np.arange(600, dtype=np.int32)
     detector = Detector()
     detector.adopt(series, [judging.seed()] * series.size, np.zeros(series.size, np.uint8))
@@ -141,7 +142,23 @@ def test_a_calm_fleet_leaves_nothing_to_numpy() -> None:
     for tick in range(3):
         points = PointBatch(series, np.full(series.size, START + tick * MINUTE), draw.uniform(99.0, 101.0, series.size))
         detector.judge(points, forecasts, np.zeros(series.size, np.uint8))
-    assert left_of(detector, PointBatch(series, points.time_unix_nano + MINUTE, points.value), 100.0).size == 0
+    for later in (MINUTE, 2 * HOUR):
+        assert left_of(detector, PointBatch(series, points.time_unix_nano + later, points.value), 100.0).size == 0
+
+
+def test_hours_end_and_three_days_pass_as_they_do_for_numpy() -> None:
+    draw, series = np.random.default_rng(4), np.arange(6, dtype=np.int32)
+    pair = Pair(Detector(), Detector())
+    for detector in (pair.compiled, pair.plain):
+        detector.adopt(series, [judging.seed(days=1)] * series.size, draw_winner(series))
+    pair.assert_know_the_same()
+    for quarter in range(1, 80 * 4, 3):
+        reports = series[draw.random(series.size) < 0.8]
+        points = PointBatch(
+            reports, np.full(reports.size, START + quarter * 15 * MINUTE), draw.normal(100.0, 0.3, reports.size)
+        )
+        pair.judge(points, np.full((reports.size, F), 100.0))
+        pair.assert_know_the_same()
 
 
 def test_series_of_which_nothing_is_known_yet_leave_nothing_to_numpy() -> None:
