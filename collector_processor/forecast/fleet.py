@@ -114,7 +114,7 @@ class FleetModel:
         number = series // PAGE
         order = None if (number[1:] >= number[:-1]).all() else np.argsort(number, kind="stable")
         ascending = number if order is None else number[order]
-        edges = (np.flatnonzero(np.diff(ascending)) + 1).tolist()
+        edges = [] if ascending[0] == ascending[-1] else (np.flatnonzero(np.diff(ascending)) + 1).tolist()
         for start, stop in zip([0, *edges], [*edges, series.size], strict=True):
             if start < stop and 0 <= ascending[start] < len(self.pages):
                 page = int(ascending[start])

@@ -47,6 +47,8 @@ class Measured:
         if not len(points):
             return
         self._learn()
+        if not self._places:  # nobody measures
+            return
         of = self._of[points.series]
         rows = np.flatnonzero(of != _NOBODY)
         if not rows.size:

@@ -36,6 +36,8 @@ class MeasuredEdges:
         if not len(points):
             return
         self._learn()
+        if not self._places:  # nobody measures
+            return
         of = self._of[points.series]
         rows = np.flatnonzero(of != _NOBODY)
         for place, value, time in zip(

@@ -82,9 +82,10 @@ def settle(outcome: Int8, request: Int32, rejected_before: Sequence[Mapping[str,
 
 def _settlement(counts: list[int], before: Mapping[str, int]) -> Settlement:
     rejected = dict(before)
-    for reason, count in zip(_REASONS, counts[_FIRST_REASON:], strict=True):
-        if count:
-            rejected[reason] = rejected.get(reason, 0) + count
+    if any(counts[_FIRST_REASON:]):
+        for reason, count in zip(_REASONS, counts[_FIRST_REASON:], strict=True):
+            if count:
+                rejected[reason] = rejected.get(reason, 0) + count
     return Settlement(
         stored=sum(counts[:_FIRST_REASON]),
         rejected=rejected,
