@@ -59,15 +59,17 @@ def read_points(connection: sqlite3.Connection, part: int, wanted: Int32, start:
             yield layout.series_of(row[0]), time, value[cut]
 
 
-def read_one(connection: sqlite3.Connection, part: int, series: int, known: dict[int, Int64]) -> Columns | None:
-    """Return all judged rows of one chunk; `known` are times read before, and grows."""
+def read_one(
+    connection: sqlite3.Connection, part: int, series: int, known: dict[int, Int64]
+) -> tuple[int, Columns] | None:
+    """Return the id of a chunk's times and all its judged rows; `known` are times read before, and grows."""
     row_id = layout.chunk_id(part, series)
     row = connection.execute("SELECT id, times, value, verdicts FROM chunk WHERE id = ?", (row_id,)).fetchone()
     if row is None:
         return None
     if row[1] not in known:
         known |= read_times(connection, {row[1]})
-    return _judged(row, known[row[1]])
+    return row[1], _judged(row, known[row[1]])
 
 
 def lookup(connection: sqlite3.Connection, part: int, points: PointBatch) -> tuple[Bool, Float64]:

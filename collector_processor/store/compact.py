@@ -15,7 +15,7 @@ import numpy as np
 from collector_processor.clock import DAY, SystemClock
 from collector_processor.store import chunks, head_rows, layout, rollup, rows, sheet_writer, sheets
 from collector_processor.store.chunk_writer import ChunkWriter
-from collector_processor.store.connection import transaction
+from collector_processor.store.connection import snapshot, transaction
 from collector_processor.store.rows import Columns
 from collector_processor.store.sheet_writer import Write
 from collector_processor.telemetry.points import Int32, Int64
@@ -25,6 +25,7 @@ CLOCK_TRUST = DAY
 
 _SLICE_NANO = 2_000_000
 _ROWS_SORTED_AT_ONCE = 4_000
+_POINTS_WRITTEN_AT_ONCE = 100_000
 _CHUNKS_DELETED_AT_ONCE = 500
 _MAX_SHARE_DELETED = 0.1
 
@@ -189,14 +190,21 @@ def _merge_into(part: int, writer: ChunkWriter, newer: Columns) -> None:
 def _write_chunks(
     connection: sqlite3.Connection, items: Iterable[T], work: Callable[[ChunkWriter, T], None], step: int
 ) -> Iterator[None]:
-    """Do `work` for all items; rollups are over `step`."""
+    """Do `work` for all items, and write what it came to after every some thousand points; rollups are over `step`."""
+    writer = ChunkWriter(connection, step)
     for portion in _slices(items):
-        with transaction(connection):
-            writer = ChunkWriter(connection, step)
+        with snapshot(connection):
             for item in portion:
                 work(writer, item)
-            writer.finish()
         yield
+        if writer.points >= _POINTS_WRITTEN_AT_ONCE:
+            with transaction(connection):
+                writer.finish()
+            writer = ChunkWriter(connection, step)
+            yield
+    with transaction(connection):
+        writer.finish()
+    yield
 
 
 def _slices(items: Iterable[T]) -> Iterator[Iterator[T]]:

@@ -77,6 +77,7 @@ def test_a_disk_that_fills_in_the_middle_of_compaction_costs_nothing(
     disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("collector_processor.store.compact._SLICE_NANO", 0)
+    monkeypatch.setattr("collector_processor.store.compact._POINTS_WRITTEN_AT_ONCE", 0)
     with closing(open_writer(disk / "store", NO_RESERVE)) as store:
         for number in range(0, 30 * 60, 20):
             store.commit(tick(number, series=20))

@@ -43,6 +43,7 @@ class StoreMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(compact, "_SLICE_NANO", 0)  # one chunk a slice
+        self.patch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
         self.patch.setattr(layout, "SERIES_PER_SHEET", 2)
         self.patch.setattr(sheet_writer, "FULL", 8)
         self.patch.setattr(housekeeping, "_HEAD_POINTS", 6)

@@ -134,6 +134,7 @@ def test_means_are_those_of_the_points_whatever_was_written_when(does: Sequence[
 def one_chunk_a_slice() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compact, "_SLICE_NANO", 0)
+        patch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
         yield
 
 
@@ -167,6 +168,7 @@ def half_merged(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     fleet.run(1560, 500)
     fleet.run(60, 0)
     monkeypatch.setattr(compact, "_SLICE_NANO", 0)
+    monkeypatch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
     day = compact.day_to_merge(fleet.store._connection, fleet.now)
     assert day is not None
     slices = compact.merge_day(fleet.store._connection, day, STEP)

@@ -69,6 +69,7 @@ def test_a_head_that_is_sorted_bit_by_bit_reads_as_before_all_the_time(
     stores: SqliteStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compact, "_SLICE_NANO", 0)
+    monkeypatch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
     store, seen = stores.writer(), stores.reader()
     for number in (0, 2, 1):
         store.commit(tick(number, SERIES))
@@ -113,10 +114,12 @@ def test_of_equal_points_the_last_one_counts_whatever_sheet_it_is_in(stores: Sql
     assert store.first_times()[1].tolist() == [START, START + 1]
 
 
+@pytest.mark.parametrize("points_written_at_once", [0, 10, 1 << 40])
 def test_what_comes_into_a_group_while_it_settles_is_kept(
-    stores: SqliteStores, monkeypatch: pytest.MonkeyPatch
+    points_written_at_once: int, stores: SqliteStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compact, "_SLICE_NANO", 0)
+    monkeypatch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", points_written_at_once)
     store = stores.writer()
     for number in range(0, 180, 30):
         store.commit(tick(number))
@@ -153,6 +156,7 @@ def test_an_older_snapshot_sees_rows_of_the_head_that_are_gone_for_others(
     stores: SqliteStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compact, "_SLICE_NANO", 0)
+    monkeypatch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
     store, older = stores.writer(), stores.reader()
     for number in range(20):
         store.commit(tick(number))

@@ -259,7 +259,7 @@ def test_the_head_comes_to_rest_when_its_block_is_over_and_survives_a_restart_be
 def test_times_are_stored_once_for_series_that_share_them(
     stores: SqliteStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compact, "_SLICE_NANO", 1 << 60)  # each slice writes the times it needs
+    monkeypatch.setattr(compact, "_SLICE_NANO", 0)
     store = stores.writer()
     for number in range(256):
         store.commit(tick(number, series=50))
@@ -287,6 +287,7 @@ def test_days_are_merged_when_they_are_over(stores: SqliteStores) -> None:
 
 def test_answers_stay_the_same_after_every_single_slice(stores: SqliteStores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compact, "_SLICE_NANO", 0)
+    monkeypatch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
     monkeypatch.setattr(compact, "_CHUNKS_DELETED_AT_ONCE", 2)
     store = stores.writer()
     for number in range(0, 30 * 60, 60):
@@ -310,6 +311,7 @@ def test_answers_stay_the_same_after_every_single_slice(stores: SqliteStores, mo
 
 def test_housekeeping_given_up_half_way_is_done_again(stores: SqliteStores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compact, "_SLICE_NANO", 0)
+    monkeypatch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
     store = stores.writer()
     for number in range(0, 30 * 60, 60):
         store.commit(tick(number))
@@ -334,6 +336,7 @@ def test_a_point_rewritten_in_the_middle_of_a_day_merge_stays(
         store.commit(tick(number))
         maintain_all(store, START + number * MINUTE)
     monkeypatch.setattr(compact, "_SLICE_NANO", 0)
+    monkeypatch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
     store.commit(tick(27 * 60))
     while count(store, "part WHERE id >= 1 << 24") == 0:
         store.maintain(START + 27 * HOUR, 0.0)
