@@ -78,7 +78,7 @@ class ForwardCounts:
 
 
 class Forwarder:
-    """One thread that empties a destination's queue while it runs, and a few more that wait for answers.
+    """One thread that empties a destination's queue while it runs, and a few more that send what goes at the same time.
 
     What is done is not sent again by this forwarder, whether or not the outbox could take note of it yet.
     """
@@ -143,7 +143,8 @@ class Forwarder:
             return ForwardCounts(Counter(c.sent), Counter(c.rejected), Counter(c.dropped), Counter(c.retries))
 
     def _run(self) -> None:
-        with ThreadPoolExecutor(self._retry.in_flight, thread_name_prefix=f"sender-{self.destination}") as senders:
+        others = max(1, self._retry.in_flight - 1)
+        with ThreadPoolExecutor(others, thread_name_prefix=f"sender-{self.destination}") as senders:
             while not self._stopping.is_set():
                 try:
                     self._step(senders)
@@ -198,10 +199,9 @@ class Forwarder:
         return 0.0
 
     def _exchange(self, senders: Executor, begun: Sequence[Parcel]) -> list[Reply]:
-        """Send these at once, each through a downstream of its own; return the answers."""
-        if len(begun) == 1:
-            return [_sent(self._downstreams[0], begun[0])]
-        return list(senders.map(_sent, self._downstreams, begun))
+        """Send these at once, each through a downstream of its own, the first from this thread; return the answers."""
+        others = senders.map(_sent, self._downstreams[1:], begun[1:])
+        return [_sent(self._downstreams[0], begun[0]), *others]
 
     def _take(self, parcel: Parcel, reply: Reply) -> list[Parcel]:
         """Settle a parcel; return what of it is to be sent again at once."""
