@@ -16,14 +16,13 @@ from pathlib import Path
 from xxhash import xxh3_64_intdigest
 
 from collector_processor.errors import StoreError
+from collector_processor.store.blocks import BlockWriter
 
 HEAD_BYTES = 32
 SUFFIX = ".outbox"
 _FIELDS = struct.Struct("<QII7s?I")
 _CRC_BYTES = 4
 _PRIVATE_FILE = 0o600
-_MOST_BUFFERS = 512  # in one call; the system allows 1024
-_sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,7 @@ class Segment:
         self.gaps: dict[int, int] = {}  # where damage begins and where the next frame does
         self.path = directory / f"{log}.{first:020}{SUFFIX}"
         self._fd = -1
+        self._writer: BlockWriter | None = None
 
     def create(self) -> None:
         """Make the file, and its name durable; what a failed commit left in it is overwritten.
@@ -91,24 +91,21 @@ class Segment:
             StoreError: if it is not; `cut` gives back the room.
         """
         try:
-            fd, at = self._open(), self.end
-            for begin in range(0, len(parts), _MOST_BUFFERS):
-                at = _write_all(fd, parts[begin : begin + _MOST_BUFFERS], at)
-            _sync(fd)
+            self._writer = self._writer or BlockWriter(self.path)
+            self._writer.write(parts, self.end)
         except OSError as error:
             raise refused(error) from error
-        _uncache(fd, self.end, at - self.end)
 
     def cut(self) -> None:
-        """Cut off what is behind the committed end.
+        """Cut off what is behind the committed end, and release what wrote it.
 
         Raises:
             OSError: if that is not possible now.
         """
+        self._end_writing()
         fd = self._open()
-        if os.fstat(fd).st_size > self.end:
-            os.ftruncate(fd, self.end)
-            os.fsync(fd)
+        os.ftruncate(fd, self.end)  # also where it seems done: a sync that failed may have lost it
+        os.fsync(fd)
 
     def head(self, at: int) -> Frame | None:
         """Return the head of the frame that begins there, None where it is damaged or not whole.
@@ -137,9 +134,15 @@ class Segment:
 
     def close(self) -> None:
         """Release the file."""
+        self._end_writing()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def _end_writing(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def _open(self) -> int:
         if self._fd < 0:
@@ -164,20 +167,3 @@ def sync_directory(directory: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _uncache(fd: int, at: int, size: int) -> None:
-    """Let the system drop its copy of what is on the disk: the log keeps one, and dropped pages are cheap to reuse."""
-    if hasattr(os, "posix_fadvise"):  # Linux
-        with suppress(OSError):
-            os.posix_fadvise(fd, at, size, os.POSIX_FADV_DONTNEED)
-
-
-def _write_all(fd: int, parts: Sequence[bytes], at: int) -> int:
-    """Write buffers one behind the other; return where they end."""
-    done, size = os.pwritev(fd, parts, at), sum(map(len, parts))
-    if done < size:  # the disk is filling up: what is left fits, or raises
-        rest = memoryview(b"".join(parts))
-        while done < size:
-            done += os.pwrite(fd, rest[done:], at + done)
-    return at + size

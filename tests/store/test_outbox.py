@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from collector_processor.errors import StoreError
 from collector_processor.store import segment, segment_log
 from collector_processor.store.base import OutboxItem, StoredOutboxItem
+from collector_processor.store.blocks import BLOCK_BYTES
 from collector_processor.store.outbox import Outbox
 from collector_processor.store.segment import HEAD_BYTES, Frame
 from collector_processor.store.segment_log import LogEnd
@@ -94,6 +95,11 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segment_log, "RECENT_BYTES", 0)
 
 
+def blocks(size: int) -> int:
+    """Return what a file holds where so much was written."""
+    return -(-size // BLOCK_BYTES) * BLOCK_BYTES
+
+
 def item(number: int, destinations: tuple[str, ...] = A, size: int = 100) -> OutboxItem:
     return OutboxItem("metrics", number, bytes([number % 256]) * size, destinations)
 
@@ -101,7 +107,7 @@ def item(number: int, destinations: tuple[str, ...] = A, size: int = 100) -> Out
 def test_what_several_destinations_get_is_written_once(database: Database) -> None:
     database.commit(item(1, ("a", "b", "c"), 5000))
     (file,) = database.files()
-    assert file.stat().st_size == HEAD_BYTES + 5000
+    assert file.stat().st_size == blocks(HEAD_BYTES + 5000)
     assert file.stat().st_mode & 0o777 == 0o600
     assert [database.payloads(name) for name in "abc"] == [[item(1, size=5000).payload]] * 3
 
@@ -117,15 +123,16 @@ def test_items_of_several_logs_come_in_the_order_of_their_commits(database: Data
 
 
 def test_what_a_failed_commit_wrote_is_never_seen_and_overwritten(database: Database) -> None:
-    database.commit(item(1))
-    size = database.files()[0].stat().st_size
+    database.commit(item(1, size=5000))
     sizes: list[int] = []
-    database.fail(item(2), item(3, B), meanwhile=lambda: sizes.extend(f.stat().st_size for f in database.files()))
-    assert sizes == [2 * size, size]
-    assert database.outbox.sizes() == {"a": (1, 100)}
+    database.fail(
+        item(2, size=5000), item(3, B), meanwhile=lambda: sizes.extend(f.stat().st_size for f in database.files())
+    )
+    assert sizes == [blocks(2 * (HEAD_BYTES + 5000)), BLOCK_BYTES]
+    assert database.outbox.sizes() == {"a": (1, 5000)}
     assert database.payloads("b") == []
-    database.commit(item(4), item(5, B))
-    assert [file.stat().st_size for file in database.files()] == [2 * size, size]
+    database.commit(item(4, size=5000), item(5, B))
+    assert [file.stat().st_size for file in database.files()] == sizes
     database.restart()
     assert [stored.item.items for stored in database.all()] == [1, 4]
     assert [stored.item.items for stored in database.all("b")] == [5]
@@ -170,7 +177,7 @@ def test_items_that_go_together_stay_together_over_restarts_and_pages(database: 
 def test_a_tail_of_no_commit_is_cut_off(database: Database, garbage: int) -> None:
     database.commit(item(1))
     (file,) = database.files()
-    whole = file.read_bytes()
+    whole = file.read_bytes()[: HEAD_BYTES + 100]
     file.write_bytes(whole + (whole * 10)[:garbage])  # it even looks like frames
     database.restart()
     assert file.read_bytes() == whole
@@ -333,15 +340,15 @@ def test_a_segment_that_lost_its_end_is_told_and_its_whole_frames_are_sent(
     assert [stored.item.items for stored in database.all()][-1] == 4
 
 
-@pytest.mark.parametrize("room", [10, HEAD_BYTES, HEAD_BYTES + 60])
+@pytest.mark.parametrize("room", [10, HEAD_BYTES, HEAD_BYTES + 60, BLOCK_BYTES])
 def test_a_disk_that_takes_no_more_refuses_for_now_and_keeps_nothing_half_written(
     database: Database, room: int
 ) -> None:
     database.commit(item(1))
     (file,) = database.files()
-    size = file.stat().st_size
+    size = HEAD_BYTES + 100
     with no_file_larger_than(size + room), pytest.raises(StoreError, match="the disk refused a write"):
-        database.commit(item(2), item(3))
+        database.commit(item(2, size=5000), item(3))
     assert file.stat().st_size == size
     assert database.outbox.sizes() == {"a": (1, 100)}
     database.commit(item(4))
@@ -441,6 +448,7 @@ class OutboxMachine(RuleBasedStateMachine):
         """Start from what the files are in the middle of a commit."""
         database = self.database
         before = {path: path.stat().st_size for path in database.files()}
+        before |= {database.directory / f"{i}.{end.segment:020}.outbox": end.length for i, end in database.ends.items()}
         with tempfile.TemporaryDirectory() as image:
             items = [OutboxItem("logs", 1, payload, to) for to, payload in given]
             database.fail(*items, meanwhile=lambda: shutil.copytree(database.directory, image, dirs_exist_ok=True))
