@@ -97,4 +97,5 @@ def _signals(*others: signal.Signals) -> SimpleQueue[int]:
 
     for number in (*stops, *others):
         signal.signal(number, take)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, others)
     return asked

@@ -21,7 +21,7 @@ from collector_processor.ledger import Signal
 from collector_processor.store.sqlite import open_reader
 from collector_processor.system_limits import require_address_space
 from tests.house import Moment
-from tests.process import Process, Sender, wait_until
+from tests.process import Process, Sender, end, wait_until
 
 SECOND = 1_000_000_000
 _COLUMNS = " or ".join(f'label_replace(vector(time() / 7), "n", "{n}", "", "")' for n in range(10))
@@ -144,6 +144,34 @@ def test_sigterm_while_it_starts_ends_it(tmp_path: Path) -> None:
     process.signal(signal.SIGTERM)
     assert process.wait() in {0, -signal.SIGTERM}
     assert "Traceback" not in process.log()
+
+
+def test_sighup_while_it_starts_waits_until_it_has_started(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    try:
+        assert any(is_met_while_it_starts(process) for _ in range(3))  # a machine that stands still may miss it
+        process.signal(signal.SIGHUP)
+        assert wait_until(lambda: process.code() is not None or "the configuration was read again" in process.log())
+        assert process.is_ready()
+    finally:
+        end(process)
+
+
+def is_met_while_it_starts(process: Process) -> bool:
+    """Start it and wait until it holds SIGHUP back; kill it where that was missed."""
+    process.run()
+    assert wait_until(lambda: is_held(signal.SIGHUP, process.pid) or process.is_ready())
+    if is_held(signal.SIGHUP, process.pid):
+        return True
+    process.kill()
+    return False
+
+
+def is_held(number: signal.Signals, pid: int) -> bool:
+    """Tell whether a signal is held back that nobody handles yet."""
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    blocked, caught = (int(status[name], 16) >> (number - 1) & 1 for name in ("SigBlk", "SigCgt"))
+    return bool(blocked and not caught)
 
 
 def refused(process: Process, *, code: int, says: str, lines: int = 1) -> None:

@@ -1,6 +1,7 @@
 """Start it: for real, to read only, or to show."""
 
 import os
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from collector_processor.cli.options import configured, load
 @configured
 def run(path: Path | None, overrides: tuple[str, ...]) -> None:
     """Receive OTLP, judge, forward, and serve Grafana, until stopped; SIGHUP reads the configuration again."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it waits until somebody waits for it, and ends nothing
     config = load(path, overrides)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core writes lines of its own beside the log
     from collector_processor.running import run_until_stopped
