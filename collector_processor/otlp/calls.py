@@ -21,6 +21,7 @@ _NONE = bytes(_ID_BYTES)
 _AT_ONCE = 8
 _RAREST = 256  # what the last byte of an id can choose
 _LONGEST_NAME = 256
+_MOST_LOOKED_AT = 128  # attributes of a span: as many as SDKs keep
 
 _SAID_BY = ("peer.service", "server.address", "net.peer.name", "db.system.name", "db.system", "messaging.system")
 """Attributes that name the other side, the most telling first."""
@@ -103,7 +104,7 @@ def _is_calling(kind: Int32) -> Bool:
 
 def _peer_of(raw: bytes) -> str:
     """Return whom a raw span names, empty where nobody."""
-    attributes = schema.SpliceSpan.FromString(raw).attributes
+    attributes = schema.SpliceSpan.FromString(raw).attributes[:_MOST_LOOKED_AT]
     best, found = len(_PREFIXES), b""
     for attribute in attributes:
         for rank, prefix in enumerate(_PREFIXES[:best]):

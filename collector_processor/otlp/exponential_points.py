@@ -118,6 +118,7 @@ def _cut(buckets: bytes) -> tuple[int, bytes]:
             return (zigzag >> 1) ^ -(zigzag & 1), buckets[begin:]
     except IndexError:
         pass
+    Budget(MAX_BUCKET_BYTES).spend(len(buckets) // 2)  # a count that is not packed has a byte before it
     parsed = parse(schema.ExponentialBuckets, buckets, "data point")
     return parsed.offset, b"".join(wire.varint(count) for count in parsed.bucket_counts)
 

@@ -8,10 +8,10 @@ import numpy.typing as npt
 T = TypeVar("T", bound=np.generic)
 
 
-def grown(array: npt.NDArray[T], size: int, fill: Any) -> npt.NDArray[T]:
-    """Return `array` itself if it has `size` rows, else a copy at least twice as long, filled up with `fill`."""
+def grown(array: npt.NDArray[T], size: int, fill: Any, least: int = 64) -> npt.NDArray[T]:
+    """Return `array` itself if it has `size` rows, else a copy at least twice and `least` long, filled with `fill`."""
     if size <= len(array):
         return array
-    longer = np.full((max(size, 2 * len(array), 64), *array.shape[1:]), fill, array.dtype)
+    longer = np.full((max(size, 2 * len(array), least), *array.shape[1:]), fill, array.dtype)
     longer[: len(array)] = array
     return longer

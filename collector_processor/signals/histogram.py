@@ -127,7 +127,7 @@ class _Layout:
 
     def write(self, series: Int32, counts: Float64) -> None:
         rows = [self._row(s) for s in series.tolist()]
-        self._counts = grown(self._counts, len(self._rows) + len(self._free), np.nan)
+        self._counts = grown(self._counts, len(self._rows) + len(self._free), np.nan, least=1)  # a row may be megabytes
         self._counts[rows] = counts
 
     def drop(self, series: int) -> bool:

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from collections import Counter
 from typing import Any, cast
 
@@ -344,6 +345,17 @@ def test_too_many_bytes_of_buckets_refuse_the_request() -> None:
     metric.exponential_histogram.data_points.extend([point] * 5)
     with pytest.raises(TooLargeError, match="too many elements"):
         decoded(metric)
+
+
+def test_too_many_buckets_that_are_not_packed_refuse_the_request_before_they_are_parsed() -> None:
+    buckets = field(8, b"\x10\x01" * (4 << 20) + b"\x10\x01")
+    body = field(1, field(2, field(2, field(1, b"e") + field(10, field(1, buckets) + b"\x10\x02"))))
+    tracemalloc.start()
+    with pytest.raises(TooLargeError, match="too many elements"):
+        decode_metrics(body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * len(body)
 
 
 def test_a_summary_keeps_its_quantiles_beside_its_attributes() -> None:

@@ -84,6 +84,12 @@ def test_a_calling_span_says_whom_it_calls_by_its_most_telling_attribute() -> No
     assert decode_traces(call(CLIENT, OWN, b"", peer_service="x" * 300))[0].peers == []
 
 
+@pytest.mark.parametrize("others", [127, 128])
+def test_of_a_span_with_very_many_attributes_the_first_are_looked_at(others: int) -> None:
+    named = {f"k{number}": "v" for number in range(others)} | {"peer_service": "orders"}
+    assert len(decode_traces(call(CLIENT, OWN, b"", **named))[0].peers) == (others < 128)
+
+
 def test_few_of_many_calling_spans_are_read_and_stand_for_all() -> None:
     ids = [hashlib.sha256(bytes([i // 256, i % 256])).digest()[:8] for i in range(5_000)]
     arrivals, parsed = decode_traces(b"".join(call(CLIENT, own, b"", peer_service="orders") for own in ids))

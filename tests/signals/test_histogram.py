@@ -141,6 +141,13 @@ def test_bounds_that_keep_changing_leave_nothing_behind() -> None:
     assert len(room.metrics._buckets._layouts) == 1
 
 
+def test_a_histogram_of_very_many_buckets_takes_the_memory_of_its_own_counts() -> None:
+    room, buckets = Room(), 100_000
+    room.take_metrics(histogram(CUMULATIVE, 0, 10, [0.0] * buckets, 0.0, range(1, buckets)), now=100)
+    (layout,) = room.metrics._buckets._layouts.values()
+    assert layout._counts.shape == (1, buckets)
+
+
 def test_buckets_that_shrink_give_no_quantiles() -> None:
     room = Room()
     room.take_metrics(histogram(CUMULATIVE, 0, 10, [5, 0, 0, 0], 2.5), now=100)
