@@ -45,7 +45,8 @@ class Block(NamedTuple):
 
     `forecast` is within the bounds; `offset` how far that is from the `first` of a row, 0 where it is not judged by,
     and `inverse` 1 / tolerance in the band, 0 there; `present` how many it is judged by. `above` and `below` are how
-    far from the first the edges are, `steps` the last of Newton's towards them.
+    far from the first the edges are, `steps` the last of Newton's towards them;
+    the band of an exact forecast is that value alone.
     """
 
     row: Int32
@@ -57,6 +58,7 @@ class Block(NamedTuple):
     low: Float64
     high: Float64
     is_active: Bool
+    is_exact: Bool
     above: Float64
     below: Float64
     steps: Float64
@@ -98,14 +100,16 @@ def _is_nothing_held_back(held_back: Any) -> Any:
 def _weigh(
     maxima: Any, held_back: Any, forecast: Float64, offset: Float64, inverse: Float64, b: Any, low: Any, high: Any
 ) -> Any:
-    """Hold the forecasts in column b against their tolerances; return how many count, the first, and whole days.
+    """Hold the forecasts in column b against their tolerances; return how many count, the first, whole days, exactness.
 
-    None counts where the point is not calm: a forecast is seen for the first time or exact, or a distance held back.
+    None counts where the point is not calm: a forecast is seen for the first time, a distance held back, or one of the
+    forecasts exact and another not the same.
     """
     has_mature = False
     for f in range(_F):
         has_mature |= maxima.observed[f] >= DAY
     count, first, shortest, is_calm = 0.0, np.nan, _LONGEST, True
+    is_exact, is_same = False, True
     for f in range(_F):
         x = forecast[f, b]
         days, is_seen = maxima.observed[f] // DAY, maxima.first_block[f] != NEVER
@@ -118,11 +122,13 @@ def _weigh(
         x = clipped(x, low, high)
         forecast[f, b], offset[f, b], inverse[f, b] = x, 0.0, 0.0
         if is_usable and math.isfinite(x) and math.isfinite(tolerance):
-            is_calm &= tolerance >= SMALLEST_TOLERANCE
             first = x if count == 0.0 else first
-            offset[f, b], inverse[f, b] = x - first, 1.0 / tolerance
+            offset[f, b], inverse[f, b] = x - first, 1.0 / max(tolerance, SMALLEST_TOLERANCE)
+            is_exact |= tolerance < SMALLEST_TOLERANCE
+            is_same &= x == first
             count += 1.0
-    return count if is_calm else 0.0, first, 0 if shortest == _LONGEST else shortest
+    is_calm &= is_same or not is_exact
+    return count if is_calm else 0.0, first, 0 if shortest == _LONGEST else shortest, is_exact
 
 
 @exact
@@ -133,7 +139,7 @@ def _look(points: Points, parts: Parts, begin: int, block: Block, is_left: Bool)
     """
     all_series, time, value, expected, _, held = points
     maxima, _, _, tracker, level, status, episode, _, rules, factor = parts
-    row, forecast, offset, inverse, counts, firsts, lows, highs, is_active, _, _, _ = block
+    row, forecast, offset, inverse, counts, firsts, lows, highs, is_active, is_exact, _, _, _ = block
     b = 0
     for i in range(begin, min(begin + _BLOCK, all_series.size)):
         series = all_series[i]
@@ -152,7 +158,9 @@ def _look(points: Points, parts: Parts, begin: int, block: Block, is_left: Bool)
         low, high = rule.limits.low, rule.limits.high
         if not rule.has_bounds:  # they give way
             low, high = min(low, value[i]), max(high, value[i])
-        count, first, days = _weigh(maxima[series], state.held_back, forecast, offset, inverse, b, low, high)
+        count, first, days, is_exact[b] = _weigh(
+            maxima[series], state.held_back, forecast, offset, inverse, b, low, high
+        )
         threshold = rule.threshold * factor[series]
         threshold = threshold * SECOND_SHARE if state.is_strained else threshold
         if count == 0.0 or not agree(offset, inverse, b, count, threshold):
@@ -178,11 +186,12 @@ def _learn(points: Points, parts: Parts, block: Block, size: int, verdicts: Floa
     """Score `size` rows; learn those within their bands, which are not left."""
     all_series, time, values, _, winner, _ = points
     maxima, rings, is_turned, tracker, level, status, _, _, rules, _ = parts
-    row, forecast, _, _, _, first, lows, highs, is_active, above, below, _ = block
+    row, forecast, _, _, _, first, lows, highs, is_active, is_exact, above, below, _ = block
     for b in range(size):
         i = row[b]
         series, value = all_series[i], values[i]
-        lower, upper, low, high = first[b] - below[b], first[b] + above[b], lows[b], highs[b]
+        low, high = lows[b], highs[b]
+        lower, upper = (first[b], first[b]) if is_exact[b] else (first[b] - below[b], first[b] + above[b])
         yhat = drawn(forecast, b, winner[i], lower, upper)
         limits = rules[series].limits
         least = max(limits.least, limits.least_share * abs(yhat))
@@ -231,6 +240,7 @@ def _bind(
             columns[1],
             columns[2],
             columns[3],
+            np.empty(n, np.bool_),
             np.empty(n, np.bool_),
             columns[4],
             columns[5],

@@ -22,6 +22,8 @@ F = len(FORECASTS)
 SERIES = 24
 UNMODELLED = 5
 """Every so many series have no model."""
+ZERO = 7
+"""Every so many series are nearly always zero, and most of their forecasts say so."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,7 +44,7 @@ class Pair:
         pair = cls(Detector(), Detector())
         series = np.arange(SERIES, dtype=np.int32)
         rules, marks = drawn_rules(draw), draw.choice([Reason.NONE, Reason.STALE_MODEL, Reason.NOT_MODELLED], SERIES)
-        seeds, factor = [drawn_seed(draw) for _ in range(SERIES)], float(draw.choice([0.5, 1.0, 2.0]))
+        seeds, factor = [drawn_seed(draw, i % ZERO == 0) for i in range(SERIES)], float(draw.choice([0.5, 1.0, 2.0]))
         for detector in (pair.compiled, pair.plain):
             detector.rule(series, rules)
             known = series[SERIES // 4 :]
@@ -94,22 +96,27 @@ def drawn_rules(draw: np.random.Generator) -> Rules:
     return rules
 
 
-def drawn_seed(draw: np.random.Generator) -> Seed:
-    """Return a calibration of some days, or of an hour; forecasts may be unknown, or exact."""
+def drawn_seed(draw: np.random.Generator, is_zero: bool) -> Seed:
+    """Return a calibration of some days, or of an hour; forecasts may be unknown, or were always right."""
     time = np.arange(0, int(draw.choice([HOUR, DAY + HOUR, 5 * DAY, 5 * DAY])), 10 * MINUTE)
-    residual = draw.normal(0.0, draw.choice([0.0, 1.0, 1.0, 1.0]), (time.size, F))
+    scale = draw.choice([0.0, 0.0, 0.0, 1.0], F) if is_zero else draw.choice([0.0, 1.0, 1.0, 1.0])
+    residual = draw.normal(0.0, scale, (time.size, F))
     residual[:, draw.random(F) < 0.1] = NAN
-    return seed_from_residuals(START - time[::-1] - MINUTE, residual, float(draw.choice([0.0, 1.0])))
+    return seed_from_residuals(
+        START - time[::-1] - MINUTE, residual, 0.0 if is_zero else float(draw.choice([0.0, 1.0]))
+    )
 
 
 def drawn_batch(draw: np.random.Generator, now: int, oddness: float) -> tuple[PointBatch, Float64]:
     """Return a point of every series, of which some are odd: late, repeated, missing, no number or far out."""
     series = np.arange(SERIES, dtype=np.int32)
     time, value = np.full(SERIES, now), 10.0 + draw.normal(0.0, 0.7, SERIES)
+    value[::ZERO] = 0.0
     odd = np.flatnonzero(draw.random(SERIES) < oddness)
     time[odd] += draw.choice([0, -MINUTE, -HOUR, 1], odd.size)
     value[odd] = draw.choice([NAN, np.inf, -1e100, 10.0, 0.0, 16.0, 100.0], odd.size)
     forecasts = 10.0 + draw.normal(0.0, draw.choice([0.0, 0.2, 0.2, 3.0]), (SERIES, F))
+    forecasts[::ZERO] = draw.choice([0.0, 0.0, 0.0, 0.3], forecasts[::ZERO].shape)
     forecasts[draw.random((SERIES, F)) < oddness] = NAN
     forecasts[draw.random(SERIES) < oddness] = NAN
     forecasts[::UNMODELLED] = NAN
@@ -181,6 +188,32 @@ def test_an_episode_goes_on_and_lets_go_where_nothing_is_expected_any_more() -> 
     for detector in (pair.compiled, pair.plain):
         detector.expire(START + 2 * DAY)
     pair.judge(PointBatch(series, np.full(2, START + 2 * DAY), np.full(2, 100.0)), nothing)
+    pair.assert_know_the_same()
+
+
+def test_series_that_are_always_zero_leave_nothing_to_numpy() -> None:
+    series, nothing = np.arange(300, dtype=np.int32), judging.seed(scale=0.0, std=0.0)
+    pair = Pair(Detector(), Detector())
+    for detector in (pair.compiled, pair.plain):
+        detector.adopt(series, [nothing] * series.size, draw_winner(series))
+    for tick in range(3):
+        points = PointBatch(series, np.full(series.size, START + tick * MINUTE), np.zeros(series.size))
+        found = pair.judge(points, np.zeros((series.size, F)))
+    assert (found.verdicts.lower == 0.0).all()
+    assert (found.verdicts.upper == 0.0).all()
+    pair.assert_know_the_same()
+    assert left_of(pair.compiled, PointBatch(series, points.time_unix_nano + MINUTE, points.value), 0.0).size == 0
+
+
+def test_an_exact_forecast_beside_one_that_strays_is_held_to_as_by_numpy() -> None:
+    series, time = np.arange(2, dtype=np.int32), START - 5 * DAY + np.arange(0, 5 * DAY, 10 * MINUTE)
+    strays = np.random.default_rng(5).normal(size=(time.size, F)) * [1.0, 0.0, 0.0, 0.0]
+    pair = Pair(Detector(), Detector())
+    for detector in (pair.compiled, pair.plain):
+        detector.adopt(series, [seed_from_residuals(time, strays, 0.0)] * 2, np.zeros(2, np.uint8))
+    for tick in range(3):
+        points = PointBatch(series, np.full(2, START + tick * MINUTE), np.zeros(2))
+        pair.judge(points, np.array([[0.3, 0.0, 0.0, NAN], [0.0, 0.0, 0.0, NAN]]))
     pair.assert_know_the_same()
 
 
