@@ -211,15 +211,16 @@ def _hold(rows: record.Records, held: Bool, time: Int64, is_usual: Bool, is_sett
     quiet_time = np.where(rows["onsets"] >= FLAPPING_FROM, FLAPPING_QUIET_TIME, QUIET_TIME)
     recovered = quiet & (rows["quiet_points"] >= QUIET_POINTS) & (time - rows["quiet_since"] >= quiet_time)
     adopted = held & is_settled & (time - rows["opened"] >= ADOPTED_AFTER)
-    ends = [
-        (recovered, RECOVERED, rows["quiet_since"]),
-        (overdue, TIMEOUT, rows["opened"] + MAX_OPEN),
-        (adopted, ADOPTED, rows["opened"] + ADOPTED_AFTER),
-    ]
-    over = [is_over for is_over, *_ in ends]
-    rows["end"] = np.select(over, [end for *_, end in ends], rows["end"])
-    rows["closed"] = np.select(over, [np.uint8(_REASONS.index(reason)) for _, reason, _ in ends], rows["closed"])
     closed: Bool = recovered | overdue | adopted
+    if closed.any():
+        ends = [
+            (recovered, RECOVERED, rows["quiet_since"]),
+            (overdue, TIMEOUT, rows["opened"] + MAX_OPEN),
+            (adopted, ADOPTED, rows["opened"] + ADOPTED_AFTER),
+        ]
+        over = [is_over for is_over, *_ in ends]
+        rows["end"] = np.select(over, [end for *_, end in ends], rows["end"])
+        rows["closed"] = np.select(over, [np.uint8(_REASONS.index(reason)) for _, reason, _ in ends], rows["closed"])
     rows["is_open"] &= ~closed
     return closed
 
