@@ -28,7 +28,7 @@ from collector_processor.ledger import Signal
 from collector_processor.otlp.decode import decode_metrics, decode_traces
 from collector_processor.otlp.receiver import EXPORT_METHODS
 
-SERIES, WARM, ROUNDS, REQUESTS = 10_000, 4, 5, 100
+SERIES, WARM, ROUNDS, REQUESTS = 10_000, 4, 7, 150
 SECONDS = REQUESTS * POINTS // SERIES
 """That the points of a round cover; a round follows the one before, so that no point is late."""
 MUST = {Signal.METRICS: 1.3, Signal.TRACES: 2.0}
