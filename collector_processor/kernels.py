@@ -22,6 +22,12 @@ points is judged in a fifth of the time, and whoever waits for its acknowledgeme
 """
 _LEAST_MEMORY = 512 << 20
 
+syntax_trees = Lock()
+"""Held while syntax trees are made, as numba and werkzeug's routes do.
+
+Where two threads do so at once, CPython before 3.11.8 and 3.12.2 may raise SystemError (its issue 106905).
+"""
+
 
 def spare_memory(limit: int) -> None:
     """Load no kernel from now on where this process may hold so little that telemetry would be refused for it."""
@@ -57,7 +63,8 @@ class LateKernel:
 
     def load(self) -> None:
         """Load the kernel now; it is compiled where no machine code of it is kept."""
-        self._kernel = self._load()
+        with syntax_trees:
+            self._kernel = self._load()
 
     def _note(self, amount: int) -> None:
         """Count what came in; begin to load where it is much."""

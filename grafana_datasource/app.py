@@ -19,6 +19,7 @@ from collector_processor.errors import (
     TooLargeError,
     UnknownError,
 )
+from collector_processor.kernels import syntax_trees
 from collector_processor.policy import PoliciesInForce
 from collector_processor.store.base import SeriesReader
 from grafana_datasource.access import May, require_token
@@ -137,22 +138,23 @@ def create_app(settings: Settings) -> Flask:
         known_fleet=settings.known_fleet,
     )
     app.extensions["foreband"] = backend
-    for routes in (
-        prometheus_routes(backend),
-        remote_read_routes(backend),
-        row_routes(backend, proof, capacity),
-        incident_routes(backend),
-        summary_routes(backend),
-        map_routes(backend),
-        legacy_routes(backend),
-        openapi_routes(),
-        page_routes(),
-        runbook_routes(),
-    ):
-        app.register_blueprint(routes)
-    app.register_blueprint(feedback_routes(backend, settings.feedback))
-    app.register_blueprint(hook_routes(backend, settings.hooks, settings.feedback))
-    _add_operations(app, settings)
+    with syntax_trees:
+        for routes in (
+            prometheus_routes(backend),
+            remote_read_routes(backend),
+            row_routes(backend, proof, capacity),
+            incident_routes(backend),
+            summary_routes(backend),
+            map_routes(backend),
+            legacy_routes(backend),
+            openapi_routes(),
+            page_routes(),
+            runbook_routes(),
+        ):
+            app.register_blueprint(routes)
+        app.register_blueprint(feedback_routes(backend, settings.feedback))
+        app.register_blueprint(hook_routes(backend, settings.hooks, settings.feedback))
+        _add_operations(app, settings)
     app.register_error_handler(Exception, _answer_error)
     app.after_request(_with_security_headers)
     return app
