@@ -7,6 +7,7 @@ What each does is not the same:
     the Collector                      receiver, sending queue in memory, exporter; acknowledged before anything is sent
     the Collector, queue on the disk   the same, its queue in a file that is not synced
     the Collector, queue synced        the same, synced before it acknowledges
+    the Collector, span metrics        in memory; limiter, batches, and spans counted by operation, as Foreband does
     Rotel                              receiver, batches in memory, exporter
 
 The Collector is the one of `make collector`; Rotel is the program that ROTEL names (from the wheel `rotel`), left out
@@ -54,6 +55,7 @@ def forwarders() -> dict[str, Start]:
         "the Collector": partial(_collector, collector, ""),
         "the Collector, queue on the disk": partial(_collector, collector, "fsync: false"),
         "the Collector, queue synced": partial(_collector, collector, "fsync: true"),
+        "the Collector, span metrics": partial(_counting_collector, collector),
     }
     if rotel := os.environ.get("ROTEL"):
         found["Rotel"] = partial(_rotel, rotel)
@@ -74,18 +76,44 @@ def _foreband(directory: Path, sink: str) -> Iterator[Server]:
 
 def _collector(binary: str, storage: str, directory: Path, sink: str) -> AbstractContextManager[Server]:
     """Start a Collector; `storage` says how the file of its queue is kept, empty: its queue is in memory."""
-    port, queue = free_port(), directory / "queue"
+    queue = directory / "queue"
     queue.mkdir()
     extensions = f"extensions: {{file_storage: {{directory: '{queue}', {storage}}}}}\n" if storage else ""
     used = "extensions: [file_storage], " if storage else ""
     kept = ", sending_queue: {storage: file_storage}" if storage else ""
     both = ", ".join(f"{signal}: {{receivers: [otlp], exporters: [otlp_grpc]}}" for signal in ("metrics", "traces"))
-    config = directory / "collector.yaml"
+    service = f"service: {{{used}{_QUIET}, pipelines: {{{both}}}}}\n"
+    return _configured(binary, directory, f"{_exporter(sink, kept)}{extensions}{service}")
+
+
+def _counting_collector(binary: str, directory: Path, sink: str) -> AbstractContextManager[Server]:
+    """Start a Collector as its documentation wants it, that counts spans."""
+    steps = "receivers: [otlp], processors: [memory_limiter, batch]"
+    return _configured(
+        binary,
+        directory,
+        f"{_exporter(sink)}"
+        "processors: {memory_limiter: {check_interval: 1s, limit_mib: 2000}, batch: {}}\n"
+        "connectors: {span_metrics: {}}\n"
+        f"service: {{{_QUIET}, pipelines: {{metrics: {{{steps}, exporters: [otlp_grpc]}}, "
+        f"traces: {{{steps}, exporters: [otlp_grpc, span_metrics]}}, "
+        "metrics/red: {receivers: [span_metrics], exporters: [otlp_grpc]}}}\n",
+    )
+
+
+_QUIET = "telemetry: {metrics: {level: none}}"
+
+
+def _exporter(sink: str, kept: str = "") -> str:
+    return f"exporters: {{otlp_grpc: {{endpoint: '{sink}', tls: {{insecure: true}}, compression: none{kept}}}}}\n"
+
+
+def _configured(binary: str, directory: Path, settings: str) -> AbstractContextManager[Server]:
+    """Start a Collector with an OTLP receiver and these settings."""
+    port, config = free_port(), directory / "collector.yaml"
     config.write_text(
-        f"{extensions}"
         f"receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}', max_recv_msg_size_mib: 16}}}}}}}}\n"
-        f"exporters: {{otlp_grpc: {{endpoint: '{sink}', tls: {{insecure: true}}, compression: none{kept}}}}}\n"
-        f"service: {{{used}telemetry: {{metrics: {{level: none}}}}, pipelines: {{{both}}}}}\n"
+        f"{settings}"
     )
     return _program([binary, "--config", str(config)], directory, port)
 
