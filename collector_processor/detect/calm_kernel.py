@@ -45,8 +45,8 @@ class Block(NamedTuple):
 
     `forecast` is within the bounds; `offset` how far that is from the `first` of a row, 0 where it is not judged by,
     and `inverse` 1 / tolerance in the band, 0 there; `present` how many it is judged by. `above` and `below` are how
-    far from the first the edges are, `steps` the last of Newton's towards them;
-    the band of an exact forecast is that value alone.
+    far from the first the edges are, `steps` the last of Newton's towards them. Where forecasts are
+    exact, the band is that value alone.
     """
 
     row: Int32

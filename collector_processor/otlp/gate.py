@@ -98,7 +98,7 @@ _STATUS_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """The way in for what either door received."""
+    """The way in for what either door received; `telling` is when something may be said of what they refuse."""
 
     gate: "Gate"
     ingest: Ingest

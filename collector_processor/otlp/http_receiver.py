@@ -20,7 +20,6 @@ from collector_processor.ledger import Signal
 from collector_processor.otlp.gate import Authorize, Entrance, Refusal, everybody, refusal_of
 from collector_processor.otlp.inflate import CODINGS, Coding, inflate, inflated_size
 from collector_processor.otlp.json_request import JSON_WEIGHT, MAX_JSON_BYTES, protobuf_of
-from collector_processor.otlp.seldom import Seldom
 from collector_processor.otlp.status import HTTP_CODES, Answer, StatusAnswer, retry_delay, status_of
 from collector_processor.web.guard import Head, Reply
 from collector_processor.web.listening import cannot_listen
@@ -45,7 +44,6 @@ _STATUS_CODES = {
     500: grpc.StatusCode.INTERNAL,
 }
 """What the body says where HTTP itself is the reason; else INVALID_ARGUMENT."""
-_TOLD_EVERY = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,6 @@ class _Guard:
         self._settings = settings
         self._entrance = entrance
         self._authorize = authorize
-        self._telling = Seldom(_TOLD_EVERY)
 
     def admit(self, head: Head) -> Reply | None:
         signal, media = PATHS.get(head.path), _media_type(head.headers.get("CONTENT_TYPE", ""))
@@ -148,7 +145,7 @@ class _Guard:
 
     def refused(self, code: int, text: str, media: str, *headers: tuple[str, str]) -> Reply:
         """Refuse telemetry for good, and say so once an hour: the next request of this sender will be like it."""
-        if self._telling.is_due(code):
+        if self._entrance.telling.is_due(code):
             log.warning("telemetry over HTTP is refused for good: %d, %s", code, text)
         return _worded(code, text, media, *headers)
 

@@ -17,7 +17,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from collector_processor.errors import MalformedRequestError
 from collector_processor.ledger import Signal
 from collector_processor.otlp.gate import Authorize, Entrance, Refusal, everybody
-from collector_processor.otlp.seldom import Seldom
 from collector_processor.otlp.status import Answer, StatusAnswer
 from collector_processor.web.listening import cannot_listen
 
@@ -29,7 +28,6 @@ EXPORT_METHODS = {
     Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
 _IDENTITY, _GZIP = 0, 2  # as gRPC's core numbers compressions
-_TOLD_EVERY = 3600.0
 _UNREAD = "compressed by something else than gzip, larger than receiver.max_message, or given up by its sender"
 
 
@@ -115,7 +113,6 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         self._entrance = entrance
         self._authorize = authorize
         self._awaited = awaited
-        self._unread = Seldom(_TOLD_EVERY)
         self._methods = {
             method: grpc.stream_unary_rpc_method_handler(self._behavior(signal))
             for signal, method in EXPORT_METHODS.items()
@@ -151,7 +148,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
 
     def _tell_of_unread(self, signal: Signal, peer: str) -> None:
         """Say once an hour what gRPC's core tells nobody but the sender: what it turned away, and why it may have."""
-        if self._unread.is_due():
+        if self._entrance.telling.is_due(Refusal.NOT_READ):
             log.warning("a call with %s from %s ended before its message could be read: %s", signal, peer, _UNREAD)
 
 

@@ -13,7 +13,7 @@ class Seldom:
         self._lock = Lock()
         self._again: dict[Hashable, float] = {}
 
-    def is_due(self, matter: Hashable = None) -> bool:
+    def is_due(self, matter: Hashable) -> bool:
         """Whether it may be said now; if so, it counts as said."""
         now = time.monotonic()
         with self._lock:
