@@ -1,28 +1,11 @@
 """Grafana's own Prometheus data source as a program on pipes, and the frames it answers with."""
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
-
-import pytest
-
-_BUILD = Path(__file__).parent / "build_grafana_client.sh"
-
-
-def built_client() -> str:
-    """Return where the program is; where it is not built skip, or build it if FOREBAND_SERVERS=required."""
-    is_required = os.environ.get("FOREBAND_SERVERS") == "required"
-    command = ["sh", str(_BUILD), *([] if is_required else ["--if-built"])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        refuse = pytest.fail if is_required else pytest.skip
-        refuse(f"Grafana's client is not built; `make grafana-client` builds it\n{done.stderr}")
-    return done.stdout.strip()
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """A real OpenTelemetry Collector on both sides of Foreband, with the configurations of otel-config/."""
 
 import json
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -38,6 +36,7 @@ from tests.house import Moment
 from tests.otlp.stock import ExportMetricsServiceRequest, attribute
 from tests.ports import free_port
 from tests.process import Process, end, wait_until
+from tests.servers.built import built
 from tests.servers.collector import CONFIGS, Collector, items_of, written
 
 pytestmark = pytest.mark.server
@@ -47,14 +46,7 @@ STARTED = ("agent", "gateway", "loadbalancing", "round-trip", "spanmetrics")
 
 @pytest.fixture(scope="session")
 def binary() -> str:
-    """Return the built Collector; where it is not built skip, or build it if FOREBAND_SERVERS=required."""
-    is_required = os.environ.get("FOREBAND_SERVERS") == "required"
-    script = Path(__file__).parent / "build_collector.sh"
-    command = ["sh", str(script), *([] if is_required else ["--if-built"])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        (pytest.fail if is_required else pytest.skip)(f"no Collector; `make collector` builds it\n{done.stderr}")
-    return done.stdout.strip()
+    return built("collector")
 
 
 @pytest.fixture

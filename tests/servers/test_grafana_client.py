@@ -21,7 +21,8 @@ from grafana_datasource.provisioning.names import PROMETHEUS
 from tests.grafana.own import own_metrics_text
 from tests.grafana.provisioned import filled, is_empty_here, loaded_dashboards, loaded_rules
 from tests.grafana.scene import CALLS, DURATION, GAPPY, NOW, TRACE, write_scene
-from tests.servers.grafana import DataSource, Field, built_client, data_source, fields_of
+from tests.servers.built import built
+from tests.servers.grafana import DataSource, Field, data_source, fields_of
 
 pytestmark = pytest.mark.server
 
@@ -61,7 +62,7 @@ def provisioned(program: str, url: str, token: str) -> AbstractContextManager[Da
 
 @pytest.fixture(scope="module")
 def scenery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenery]:
-    program, directory = built_client(), Path(tmp_path_factory.mktemp("store"))
+    program, directory = built("grafana-client"), Path(tmp_path_factory.mktemp("store"))
     write_scene(directory)
     clock = ManualClock(NOW)
     text = own_metrics_text()

@@ -1,14 +1,13 @@
 """OpenTelemetry's own generator of telemetry, in Go, against both doors: all of it is taken, and nothing else."""
 
-import os
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from collector_processor.ledger import Signal
 from tests.process import Process, end
+from tests.servers.built import built
 
 pytestmark = pytest.mark.server
 
@@ -18,14 +17,7 @@ MANY = 25
 
 @pytest.fixture(scope="module")
 def telemetrygen() -> str:
-    """Return the built program; where it is not built skip, or build it if FOREBAND_SERVERS=required."""
-    is_required = os.environ.get("FOREBAND_SERVERS") == "required"
-    script = Path(__file__).parent / "build_telemetrygen.sh"
-    command = ["sh", str(script), *([] if is_required else ["--if-built"])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        (pytest.fail if is_required else pytest.skip)(f"no telemetrygen; `make telemetrygen` builds it\n{done.stderr}")
-    return done.stdout.strip()
+    return built("telemetrygen")
 
 
 @pytest.fixture(scope="module")

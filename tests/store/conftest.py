@@ -4,11 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from collector_processor.store import compact
 from collector_processor.store.reader import SqliteReader
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_reader, open_writer
 
 SETTINGS = StoreSettings(reserve_bytes=0)
+
+
+def take_smallest_steps(patch: pytest.MonkeyPatch) -> None:
+    """Let each slice of housekeeping do one thing, and write it."""
+    patch.setattr(compact, "_SLICE_NANO", 0)
+    patch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
 
 
 class SqliteStores:

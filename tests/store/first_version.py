@@ -1,15 +1,19 @@
 """Turn a store into what the first version would have left."""
 
+import json
 from collections.abc import Iterable
 
 from collector_processor.store.base import OutboxItem, RequestReceipt
 from collector_processor.store.codec import seal, text_key
 from collector_processor.store.sqlite import SqliteWriter
 
-_STATEMENTS = (
+_RECEIPTS_AS_ROWS = (
     "DROP TABLE taken",
     "CREATE TABLE receipt (digest BLOB PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
     "CREATE INDEX receipt_received ON receipt (received)",
+    "PRAGMA user_version = 8",
+)
+_STATEMENTS = (
     "DROP TABLE sheet",
     "DROP TABLE sheet_ends",
     "DROP TABLE rollup",
@@ -28,6 +32,7 @@ _STATEMENTS = (
 
 def make_old(store: SqliteWriter, waiting: Iterable[OutboxItem], receipts: Iterable[RequestReceipt] = ()) -> None:
     """Take a store back, with what waits in its outbox and what was received; it must be closed after that."""
+    make_receipts_rows(store, receipts)
     execute = store._connection.execute
     for statement in _STATEMENTS:
         execute(statement)
@@ -35,6 +40,14 @@ def make_old(store: SqliteWriter, waiting: Iterable[OutboxItem], receipts: Itera
         sealed = seal(item.payload, text_key(item.signal) + item.items)
         row = (item.signal, item.items, len(item.payload), sealed)
         execute("INSERT INTO outbox (signal, items, size, payload) VALUES (?, ?, ?, ?)", row)
+
+
+def make_receipts_rows(store: SqliteWriter, receipts: Iterable[RequestReceipt]) -> None:
+    """Take a store back to version 8, with what was received; it must be closed after that."""
+    execute = store._connection.execute
+    for statement in _RECEIPTS_AS_ROWS:
+        execute(statement)
     for receipt in receipts:
-        body = seal(b"[%d, {}]" % receipt.stored, text_key(receipt.digest) + receipt.received_unix_nano)
-        execute("INSERT INTO receipt VALUES (?, ?, ?)", (receipt.digest, receipt.received_unix_nano, body))
+        body = json.dumps([receipt.stored, receipt.rejected]).encode()
+        sealed = seal(body, text_key(receipt.digest) + receipt.received_unix_nano)
+        execute("INSERT INTO receipt VALUES (?, ?, ?)", (receipt.digest, receipt.received_unix_nano, sealed))

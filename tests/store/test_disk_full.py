@@ -15,6 +15,7 @@ from collector_processor.store.settings import MEBIBYTE, StoreSettings
 from collector_processor.store.sqlite import SqliteWriter, open_reader, open_writer
 from tests.small_disk import empty, fill, small_disk
 from tests.store.batches import START, maintain_all, outbox_item, read_all, same_bits, tick
+from tests.store.conftest import take_smallest_steps
 
 SETTINGS = StoreSettings(reserve_bytes=8 * MEBIBYTE, reserve_share=0.0)
 NO_RESERVE = StoreSettings(reserve_bytes=0)
@@ -76,8 +77,7 @@ def test_it_starts_on_a_disk_that_is_full_to_the_last_byte(disk: Path, is_clean:
 def test_a_disk_that_fills_in_the_middle_of_compaction_costs_nothing(
     disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collector_processor.store.compact._SLICE_NANO", 0)
-    monkeypatch.setattr("collector_processor.store.compact._POINTS_WRITTEN_AT_ONCE", 0)
+    take_smallest_steps(monkeypatch)
     with closing(open_writer(disk / "store", NO_RESERVE)) as store:
         for number in range(0, 30 * 60, 20):
             store.commit(tick(number, series=20))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from collector_processor.clock import DAY, HOUR, MINUTE
-from collector_processor.store import compact, housekeeping, layout, sheet_writer
+from collector_processor.store import housekeeping, layout, sheet_writer
 from collector_processor.store.base import Commit
 from collector_processor.store.settings import StoreSettings
 from collector_processor.store.sqlite import open_reader, open_writer
@@ -22,6 +22,7 @@ from collector_processor.telemetry.means import StepMeans
 from collector_processor.telemetry.points import Float64, PointBatch
 from collector_processor.telemetry.verdict import VerdictBatch
 from tests.store.batches import FOREVER, START, ids, maintain_all, points, read_all
+from tests.store.conftest import take_smallest_steps
 
 SERIES = 3
 RETENTION = 2 * DAY
@@ -42,8 +43,7 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(compact, "_SLICE_NANO", 0)  # one chunk a slice
-        self.patch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
+        take_smallest_steps(self.patch)
         self.patch.setattr(layout, "SERIES_PER_SHEET", 2)
         self.patch.setattr(sheet_writer, "FULL", 8)
         self.patch.setattr(housekeeping, "_HEAD_POINTS", 6)

@@ -20,7 +20,7 @@ from collector_processor.store.codec import encode_block
 from collector_processor.store.sqlite import SqliteWriter, open_reader, open_writer
 from collector_processor.telemetry.points import Float64, Int64
 from tests.store.batches import FOREVER, START, ids, maintain_all, points
-from tests.store.conftest import SETTINGS, SqliteStores
+from tests.store.conftest import SETTINGS, SqliteStores, take_smallest_steps
 
 STEP = 5 * MINUTE
 SERIES = 4
@@ -133,8 +133,7 @@ def test_means_are_those_of_the_points_whatever_was_written_when(does: Sequence[
 @contextmanager
 def one_chunk_a_slice() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compact, "_SLICE_NANO", 0)
-        patch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
+        take_smallest_steps(patch)
         yield
 
 
@@ -167,8 +166,7 @@ def half_merged(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop where some series are in their day and others still in its blocks."""
     fleet.run(1560, 500)
     fleet.run(60, 0)
-    monkeypatch.setattr(compact, "_SLICE_NANO", 0)
-    monkeypatch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
+    take_smallest_steps(monkeypatch)
     day = compact.day_to_merge(fleet.store._connection, fleet.now)
     assert day is not None
     slices = compact.merge_day(fleet.store._connection, day, STEP)

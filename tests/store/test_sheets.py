@@ -12,7 +12,7 @@ from collector_processor.store.base import Commit
 from collector_processor.store.connection import snapshot
 from collector_processor.store.sqlite import SqliteWriter
 from tests.store.batches import FOREVER, START, ids, points, read_all, same_bits, same_verdicts, tick
-from tests.store.conftest import SqliteStores
+from tests.store.conftest import SqliteStores, take_smallest_steps
 
 SERIES = 300
 STEP = 5 * MINUTE
@@ -68,8 +68,7 @@ def test_small_sheets_become_one_as_soon_as_that_is_full(stores: SqliteStores, m
 def test_a_head_that_is_sorted_bit_by_bit_reads_as_before_all_the_time(
     stores: SqliteStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compact, "_SLICE_NANO", 0)
-    monkeypatch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
+    take_smallest_steps(monkeypatch)
     store, seen = stores.writer(), stores.reader()
     for number in (0, 2, 1):
         store.commit(tick(number, SERIES))
@@ -155,8 +154,7 @@ def test_a_group_whose_points_are_all_at_rest_has_no_sheet_left(stores: SqliteSt
 def test_an_older_snapshot_sees_rows_of_the_head_that_are_gone_for_others(
     stores: SqliteStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compact, "_SLICE_NANO", 0)
-    monkeypatch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
+    take_smallest_steps(monkeypatch)
     store, older = stores.writer(), stores.reader()
     for number in range(20):
         store.commit(tick(number))

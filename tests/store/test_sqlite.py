@@ -18,7 +18,7 @@ from collector_processor.errors import StoreError
 from collector_processor.forecast.fleet import FleetModel
 from collector_processor.store import compact
 from collector_processor.store.base import Commit, RequestReceipt
-from collector_processor.store.codec import seal, text_key
+from collector_processor.store.codec import seal
 from collector_processor.store.connection import SCHEMA_VERSION
 from collector_processor.store.files import DATABASE
 from collector_processor.store.settings import MEBIBYTE, StoreSettings
@@ -42,8 +42,8 @@ from tests.store.batches import (
     series_key,
     tick,
 )
-from tests.store.conftest import SETTINGS, SqliteStores
-from tests.store.first_version import make_old
+from tests.store.conftest import SETTINGS, SqliteStores, take_smallest_steps
+from tests.store.first_version import make_old, make_receipts_rows
 from tests.store.store_checks import StoreChecks
 
 
@@ -286,8 +286,7 @@ def test_days_are_merged_when_they_are_over(stores: SqliteStores) -> None:
 
 
 def test_answers_stay_the_same_after_every_single_slice(stores: SqliteStores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compact, "_SLICE_NANO", 0)
-    monkeypatch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
+    take_smallest_steps(monkeypatch)
     monkeypatch.setattr(compact, "_CHUNKS_DELETED_AT_ONCE", 2)
     store = stores.writer()
     for number in range(0, 30 * 60, 60):
@@ -310,8 +309,7 @@ def test_answers_stay_the_same_after_every_single_slice(stores: SqliteStores, mo
 
 
 def test_housekeeping_given_up_half_way_is_done_again(stores: SqliteStores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compact, "_SLICE_NANO", 0)
-    monkeypatch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
+    take_smallest_steps(monkeypatch)
     store = stores.writer()
     for number in range(0, 30 * 60, 60):
         store.commit(tick(number))
@@ -335,8 +333,7 @@ def test_a_point_rewritten_in_the_middle_of_a_day_merge_stays(
     for number in range(0, 24 * 60, 60):
         store.commit(tick(number))
         maintain_all(store, START + number * MINUTE)
-    monkeypatch.setattr(compact, "_SLICE_NANO", 0)
-    monkeypatch.setattr(compact, "_POINTS_WRITTEN_AT_ONCE", 0)
+    take_smallest_steps(monkeypatch)
     store.commit(tick(27 * 60))
     while count(store, "part WHERE id >= 1 << 24") == 0:
         store.maintain(START + 27 * HOUR, 0.0)
@@ -468,18 +465,8 @@ def test_receipts_are_bounded(stores: SqliteStores, monkeypatch: pytest.MonkeyPa
 
 def test_receipts_of_an_older_version_are_taken_over(stores: SqliteStores) -> None:
     writer = stores.writer()
-    for statement in (
-        "DROP TABLE taken",
-        "CREATE TABLE receipt (digest BLOB PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
-        "CREATE INDEX receipt_received ON receipt (received)",
-        "PRAGMA user_version = 8",
-    ):
-        writer._connection.execute(statement)
     receipts = [RequestReceipt(bytes([number]) * 16, START - number, number, {"late": 1}) for number in range(3)]
-    for receipt in receipts:
-        body = seal(b'[%d, {"late": 1}]' % receipt.stored, text_key(receipt.digest) + receipt.received_unix_nano)
-        row = (receipt.digest, receipt.received_unix_nano, body)
-        writer._connection.execute("INSERT INTO receipt VALUES (?, ?, ?)", row)
+    make_receipts_rows(writer, receipts)
     writer.close()
     again = stores.writer()
     assert again.receipts(0) == receipts[::-1]
